@@ -1,0 +1,1 @@
+"""What crosses a boundary between gateway and cloud. Standard library only."""

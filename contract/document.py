@@ -1,0 +1,257 @@
+"""The JSON document of a block: writing it, and reading it from anybody.
+
+Unknown fields are ignored; an unknown schema, kind, quantity or a wrong unit is refused, since
+guessing at numbers would be worse than keeping the bytes (the cloud quarantines them).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Annotated, Any
+
+from contract.blocks import Block, Mark, SensorColumns, Series, TimedEvent, kind_of
+from contract.errors import ContractError
+from contract.quantities import QUANTITY_FACTS, Flag, Quality, Quantity
+from contract.records import RECORD_TYPES, Event, Kind, Reading, Statistic
+from contract.typed import LARGEST, Between, Id, Seq, StreamId, UtcMs, build, plain
+
+__all__ = ["MAX_RECORDS", "SCHEMA", "document_of", "parse_document"]
+
+SCHEMA = 1
+MAX_RECORDS = 65_536
+
+Document = Mapping[str, Any]
+Offset = Annotated[int, Between(0, LARGEST)]
+
+
+def document_of(block: Block) -> dict[str, Any]:
+    """The block as a JSON-ready table, keys in the order that the preset dictionary expects."""
+    at = [block.offset_ms] if block.utc_at is None else [block.offset_ms, block.utc_at]
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "clock": block.clock.value,
+        "stream": block.stream_id,
+        "first": block.first,
+        "at": at,
+    }
+    if block.sensors:
+        document["sensors"] = [_sensor_table(s, block.offset_ms) for s in block.sensors]
+    if block.events:
+        document["events"] = [
+            [kind_of(e.event).value, e.offset_ms - block.offset_ms, plain(e.event)]
+            for e in block.events
+        ]
+    return document
+
+
+def _sensor_table(sensor: SensorColumns, offset_ms: int) -> dict[str, Any]:
+    data: list[int | None] = [b - a for a, b in pairwise((offset_ms, *sensor.offsets_ms))]
+    for column in sensor.columns:
+        data += column
+    table: dict[str, Any] = {
+        "sensor": sensor.sensor_id,
+        "series": [
+            [s.quantity.value, QUANTITY_FACTS[s.quantity].unit, s.decimals] for s in sensor.series
+        ],
+        "data": data,
+    }
+    if sensor.marks:
+        table["marks"] = [
+            [m.series, m.row, m.quality.value, [f.value for f in m.flags]] for m in sensor.marks
+        ]
+    extras = _Extras(
+        calibration=sensor.calibration,
+        statistic=sensor.statistic,
+        span_s=sensor.span_s,
+        counts=sensor.counts,
+    )
+    return table | plain(extras)  # type: ignore[no-any-return]  # plain of a dataclass is a dict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Head:
+    stream: StreamId
+    first: Seq
+    at: tuple[Annotated[int, Between(-LARGEST, LARGEST)], ...]
+    clock: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Extras:
+    calibration: Id | None = None
+    statistic: Statistic | None = None
+    span_s: Annotated[float, Between(0, 1e9)] | None = None
+    counts: tuple[Offset, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _At:
+    offset_ms: Offset
+    utc_at: UtcMs | None = None
+
+
+def parse_document(document: object) -> Block:
+    """The block that a parsed JSON document describes.
+
+    Raises:
+        ContractError: `bad_schema`, `bad_field`, `bad_unit`, `bad_quantity`, `bad_kind`,
+            `bad_columns` or `bad_size`, with the place in the document.
+    """
+    if not isinstance(document, Mapping):
+        raise ContractError("bad_field", "the document is not a table")
+    if document.get("schema") != SCHEMA or type(document["schema"]) is not int:
+        found = repr(document.get("schema"))[:40]
+        raise ContractError("bad_schema", f"schema {found}; this program reads {SCHEMA}")
+    head = build(_Head, document, "block", ignore_unknown=True)
+    at = _parse_at(head)
+    block = Block(
+        stream_id=head.stream,
+        first=head.first,
+        offset_ms=at.offset_ms,
+        utc_at=at.utc_at,
+        sensors=tuple(_sensors(_list(document, "sensors"), at.offset_ms)),
+        events=tuple(_events(_list(document, "events"), at.offset_ms)),
+    )
+    if not 1 <= block.records_total <= MAX_RECORDS or block.last > LARGEST:
+        raise ContractError(
+            "bad_size", f"{block.records_total} records; a block has 1 to {MAX_RECORDS}"
+        )
+    return block
+
+
+def _parse_at(head: _Head) -> _At:
+    wanted = {"synced": 2, "unsynced": 1}.get(head.clock)
+    if wanted is None or len(head.at) != wanted:
+        raise ContractError(
+            "bad_field",
+            "block: at: expected [offset, UTC] with clock synced or [offset] with clock unsynced",
+        )
+    return build(_At, dict(zip(("offset_ms", "utc_at"), head.at, strict=False)), "block: at")
+
+
+def _list(document: Document, key: str) -> list[Any]:
+    items = document.get(key, [])
+    if not isinstance(items, list):
+        raise ContractError("bad_field", f"block: {key}: expected a list")
+    return items
+
+
+def _sensors(tables: list[Any], offset_ms: int) -> list[SensorColumns]:
+    return [_sensor(t, offset_ms, f"sensors[{i}]") for i, t in enumerate(tables)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Named:
+    sensor: Id
+
+
+def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
+    sensor_id = build(_Named, table, where, ignore_unknown=True).sensor
+    series = tuple(_series(item, where) for item in _list(table, "series"))
+    data = _list(table, "data")
+    if not series or not data or len(data) % (1 + len(series)):
+        raise ContractError(
+            "bad_columns", f"{where}: {len(data)} numbers do not fill {1 + len(series)} columns"
+        )
+    rows = len(data) // (1 + len(series))
+    offsets = _offsets(data[:rows], offset_ms, where)
+    columns = tuple(tuple(data[i : i + rows]) for i in range(rows, len(data), rows))
+    _check_numbers(columns, where)
+    marks = tuple(_mark(m, len(series), rows, where) for m in _list(table, "marks"))
+    _check_nulls(columns, marks, where)
+    extras = build(_Extras, table, where, ignore_unknown=True)
+    if extras.counts and len(extras.counts) != rows:
+        raise ContractError("bad_columns", f"{where}: {len(extras.counts)} counts, {rows} rows")
+    return SensorColumns(
+        sensor_id=sensor_id,
+        series=series,
+        offsets_ms=offsets,
+        columns=columns,
+        marks=marks,
+        calibration=extras.calibration,
+        statistic=extras.statistic,
+        span_s=extras.span_s,
+        counts=extras.counts,
+    )
+
+
+def _series(item: Any, where: str) -> Series:
+    if not isinstance(item, list) or len(item) < 3 or item[0] not in list(Quantity):
+        known = ", ".join(Quantity)
+        raise ContractError(
+            "bad_quantity", f"{where}: series {repr(item)[:60]}; known quantities are {known}"
+        )
+    quantity, unit, decimals = Quantity(item[0]), item[1], item[2]
+    expected = QUANTITY_FACTS[quantity].unit
+    if unit != expected:
+        raise ContractError(
+            "bad_unit", f"{where}: {quantity} is in {expected}, found {repr(unit)[:30]}"
+        )
+    if type(decimals) is not int or not 0 <= decimals <= 9:
+        raise ContractError("bad_field", f"{where}: decimals {repr(decimals)[:30]} are not 0 to 9")
+    return Series(quantity, decimals)
+
+
+def _offsets(differences: list[Any], offset_ms: int, where: str) -> tuple[int, ...]:
+    if set(map(type, differences)) != {int} or min(differences) < 0:
+        raise ContractError("bad_columns", f"{where}: times are not whole differences >= 0")
+    offsets = tuple(accumulate(differences, initial=offset_ms))[1:]
+    if offsets[-1] > LARGEST:
+        raise ContractError("bad_columns", f"{where}: a time is beyond 2^53")
+    return offsets
+
+
+def _check_numbers(columns: tuple[tuple[Any, ...], ...], where: str) -> None:
+    for column in columns:
+        if not set(map(type, column)) <= {int, type(None)}:
+            raise ContractError("bad_columns", f"{where}: a value is neither whole nor null")
+        numbers = [v for v in column if v is not None]
+        if numbers and not -LARGEST <= min(numbers) <= max(numbers) <= LARGEST:
+            raise ContractError("bad_columns", f"{where}: a value is beyond 2^53")
+
+
+def _mark(item: Any, series_total: int, rows: int, where: str) -> Mark:
+    try:
+        series, row, quality, flags = item[0], item[1], Quality(item[2]), item[3]
+        if type(series) is int and type(row) is int:
+            mark = Mark(series, row, quality, tuple(Flag(f) for f in flags))
+            if 0 <= series < series_total and 0 <= row < rows:
+                return mark
+    except (TypeError, ValueError, LookupError) as error:
+        raise ContractError("bad_columns", f"{where}: mark {repr(item)[:60]}: {error}") from error
+    raise ContractError("bad_columns", f"{where}: mark {repr(item)[:60]} names no value")
+
+
+def _check_nulls(
+    columns: tuple[tuple[int | None, ...], ...], marks: tuple[Mark, ...], where: str
+) -> None:
+    reasoned = {(m.series, m.row) for m in marks if m.quality is Quality.BAD and m.flags}
+    for index, column in enumerate(columns):
+        if None not in column:
+            continue
+        for row, value in enumerate(column):
+            if value is None and (index, row) not in reasoned:
+                raise ContractError(
+                    "bad_columns", f"{where}: series {index} row {row} is null without a reason"
+                )
+
+
+def _events(items: list[Any], offset_ms: int) -> list[TimedEvent]:
+    return [_event(item, offset_ms, f"events[{i}]") for i, item in enumerate(items)]
+
+
+def _event(item: Any, offset_ms: int, where: str) -> TimedEvent:
+    if not isinstance(item, list) or len(item) < 3 or type(item[1]) is not int:
+        raise ContractError("bad_field", f"{where}: expected [kind, offset, fields]")
+    name, difference, table = item[:3]
+    if name not in list(Kind) or name == Kind.READING:
+        known = ", ".join(k for k in Kind if k is not Kind.READING)
+        raise ContractError("bad_kind", f"{where}: kind {repr(name)[:30]}; known are {known}")
+    if not 0 <= difference <= LARGEST - offset_ms:
+        raise ContractError("bad_field", f"{where}: offset {difference} is out of range")
+    event: Event | Reading = build(
+        RECORD_TYPES[Kind(name)], table, f"{where} {name}", ignore_unknown=True
+    )
+    if isinstance(event, Reading):  # excluded above; tells the type checker
+        raise ContractError("bad_kind", where)
+    return TimedEvent(offset_ms + difference, event)

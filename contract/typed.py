@@ -1,0 +1,158 @@
+"""Builds frozen dataclasses from parsed JSON or TOML, and plain values from dataclasses again.
+
+The one place where foreign tables become values: every type, range and pattern is checked here, so
+that no dict travels further. Constraints stand in the annotations (`Annotated[int, Between(...)]`),
+where the JSON Schema generator finds them too.
+"""
+
+import re
+import sys
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Annotated, Any, TypeVar
+
+from contract.errors import ContractError
+
+__all__ = ["Between", "Id", "Pattern", "Seq", "StreamId", "UtcMs", "build", "plain"]
+
+T = TypeVar("T")
+
+LARGEST = 2**53 - 1  # integers beyond it are not exact in every language's JSON
+LARGEST_FLOAT = sys.float_info.max
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Both bounds are allowed values."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """The whole text must match `regex`; `says` tells a person what that means."""
+
+    regex: str
+    says: str
+
+
+Id = Annotated[
+    str, Pattern(r"[a-z0-9][a-z0-9-]{0,62}", "1 to 63 of a-z, 0-9 and -, not beginning with -")
+]
+StreamId = Annotated[str, Pattern(r"[a-z2-7]{13}", "13 characters of a-z and 2-7")]
+Seq = Annotated[int, Between(1, LARGEST)]
+UtcMs = Annotated[int, Between(-62_135_596_800_000, 253_402_300_799_999)]  # years 1 to 9999
+
+
+def build(cls: type[T], table: object, where: str, *, ignore_unknown: bool = False) -> T:
+    """A `cls` made from a parsed table.
+
+    Args:
+        cls: A dataclass whose fields are annotated with what this module knows.
+        table: What a JSON or TOML parser returned.
+        where: Place named in errors, such as `gateway.toml: [clock]`.
+        ignore_unknown: True for what newer peers send, False for what people write.
+
+    Raises:
+        ContractError: `bad_field` with the place, what was expected and, for an unknown key,
+            the known ones.
+    """
+    if not isinstance(table, Mapping):
+        raise ContractError("bad_field", f"{where}: expected a table, found {_shown(table)}")
+    hints = _hints(cls)  # type: ignore[arg-type]  # a class is hashable
+    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]  # callers pass dataclasses
+    unknown = sorted(str(key) for key in table if key not in known)
+    if unknown and not ignore_unknown:
+        raise ContractError(
+            "bad_field", f"{where}: unknown key {unknown[0]!r}; known are {', '.join(known)}"
+        )
+    values: dict[str, Any] = {}
+    for name, field in known.items():
+        if name in table:
+            values[name] = _value(hints[name], table[name], f"{where}: {name}", ignore_unknown)
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise ContractError("bad_field", f"{where}: key {name!r} is missing")
+    return cls(**values)
+
+
+@cache
+def _hints(cls: type) -> Mapping[str, Any]:  # resolving annotations anew costs 20 us a table
+    return typing.get_type_hints(cls, include_extras=True)
+
+
+def plain(value: Any) -> Any:
+    """JSON-ready form of a value; fields that hold None or an empty tuple are left out."""
+    if is_dataclass(value) and not isinstance(value, type):
+        pairs = ((f.name, getattr(value, f.name)) for f in fields(value))
+        return {name: plain(item) for name, item in pairs if item is not None and item != ()}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def _value(hint: Any, value: object, where: str, ignore_unknown: bool) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        built = _value(arguments[0], value, where, ignore_unknown)
+        _check(arguments[1:], built, where)
+        return built
+    if origin in (types.UnionType, typing.Union):
+        inner = next(a for a in arguments if a is not type(None))
+        return None if value is None else _value(inner, value, where, ignore_unknown)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ContractError("bad_field", f"{where}: expected a list, found {_shown(value)}")
+        items = enumerate(value)
+        return tuple(_value(arguments[0], v, f"{where}[{i}]", ignore_unknown) for i, v in items)
+    if is_dataclass(hint) and isinstance(hint, type):
+        return build(hint, value, where, ignore_unknown=ignore_unknown)
+    return _scalar(hint, value, where)
+
+
+def _scalar(hint: Any, value: object, where: str) -> Any:
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        members = [str(m.value) for m in hint]
+        if value not in members:
+            raise ContractError(
+                "bad_field", f"{where}: expected one of {', '.join(members)}, found {_shown(value)}"
+            )
+        return hint(value)
+    if hint is float and type(value) in (int, float):
+        number = typing.cast("float", value)
+        if -LARGEST_FLOAT <= number <= LARGEST_FLOAT:  # false for NaN; an int may have 400 digits
+            return float(number)
+    if hint in (str, int, bool) and type(value) is hint:
+        return value
+    if hint is dict or typing.get_origin(hint) is dict:
+        if isinstance(value, dict):
+            return value
+        raise ContractError("bad_field", f"{where}: expected a table, found {_shown(value)}")
+    names = {str: "a text", int: "a whole number", float: "a finite number", bool: "true or false"}
+    raise ContractError(
+        "bad_field", f"{where}: expected {names.get(hint, hint)}, found {_shown(value)}"
+    )
+
+
+def _check(constraints: tuple[Any, ...], value: Any, where: str) -> None:
+    for constraint in constraints:
+        if isinstance(constraint, Between) and not constraint.low <= value <= constraint.high:
+            raise ContractError(
+                "bad_field",
+                f"{where}: expected {constraint.low:g} to {constraint.high:g}, found {value}",
+            )
+        if isinstance(constraint, Pattern) and not re.fullmatch(constraint.regex, value):
+            raise ContractError(
+                "bad_field", f"{where}: expected {constraint.says}, found {_shown(value)}"
+            )
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

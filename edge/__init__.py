@@ -1,0 +1,1 @@
+"""The gateway: measure, judge, keep, send. Never imports the cloud."""

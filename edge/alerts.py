@@ -1,0 +1,175 @@
+"""Alerts: conditions judged on each reading, outputs told at once, records made for the block.
+
+Outputs come first and the commit after: a lamp must not wait for a disk. What is open, and how far
+each condition has been judged, is text that goes into the outbox with the block, so that neither a
+crash nor a restart raises the same alert twice.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from contract.blocks import TimedEvent
+from contract.keys import alert_id
+from contract.quantities import Quality
+from contract.records import Alert, AlertBasis, AlertState, Receipt
+from edge.open_block import Measured
+from edge.timeline import Timeline
+from models.conditions import Condition, Evaluator, EvaluatorState, Sample, Step
+
+__all__ = ["Alerts", "Output"]
+
+log = logging.getLogger(__name__)
+
+
+class Output(Protocol):
+    """Something a person notices."""
+
+    output_id: str
+
+    def show(self, alert: Alert, *, any_open: bool) -> bool:
+        """Shows the change; true if it was taken."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of its hardware; a second call does nothing."""
+        ...
+
+
+@dataclass(slots=True)
+class _Judged:
+    evaluator: Evaluator
+    open_alert_id: str | None = None
+
+
+class Alerts:
+    """All conditions of one gateway.
+
+    Args:
+        conditions: What is declared.
+        outputs: Told in this order.
+        stored: What `dump` said before the last stop, None for a new outbox.
+    """
+
+    def __init__(
+        self, conditions: Sequence[Condition], outputs: Sequence[Output], stored: str | None
+    ) -> None:
+        states = _load(stored)
+        self._outputs = tuple(outputs)
+        self._judged: dict[str, _Judged] = {}
+        for condition in conditions:
+            state, open_id = states.get(condition.id, (EvaluatorState(), None))
+            self._judged[condition.id] = _Judged(Evaluator(condition, state), open_id)
+
+    def take(self, measured: Measured, timeline: Timeline) -> list[TimedEvent]:
+        """Alerts that one reading raises or clears; outputs have been told when it returns."""
+        at_ms = timeline.of_offset(measured.offset_ms)
+        events: list[TimedEvent] = []
+        for signal, sample in samples_of(measured, at_ms):
+            for judged in self._judged.values():
+                for step in judged.evaluator.take(signal, sample):
+                    events += self._changed(judged, step, timeline)
+        return events
+
+    def advance(self, now_offset_ms: int, timeline: Timeline) -> list[TimedEvent]:
+        """Alerts of steps that ended without all their signals."""
+        now_ms = timeline.of_offset(now_offset_ms)
+        events: list[TimedEvent] = []
+        for judged in self._judged.values():
+            for step in judged.evaluator.advance(now_ms):
+                events += self._changed(judged, step, timeline)
+        return events
+
+    def rebase(self, delta_ms: int | None) -> None:
+        """Tells every condition that the time line moved; see `Evaluator.rebase`."""
+        for judged in self._judged.values():
+            judged.evaluator.rebase(delta_ms)
+
+    def dump(self) -> str:
+        """What must not be forgotten, as text."""
+        return json.dumps(
+            {name: _state_table(j) for name, j in self._judged.items()}, separators=(",", ":")
+        )
+
+    def close(self) -> None:
+        """Closes the outputs."""
+        for output in self._outputs:
+            output.close()
+
+    def _changed(self, judged: _Judged, step: Step, timeline: Timeline) -> list[TimedEvent]:
+        if not step.changed:
+            return []
+        offset_ms = max(0, timeline.to_offset(step.at_ms))
+        condition_id = judged.evaluator.condition.id
+        if step.holds:
+            judged.open_alert_id = alert_id(condition_id, timeline.stream_id, offset_ms)
+        if judged.open_alert_id is None:
+            return []
+        alert = Alert(
+            alert_id=judged.open_alert_id,
+            condition_id=condition_id,
+            state=AlertState.RAISED if step.holds else AlertState.CLEARED,
+            basis=AlertBasis.OBSERVED,
+            value=None if step.value is None else round(step.value, 6),
+        )
+        if not step.holds:
+            judged.open_alert_id = None
+        return [TimedEvent(offset_ms, self._shown(alert))]
+
+    def _shown(self, alert: Alert) -> Alert:
+        any_open = any(j.open_alert_id is not None for j in self._judged.values())
+        receipts = tuple(
+            Receipt(output_id=o.output_id, delivered=o.show(alert, any_open=any_open))
+            for o in self._outputs
+        )
+        return Alert(
+            alert_id=alert.alert_id,
+            condition_id=alert.condition_id,
+            state=alert.state,
+            basis=alert.basis,
+            value=alert.value,
+            receipts=receipts,
+        )
+
+
+def samples_of(measured: Measured, at_ms: int) -> list[tuple[str, Sample]]:
+    """The values of one reading that are fit to judge by, as (signal, sample)."""
+    samples = []
+    for index, series in enumerate(measured.series):
+        value, (quality, _) = measured.values[index], measured.qualities[index]
+        fit = value is not None and quality is not Quality.BAD
+        number = value / 10**series.decimals if fit and value is not None else None
+        samples.append((f"{measured.sensor_id}/{series.quantity}", Sample(at_ms, number)))
+    return samples
+
+
+def _state_table(judged: _Judged) -> dict[str, object]:
+    state = judged.evaluator.state
+    return {
+        "open": judged.open_alert_id,
+        "latest": {name: [s.at_ms, s.value] for name, s in state.latest.items()},
+        "step_ms": state.step_ms,
+        "completed_ms": state.completed_ms,
+        "holds": state.holds,
+        "beyond_since_ms": state.beyond_since_ms,
+    }
+
+
+def _load(stored: str | None) -> dict[str, tuple[EvaluatorState, str | None]]:
+    if stored is None:
+        return {}
+    return {
+        name: (
+            EvaluatorState(
+                latest={signal: Sample(*row) for signal, row in table["latest"].items()},
+                step_ms=table["step_ms"],
+                completed_ms=table["completed_ms"],
+                holds=table["holds"],
+                beyond_since_ms=table["beyond_since_ms"],
+            ),
+            table["open"],
+        )
+        for name, table in json.loads(stored).items()
+    }

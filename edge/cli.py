@@ -1,0 +1,143 @@
+"""`dewline-gateway`: arguments in, the composition root called, an exit code out.
+
+Exit codes: 0 all well, 1 it failed, 2 usage or configuration.
+"""
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from contract.errors import ConfigError, DewlineError
+from contract.quantities import QUANTITY_FACTS
+from edge import gateway
+from edge.clock import SystemClock
+from edge.config import GatewayConfig, load_config
+from edge.outbox import Outbox
+from firmware_bridge.errors import SensorError
+
+__all__ = ["build_parser", "main"]
+
+_CONFIG = Path("/etc/dewline/gateway.toml")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line; docs are tested against it."""
+    parser = argparse.ArgumentParser(
+        prog="dewline-gateway",
+        description="Measures, warns, keeps and sends.",
+        epilog="example: dewline-gateway check --config gateway.toml",
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    run = _verb(verbs, "run", "measure until stopped by SIGTERM or SIGINT", _run)
+    run.add_argument(
+        "--trace-fd", type=int, help="write a line of JSON to this descriptor after each commit"
+    )
+    _verb(verbs, "check", "judge the configuration without touching hardware or network", _check)
+    read = _verb(verbs, "read", "read every sensor once and print what it says", _read)
+    outbox = _verb(verbs, "outbox", "show what waits to be sent", _outbox)
+    for verb in (read, outbox):
+        verb.add_argument("--json", action="store_true", help="for programs")
+    return parser
+
+
+def _verb(verbs: Any, name: str, text: str, action: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name, help=text, description=text, epilog=f"example: dewline-gateway {name}"
+    )
+    parser.add_argument("--config", type=Path, default=_CONFIG, help=f"default: {_CONFIG}")
+    parser.set_defaults(action=action)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb."""
+    args = build_parser().parse_args(argv)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    try:
+        return int(args.action(args, load_config(args.config)))
+    except ConfigError as error:
+        print(f"dewline-gateway: {error}", file=sys.stderr)
+        return 2
+    except DewlineError as error:
+        print(f"dewline-gateway: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(args: argparse.Namespace, config: GatewayConfig) -> int:
+    clock = SystemClock(config.clock.floor_ms)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: clock.stop())
+    for remark in gateway.check(config):
+        logging.getLogger(__name__).warning("%s", remark)
+    trace = None if args.trace_fd is None else gateway.Trace(args.trace_fd)
+    gateway.run(config, clock, trace)
+    return 0
+
+
+def _check(args: argparse.Namespace, config: GatewayConfig) -> int:
+    remarks = gateway.check(config)
+    for remark in remarks:
+        print(f"{args.config}: {remark}")
+    if not remarks:
+        sensors = ", ".join(f"{s.id} ({s.driver})" for s in config.sensor)
+        print(f"{args.config}: {config.device_id}: good; sensors: {sensors}")
+    return 1 if remarks else 0
+
+
+def _read(args: argparse.Namespace, config: GatewayConfig) -> int:
+    clock = SystemClock(config.clock.floor_ms)
+    board = gateway.board_for(config, clock)
+    rows: list[dict[str, Any]] = []
+    for sensor in gateway.sensors_for(config, board, clock):
+        try:
+            sample = sensor.read()
+        except SensorError as error:
+            rows.append({"sensor": sensor.sensor_id, "error": str(error)})
+            continue
+        for quantity, value in sample.values:
+            unit = QUANTITY_FACTS[quantity].unit
+            rows.append(
+                {"sensor": sensor.sensor_id, "quantity": quantity, "value": value, "unit": unit}
+            )
+        sensor.close()
+    board.close()
+    for row in rows:
+        print(json.dumps(row) if args.json else _reading_line(row))
+    return 1 if any("error" in row for row in rows) else 0
+
+
+def _reading_line(row: dict[str, Any]) -> str:
+    if "error" in row:
+        return f"{row['sensor']:<16} {row['error']}"
+    return f"{row['sensor']:<16} {row['quantity']:<12} {row['value']:>12.3f} {row['unit']}"
+
+
+def _outbox(args: argparse.Namespace, config: GatewayConfig) -> int:
+    path = Path(config.outbox.path)
+    if not path.exists():
+        raise ConfigError(f"[outbox] path: {path} is not there; has this gateway run yet?")
+    outbox = Outbox(path, durable=False)
+    state, spans, end = outbox.state(), outbox.spans(1000), outbox.stream_end()
+    outbox.close()
+    if args.json:
+        held = [{"stream_id": s.stream_id, "first": s.first, "last": s.last} for s in spans]
+        print(json.dumps({"blocks": state.blocks, "bytes": state.payload_bytes, "held": held}))
+        return 0
+    print(f"{state.blocks} blocks, {state.payload_bytes} bytes wait to be acked by the cloud")
+    for span in spans:
+        print(f"  {span.stream_id}  {span.first} to {span.last}")
+    if end is not None:
+        stopped = "stopped in order" if end.clean else "running, or it ended without a stop"
+        print(f"stream {end.stream_id}: committed up to {end.last}; {stopped}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""One MQTT 5 connection of a gateway; the only file of the edge that imports paho.
+
+paho's own queue and reconnect are not used: its memory is lost with the process and its waits have
+no jitter (edge.md, section 6). A connection that broke is thrown away; the send loop makes a new
+one and gives it the unacked blocks again.
+"""
+
+import json
+import queue
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from contract.errors import ConfigError
+from contract.topics import ack_topic, presence_topic
+from edge.config import UplinkConfig
+from edge.errors import UplinkRefused, UplinkUnavailable
+
+__all__ = ["Heard", "Lost", "MqttConnection", "News", "NobodyListens", "Woken", "connect"]
+
+_CONNECT_TIMEOUT_S = 10.0
+_KEEPALIVE_S = 30
+_REFUSED = frozenset({"Bad user name or password", "Not authorized", "Banned"})
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An ack message of the cloud."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NobodyListens:
+    """The broker took a block that no ingest process subscribes to: it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """Something was committed; nothing was heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection is over.
+
+    Attributes:
+        reason: What the broker or the network said.
+        refused: True if the broker refused what this device did.
+    """
+
+    reason: str
+    refused: bool = False
+
+
+News = Heard | NobodyListens | Woken | Lost
+
+
+class MqttConnection:
+    """A live connection; its news come through a queue, so that one thread owns all state."""
+
+    def __init__(self, client: paho.Client) -> None:
+        self._client = client
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Hands one block to MQTT, QoS 1.
+
+        Raises:
+            UplinkUnavailable: The connection is over.
+        """
+        info = self._client.publish(topic, payload, qos=1)
+        if info.rc != paho.MQTT_ERR_SUCCESS:
+            raise UplinkUnavailable(f"publish: {paho.error_string(info.rc)}")
+
+    def close(self, presence: str | None = None) -> None:
+        """Ends the connection; `presence` is this gateway's topic to say goodbye on."""
+        if presence is not None and self._client.is_connected():
+            info = self._client.publish(presence, _presence(online=False), qos=1, retain=True)
+            info.wait_for_publish(2.0)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def connect(
+    device_id: str, config: UplinkConfig, news: "queue.SimpleQueue[News]"
+) -> MqttConnection:
+    """A connection that is subscribed to this device's acks and has announced its presence.
+
+    Args:
+        device_id: Client id and owner of the topics.
+        config: `[uplink]`.
+        news: Where whatever is heard goes, from paho's thread.
+
+    Raises:
+        UplinkUnavailable: No broker there, or it did not answer in time.
+        UplinkRefused: It refuses the credentials or the subscription.
+        ConfigError: The password file cannot be read.
+    """
+    greeting: queue.SimpleQueue[ReasonCode] = queue.SimpleQueue()
+    client = _client(device_id, config)
+    _wire(client, news, greeting)
+    try:
+        client.connect(
+            config.host,
+            config.port,
+            keepalive=_KEEPALIVE_S,
+            clean_start=True,
+        )
+    except (OSError, ValueError) as error:
+        raise UplinkUnavailable(f"{config.host}:{config.port}: {error}") from error
+    client.loop_start()
+    connection = MqttConnection(client)
+    try:
+        _expect(greeting, f"{config.host}:{config.port}: connect")
+        client.subscribe(ack_topic(device_id), options=SubscribeOptions(qos=1))
+        _expect(greeting, f"{config.host}:{config.port}: subscribe to {ack_topic(device_id)}")
+    except (UplinkUnavailable, UplinkRefused):
+        connection.close()
+        raise
+    client.publish(presence_topic(device_id), _presence(online=True), qos=1, retain=True)
+    return connection
+
+
+def _client(device_id: str, config: UplinkConfig) -> paho.Client:
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=device_id,
+        protocol=paho.MQTTv5,
+        reconnect_on_failure=False,
+    )
+    client.connect_timeout = _CONNECT_TIMEOUT_S
+    client.max_inflight_messages_set(config.window + 8)
+    if config.username is not None:
+        client.username_pw_set(config.username, _password(config))
+    client.will_set(presence_topic(device_id), _presence(online=False), qos=1, retain=True)
+    return client
+
+
+def _wire(
+    client: paho.Client,
+    news: "queue.SimpleQueue[News]",
+    greeting: "queue.SimpleQueue[ReasonCode]",
+) -> None:
+    def on_connect(_c: Any, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
+        greeting.put(reason)
+
+    def on_subscribe(_c: Any, _u: Any, _m: Any, reasons: list[ReasonCode], _p: Any) -> None:
+        greeting.put(reasons[0])
+
+    def on_disconnect(_c: Any, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
+        greeting.put(reason)
+        news.put(Lost(str(reason), refused=str(reason) in _REFUSED))
+
+    def on_message(_c: Any, _u: Any, message: paho.MQTTMessage) -> None:
+        news.put(Heard(bytes(message.payload)))
+
+    def on_publish(_c: Any, _u: Any, _m: int, reason: ReasonCode, _p: Any) -> None:
+        if str(reason) == "No matching subscribers":
+            news.put(NobodyListens())
+        elif reason.is_failure:
+            news.put(Lost(f"publish: {reason}", refused=str(reason) in _REFUSED))
+
+    client.on_connect = on_connect
+    client.on_subscribe = on_subscribe
+    client.on_disconnect = on_disconnect
+    client.on_message = on_message
+    client.on_publish = on_publish
+
+
+def _expect(greeting: "queue.SimpleQueue[ReasonCode]", what: str) -> None:
+    try:
+        reason = greeting.get(timeout=_CONNECT_TIMEOUT_S)
+    except queue.Empty:
+        raise UplinkUnavailable(f"{what}: no answer within {_CONNECT_TIMEOUT_S:g} s") from None
+    if str(reason) in _REFUSED:
+        raise UplinkRefused(f"{what}: {reason}; check username and password of this device")
+    if reason.is_failure or reason.packetType == PacketTypes.DISCONNECT:
+        raise UplinkUnavailable(f"{what}: {reason}")
+
+
+def _password(config: UplinkConfig) -> str | None:
+    if config.password_file is None:
+        return None
+    try:
+        return Path(config.password_file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(
+            f"[uplink] password_file: {config.password_file}: {error.strerror}"
+        ) from error
+
+
+def _presence(*, online: bool) -> str:
+    return json.dumps({"online": online})

@@ -1,0 +1,108 @@
+"""The block being filled: columns that grow, no object kept per reading.
+
+It knows nothing of clocks or stores; whoever closes it gives the first number.
+"""
+
+from dataclasses import dataclass, field
+
+from contract.blocks import Block, Mark, SensorColumns, Series, TimedEvent
+from contract.quantities import Flag, Quality
+from contract.records import Event
+
+__all__ = ["Measured", "OpenBlock"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One reading of one sensor: a scaled integer per series, all of one instant.
+
+    Attributes:
+        sensor_id: Role of the sensor.
+        series: Its columns.
+        offset_ms: Monotonic offset in the stream.
+        values: Value x 10^decimals per series, None where there is none.
+        qualities: Quality and flags per series.
+    """
+
+    sensor_id: str
+    series: tuple[Series, ...]
+    offset_ms: int
+    values: tuple[int | None, ...]
+    qualities: tuple[tuple[Quality, tuple[Flag, ...]], ...]
+
+
+@dataclass(slots=True)
+class _Columns:
+    series: tuple[Series, ...]
+    offsets_ms: list[int] = field(default_factory=list)
+    values: list[list[int | None]] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+
+
+class OpenBlock:
+    """Collects records until somebody closes it into a `Block`."""
+
+    def __init__(self) -> None:
+        self._sensors: dict[str, _Columns] = {}
+        self._events: list[TimedEvent] = []
+        self._opened: tuple[int, int | None] | None = None
+        self.records_total = 0
+
+    @property
+    def opened(self) -> tuple[int, int | None] | None:
+        """Offset and UTC (ms) of the clock reading that the times hang on, None if empty."""
+        return self._opened
+
+    def open_at(self, offset_ms: int, utc_at: int | None) -> None:
+        """Sets the clock reading of an empty block; later ones are not looked at."""
+        if self._opened is None:
+            self._opened = (offset_ms, utc_at)
+
+    def add_reading(self, measured: Measured) -> None:
+        """Appends one reading per series of the sensor."""
+        columns = self._sensors.get(measured.sensor_id)
+        if columns is None:
+            columns = _Columns(measured.series, values=[[] for _ in measured.series])
+            self._sensors[measured.sensor_id] = columns
+        row = len(columns.offsets_ms)
+        columns.offsets_ms.append(measured.offset_ms)
+        for index, value in enumerate(measured.values):
+            columns.values[index].append(value)
+            quality, flags = measured.qualities[index]
+            if flags:
+                columns.marks.append(Mark(index, row, quality, flags))
+        self.records_total += len(measured.values)
+
+    def add_event(self, offset_ms: int, event: Event) -> None:
+        """Appends anything that is not a reading."""
+        self._events.append(TimedEvent(offset_ms, event))
+        self.records_total += 1
+
+    def close(self, stream_id: str, first: int) -> Block:
+        """The block; this object stays as it is, so that a failed commit loses nothing."""
+        if self._opened is None or not self.records_total:
+            raise ValueError("an empty block cannot be closed")
+        offset_ms, utc_at = self._opened
+        base_ms = min(
+            offset_ms,
+            *(c.offsets_ms[0] for c in self._sensors.values()),
+            *(e.offset_ms for e in self._events),
+        )
+        return Block(
+            stream_id=stream_id,
+            first=first,
+            offset_ms=base_ms,
+            utc_at=None if utc_at is None else utc_at + base_ms - offset_ms,
+            sensors=tuple(_sensor(name, c) for name, c in self._sensors.items()),
+            events=tuple(self._events),
+        )
+
+
+def _sensor(sensor_id: str, columns: _Columns) -> SensorColumns:
+    return SensorColumns(
+        sensor_id=sensor_id,
+        series=columns.series,
+        offsets_ms=tuple(columns.offsets_ms),
+        columns=tuple(tuple(column) for column in columns.values),
+        marks=tuple(columns.marks),
+    )

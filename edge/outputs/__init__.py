@@ -1,0 +1,1 @@
+"""Alert outputs: what a person at the machine notices, without any network."""

@@ -1,0 +1,26 @@
+"""The log as an alert output: always there."""
+
+import logging
+
+from contract.records import Alert, AlertState
+
+__all__ = ["LogOutput"]
+
+log = logging.getLogger("dewline.alert")
+
+
+class LogOutput:
+    """Writes one line per change; raised ones as warnings."""
+
+    output_id = "log"
+
+    def show(self, alert: Alert, *, any_open: bool) -> bool:
+        """Writes the line."""
+        del any_open
+        level = logging.WARNING if alert.state is AlertState.RAISED else logging.INFO
+        value = "no value" if alert.value is None else f"{alert.value:g}"
+        log.log(level, "%s %s (%s, %s)", alert.condition_id, alert.state, alert.basis, value)
+        return True
+
+    def close(self) -> None:
+        """Nothing to let go of."""

@@ -1,0 +1,203 @@
+"""The send loop: outbox to broker, and out of the outbox only what the cloud has acked.
+
+One thread, one connection at a time. It owns every reconnect. A broker's PUBACK means nothing here:
+the block stays until the ack of the cloud names it.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from contract.acks import decode_ack
+from contract.errors import ContractError
+from contract.topics import presence_topic, up_topic
+from edge.backoff import Backoff
+from edge.clock import transport_s
+from edge.config import UplinkConfig
+from edge.errors import OutboxError, UplinkError, UplinkUnavailable
+from edge.lanes import Lanes, Outgoing
+from edge.mqtt import Heard, Lost, News, NobodyListens, Woken
+from edge.outbox import Outbox, QueuedBlock
+
+__all__ = ["Connect", "SendLoop", "Wire"]
+
+log = logging.getLogger(__name__)
+
+_IDLE_S = 0.5  # how soon overdue acks are noticed when nothing wakes the loop
+_NOBODY_LIMIT_S = 2.0
+
+
+class Wire(Protocol):
+    """A live connection, as `edge.mqtt.MqttConnection` is."""
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Hands one block over; raises UplinkUnavailable."""
+        ...
+
+    def close(self, presence: str | None = None) -> None:
+        """Ends the connection."""
+        ...
+
+
+Connect = Callable[["queue.SimpleQueue[News]"], Wire]
+
+
+class SendLoop:
+    """Sends until it is stopped.
+
+    Args:
+        device_id: Whose topics to use.
+        config: `[uplink]`.
+        open_outbox: Opens this thread's own connection to the queue.
+        connect: Makes one connection that puts its news into the queue, or raises UplinkError.
+    """
+
+    def __init__(
+        self,
+        device_id: str,
+        config: UplinkConfig,
+        open_outbox: Callable[[], Outbox],
+        connect: Connect,
+    ) -> None:
+        self._device_id = device_id
+        self._config = config
+        self._open_outbox = open_outbox
+        self._connect = connect
+        self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._drained = threading.Event()
+        self._damaged: queue.SimpleQueue[QueuedBlock] = queue.SimpleQueue()
+        self._had_backlog = False
+        self._drain_until_s: float | None = None
+        self._nobody = Backoff(0.5, _NOBODY_LIMIT_S, 0.0)
+        self._hold_until_s = 0.0
+        self.acked_total = 0
+        self.refused_acks_total = 0
+
+    def backlog_drained(self) -> bool:
+        """Whether a backlog has been worked off since the last call; for the sense loop."""
+        drained = self._drained.is_set()
+        self._drained.clear()
+        return drained
+
+    def notice(self) -> None:
+        """Something was committed: it need not wait for the next round. From any thread."""
+        self._news.put(Woken())
+
+    def take_damaged(self) -> list[QueuedBlock]:
+        """Blocks found unreadable since the last call; the sense loop writes their Loss."""
+        damaged = []
+        while not self._damaged.empty():
+            damaged.append(self._damaged.get())
+        return damaged
+
+    def stop(self, drain_s: float) -> None:
+        """Asks the loop to end once the queue is empty, at the latest after `drain_s` seconds."""
+        self._drain_until_s = transport_s() + drain_s
+        self._stopping.set()
+        self.notice()
+
+    def run(self) -> None:
+        """Connects, sends, waits, again and again, until stopped."""
+        outbox = self._open_outbox()
+        lanes = Lanes(
+            outbox, self._config.window, self._config.ack_timeout_s, self._config.retry_max_s
+        )
+        backoff = Backoff(1.0, self._config.retry_max_s, self._config.stable_s)
+        lanes.begin()
+        complained = False
+        while not self._finished(lanes):
+            began_s = transport_s()
+            try:
+                self._session(lanes)
+                complained = False
+            except (UplinkError, OutboxError) as error:
+                lanes.forget_flights()
+                worked_s = transport_s() - began_s
+                if not complained or worked_s > self._config.stable_s:
+                    log.warning("uplink: %s", error)
+                complained = True
+                self._pause(backoff.wait_s(worked_s), lanes)
+        outbox.close()
+
+    def _session(self, lanes: Lanes) -> None:
+        self._news = queue.SimpleQueue()
+        wire = self._connect(self._news)
+        log.info("uplink: connected")
+        try:
+            while not self._finished(lanes):
+                self._round(wire, lanes)
+            wire.close(presence_topic(self._device_id))
+        except (UplinkError, OutboxError):
+            wire.close()
+            raise
+
+    def _round(self, wire: Wire, lanes: Lanes) -> None:
+        now_s = transport_s()
+        lanes.note_commits(now_s)
+        if now_s >= self._hold_until_s:
+            for outgoing in lanes.next(now_s):
+                self._publish(wire, lanes, outgoing, now_s)
+        for news in self._heard(0.0 if self._finished(lanes) else _IDLE_S):
+            self._hear(news, lanes)
+        self._notice_backlog(lanes)
+        for block in lanes.outbox.damaged():
+            self._damaged.put(block)
+
+    def _heard(self, timeout_s: float) -> Iterator[News]:
+        """What is in the queue, after waiting for the first of it."""
+        try:
+            yield self._news.get(timeout=timeout_s) if timeout_s else self._news.get_nowait()
+            while True:
+                yield self._news.get_nowait()
+        except queue.Empty:
+            return
+
+    def _publish(self, wire: Wire, lanes: Lanes, outgoing: Outgoing, now_s: float) -> None:
+        block = outgoing.block
+        flight = lanes.in_flight[block.row_id]
+        if flight.again_s <= now_s:
+            lanes.sent_again(block.row_id, now_s)
+        wire.publish(up_topic(self._device_id, outgoing.lane), block.payload)
+
+    def _hear(self, news: News, lanes: Lanes) -> None:
+        if isinstance(news, Heard):
+            self._take_ack(news.payload, lanes)
+        elif isinstance(news, NobodyListens):
+            self._hold_until_s = transport_s() + self._nobody.wait_s()
+        elif isinstance(news, Lost):
+            raise UplinkUnavailable(news.reason)
+
+    def _take_ack(self, payload: bytes, lanes: Lanes) -> None:
+        try:
+            done = lanes.acked(decode_ack(payload))
+        except ContractError as error:
+            self.refused_acks_total += 1
+            log.warning("uplink: an ack that cannot be read: %s", error)
+            return
+        if done:
+            lanes.outbox.delete(done)
+            self.acked_total += len(done)
+            self._nobody = Backoff(0.5, _NOBODY_LIMIT_S, 0.0)
+            self._hold_until_s = 0.0
+
+    def _notice_backlog(self, lanes: Lanes) -> None:
+        backlog = lanes.backlog()
+        if self._had_backlog and not backlog:
+            self._drained.set()
+        self._had_backlog = backlog
+
+    def _finished(self, lanes: Lanes) -> bool:
+        if not self._stopping.is_set():
+            return False
+        limit_s = self._drain_until_s or 0.0
+        return transport_s() >= limit_s or lanes.empty()
+
+    def _pause(self, seconds: float, lanes: Lanes) -> None:
+        until_s = transport_s() + seconds
+        while transport_s() < until_s and not self._finished(lanes):
+            for _ in self._heard(min(_IDLE_S, until_s - transport_s())):
+                pass  # woken, by a commit or by the stop
+            lanes.note_commits(transport_s())

@@ -1,0 +1,1 @@
+"""What a condition and a model are, the same for gateway and cloud."""
