@@ -1,0 +1,122 @@
+"""Weather for simulated chips: what a recording says at an instant, and what a bad file is told."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.errors import ConfigError
+from firmware_bridge.simulated import RecordingFeed, WaveFeed, Weather, read_recording
+
+HEADER = "at_ms,temperature_c,humidity_pct,pressure_pa\n"
+HOUR_MS = 3_600_000
+
+
+def air(temperature_c):
+    return Weather(temperature_c=temperature_c, humidity_pct=50.0, pressure_pa=None)
+
+
+def test_latest_row_until_it_is_too_old():
+    feed = RecordingFeed([10_000, 20_000, 90_000], [air(1), air(2), air(3)], max_age_s=15)
+    told = {now_s: feed.at(now_s) for now_s in (9.999, 10, 19.999, 20, 35, 35.001, 89, 90, 106)}
+    assert told == {
+        9.999: None,
+        10: air(1),
+        19.999: air(1),
+        20: air(2),
+        35: air(2),
+        35.001: None,
+        89: None,
+        90: air(3),
+        106: None,
+    }
+    assert feed.span_ms == (10_000, 90_000)
+
+
+@given(
+    st.lists(st.integers(0, 2_000_000_000_000), unique=True, max_size=30).map(sorted),
+    st.integers(0, 2_000_000_000_000),
+    st.integers(0, 10**9),
+)
+def test_agrees_with_a_plain_search(instants, now_ms, max_age_ms):
+    feed = RecordingFeed(
+        instants, [air(float(instant)) for instant in instants], max_age_s=max_age_ms / 1000
+    )
+    past = [instant for instant in instants if instant <= now_ms]
+    expected = air(float(past[-1])) if past and now_ms - past[-1] <= max_age_ms else None
+    assert feed.at(now_ms / 1000) == expected
+
+
+def test_a_gap_in_one_column_is_not_filled():
+    feed = RecordingFeed([0, 1000], [air(1.0), air(None)], max_age_s=60)
+    assert feed.at(2.0) == air(None)
+
+
+@pytest.mark.parametrize(("instants", "rows"), [([1, 1], 2), ([2, 1], 2), ([1, 2], 1), ([1], 2)])
+def test_disorder_is_refused(instants, rows):
+    with pytest.raises(ValueError):
+        RecordingFeed(instants, [air(1.0)] * rows, max_age_s=1)
+
+
+def test_empty_recording_knows_nothing():
+    feed = RecordingFeed([], [], max_age_s=1)
+    assert feed.at(0.0) is None
+    assert feed.span_ms is None
+
+
+def test_file(tmp_path):
+    path = tmp_path / "attic.csv"
+    path.write_text(HEADER + "0,-1.5,80,101325\n3600000,,,100900.5\n7200000,2,,\n")
+    feed = read_recording(path, max_age_s=3600)
+    assert feed.at(0) == Weather(temperature_c=-1.5, humidity_pct=80.0, pressure_pa=101_325.0)
+    assert feed.at(3600) == Weather(temperature_c=None, humidity_pct=None, pressure_pa=100_900.5)
+    assert feed.at(7200) == Weather(temperature_c=2.0, humidity_pct=None, pressure_pa=None)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "line 1: expected at_ms,"),
+        ("time,t,h,p\n", "line 1: expected at_ms,.*found time,t,h,p"),
+        (HEADER + "0,1,2\n", "line 2: expected 4 fields, found 3"),
+        (HEADER + "0,1,2,3\n\n", "line 3: expected 4 fields, found 0"),
+        (HEADER + "0,1,2,3\n1.5,1,2,3\n", "line 3: at_ms: expected UNIX milliseconds, found '1.5'"),
+        (HEADER + "5,1,2,3\n5,1,2,3\n", "line 3: at_ms: 5 does not rise above 5"),
+        (HEADER + "0,cold,2,3\n", "line 2: temperature_c: .*'cold'"),
+        (HEADER + "0,1,nan,3\n", "line 2: humidity_pct: .*'nan'"),
+        (HEADER + "0,1,2,inf\n", "line 2: pressure_pa: .*'inf'"),
+        (HEADER + '0,"1,2,3\n', "cannot be read"),
+    ],
+)
+def test_bad_file_names_file_and_line(text, told, tmp_path):
+    path = tmp_path / "attic.csv"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=told) as caught:
+        read_recording(path, max_age_s=1)
+    assert "attic.csv" in str(caught.value)
+
+
+def test_missing_and_binary_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.csv"):
+        read_recording(tmp_path / "none.csv", max_age_s=1)
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"binary\.csv"):
+        read_recording(tmp_path / "binary.csv", max_age_s=1)
+
+
+@given(st.floats(0, 4e9))
+def test_wave_is_smooth_and_possible(now_s):
+    feed = WaveFeed()
+    now, later = feed.at(now_s), feed.at(now_s + 60)
+    assert abs(now.temperature_c - later.temperature_c) < 0.05
+    assert abs(now.pressure_pa - later.pressure_pa) < 5
+    assert 0 <= now.humidity_pct <= 100
+    assert math.isclose(feed.at(now_s + 86_400).temperature_c, now.temperature_c, abs_tol=1e-3)
+
+
+def test_wave_is_warmest_and_driest_in_the_afternoon():
+    day = [WaveFeed(mean_c=10, swing_c=4).at(hour * 3600) for hour in range(24)]
+    assert max(range(24), key=lambda hour: day[hour].temperature_c) == 15
+    assert min(range(24), key=lambda hour: day[hour].humidity_pct) == 15
+    assert day[15].temperature_c == pytest.approx(14.0)
