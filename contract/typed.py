@@ -46,7 +46,8 @@ Id = Annotated[
 ]
 StreamId = Annotated[str, Pattern(r"[a-z2-7]{13}", "13 characters of a-z and 2-7")]
 Seq = Annotated[int, Between(1, LARGEST)]
-UtcMs = Annotated[int, Between(-62_135_596_800_000, 253_402_300_799_999)]  # years 1 to 9999
+LATEST_UTC_MS = 253_402_300_799_999  # the year 9999 ends
+UtcMs = Annotated[int, Between(-62_135_596_800_000, LATEST_UTC_MS)]  # from the year 1
 
 
 def build(cls: type[T], table: object, where: str, *, ignore_unknown: bool = False) -> T:
@@ -143,10 +144,8 @@ def _scalar(hint: Any, value: object, where: str) -> Any:
 def _check(constraints: tuple[Any, ...], value: Any, where: str) -> None:
     for constraint in constraints:
         if isinstance(constraint, Between) and not constraint.low <= value <= constraint.high:
-            raise ContractError(
-                "bad_field",
-                f"{where}: expected {constraint.low:g} to {constraint.high:g}, found {value}",
-            )
+            span = f"{constraint.low:g} to {constraint.high:g}"
+            raise ContractError("bad_field", f"{where}: expected {span}, found {_shown(value)}")
         if isinstance(constraint, Pattern) and not re.fullmatch(constraint.regex, value):
             raise ContractError(
                 "bad_field", f"{where}: expected {constraint.says}, found {_shown(value)}"

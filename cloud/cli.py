@@ -1,0 +1,72 @@
+"""`dewline-cloud --config FILE NOUN VERB`: finds the command, runs it, turns failures into words.
+
+Exit status: 0 done, 1 failed, 2 wrong usage or configuration. Each noun is a module of
+`cloud.commands` with `register(subparsers)`; a verb sets `run=callable(args, config) -> int`.
+"""
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cloud.config import load_config
+from contract.errors import ConfigError, DewlineError
+
+__all__ = ["NOUNS", "main"]
+
+NOUNS = ("ingest", "lake", "search", "ledger", "quarantine", "warehouse")
+
+_log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status."""
+    _start_logging()
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    args = _parser(words).parse_args(words)
+    try:
+        status: int = args.run(args, load_config(args.config))
+    except ConfigError as error:
+        print(f"dewline-cloud: {error}", file=sys.stderr)
+        return 2
+    except DewlineError as error:
+        print(f"dewline-cloud: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 1
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        return 1
+    except Exception:  # noqa: BLE001  # the outermost frame: nobody else could say it
+        _log.exception("this is a fault of dewline itself; please report it with these lines")
+        return 1
+    return status
+
+
+def _start_logging() -> None:
+    """Plain lines on standard error: our own from INFO, those of libraries from WARNING."""
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("cloud").setLevel(logging.INFO)
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dewline-cloud",
+        description="The cloud's side of dewline: ingest, the lake and what is projected from it.",
+        epilog="example: dewline-cloud --config cloud.toml lake show",
+    )
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="the configuration, TOML"
+    )
+    nouns = parser.add_subparsers(title="nouns", metavar="NOUN", required=True)
+    # A noun brings its libraries along (Arrow, SQLAlchemy, ...): only the named one is imported,
+    # all of them for the help and for a word that is no noun.
+    for noun in [noun for noun in NOUNS if noun in words] or NOUNS:
+        importlib.import_module(f"cloud.commands.{noun}").register(nouns)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The verbs of `dewline-cloud`: each module translates arguments and composes, nothing more."""

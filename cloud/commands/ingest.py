@@ -1,0 +1,32 @@
+"""`ingest run`."""
+
+import argparse
+
+from cloud.clock import SystemClock
+from cloud.commands.arguments import Verbs, add_noun, add_verb, stop_on_signal
+from cloud.config import CloudConfig, need
+
+__all__ = ["register"]
+
+
+def register(nouns: Verbs) -> None:
+    """Adds the noun and its verbs."""
+    verbs = add_noun(nouns, "ingest", "from the broker into the lake")
+    add_verb(
+        verbs,
+        "run",
+        "Take blocks from the broker, commit them to the lake, ack them; until SIGTERM.",
+        "ingest run",
+        _run,
+    )
+
+
+def _run(_args: argparse.Namespace, config: CloudConfig) -> int:
+    # here and not above: other commands do without broker and Arrow
+    from cloud.ingest.service import run_ingest  # noqa: PLC0415
+    from cloud.lake.store import FolderStore  # noqa: PLC0415
+
+    lake = need(config.lake, "lake", config)
+    ingest = need(config.ingest, "ingest", config)
+    run_ingest(ingest, FolderStore(lake.folder), SystemClock(), stop_on_signal())
+    return 0

@@ -1,0 +1,1 @@
+"""Ingest: MQTT to one committed landing file, then the ack."""

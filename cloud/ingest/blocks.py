@@ -1,0 +1,71 @@
+"""Messages as landed blocks, and landed blocks as acks. Pure."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from cloud.lake.landed import LandedBlock
+from contract.acks import Ack
+from contract.errors import ContractError
+from contract.keys import payload_digest
+from contract.records import Span
+from contract.wire import decode
+
+__all__ = ["acks_of", "landed_block"]
+
+T = TypeVar("T")
+
+_ENTRIES = 500  # of at most 82 bytes each: an ack stays below contract.acks.MAX_ACK_BYTES
+
+
+def landed_block(topic: str, device_id: str, payload: bytes, received_at: int) -> LandedBlock:
+    """What the lake keeps of a message; the payload is decoded whole to know that it can be."""
+    try:
+        block = decode(payload)
+    except ContractError:
+        stream_id = first = last = None
+    else:
+        stream_id, first, last = block.stream_id, block.first, block.last
+    return LandedBlock(
+        received_at=received_at,
+        topic=topic,
+        device_id=device_id,
+        stream_id=stream_id,
+        first=first,
+        last=last,
+        payload=payload,
+    )
+
+
+def acks_of(blocks: Sequence[LandedBlock]) -> Iterator[tuple[str, Ack]]:
+    """Acks of one committed file, with the device that each goes to; none is too large to send."""
+    for device_id in dict.fromkeys(b.device_id for b in blocks):
+        mine = [b for b in blocks if b.device_id == device_id]
+        spans = tuple(_merged(mine))
+        unread = {payload_digest(b.payload): None for b in mine if b.stream_id is None}
+        for part in _parts(spans):
+            yield device_id, Ack(spans=part)
+        for digests in _parts(tuple(unread)):
+            yield device_id, Ack(digests=digests)
+
+
+def _merged(blocks: Iterable[LandedBlock]) -> Iterator[Span]:
+    """Spans of the readable blocks, one for numbers that follow each other."""
+    numbers = sorted(
+        (b.stream_id, b.first, b.last)
+        for b in blocks
+        if b.stream_id is not None and b.first is not None and b.last is not None
+    )
+    for stream_id, group in itertools.groupby(numbers, key=lambda n: n[0]):
+        begin = end = 0
+        for _, first, last in group:
+            if begin and first > end + 1:
+                yield Span(stream_id=stream_id, first=begin, last=end)
+                begin = 0
+            begin = begin or first
+            end = max(end, last)
+        yield Span(stream_id=stream_id, first=begin, last=end)
+
+
+def _parts(items: tuple[T, ...]) -> Iterator[tuple[T, ...]]:
+    yield from (items[i : i + _ENTRIES] for i in range(0, len(items), _ENTRIES))

@@ -1,0 +1,170 @@
+"""Ingest: broker -> one committed landing file -> acks -> PUBACK, lane by lane.
+
+A block that was acked stands in the lake; everything else may fail, be killed or come twice. Knows
+the broker and the lake only through what it is given.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+from cloud.backoff import Backoff
+from cloud.clock import Clock
+from cloud.errors import LakeError
+from cloud.ingest.blocks import acks_of, landed_block
+from cloud.ingest.broker import Inbound
+from cloud.ingest.gather import Gather, GatherLimits
+from cloud.lake.landed import LandedBlock
+from cloud.lake.landing import LandingWriter
+from contract.acks import encode_ack
+from contract.errors import ContractError
+from contract.topics import Lane, ack_topic, parse_up_topic
+
+__all__ = ["IngestCounters", "LaneIngest", "Link", "summed"]
+
+_IDLE_S = 0.2  # how long a stop may go unnoticed
+_BAD_TOPIC_LOG_MS = 60_000
+
+_log = logging.getLogger(__name__)
+
+
+class Link(Protocol):
+    """One lane's connection to the broker."""
+
+    def take(self, timeout_s: float) -> Inbound | None:
+        """The next message, None after `timeout_s` without one."""
+        ...
+
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Sends at most once; False if there is no connection."""
+        ...
+
+
+@dataclass(slots=True)
+class IngestCounters:
+    """What one lane has done since its start."""
+
+    files_total: int = 0
+    blocks_total: int = 0
+    payload_bytes_total: int = 0
+    undecodable_total: int = 0
+    bad_topics_total: int = 0
+    store_failures_total: int = 0
+    acks_total: int = 0
+    acks_unsent_total: int = 0
+
+
+def summed(counters: Sequence[IngestCounters]) -> IngestCounters:
+    """The counters of several lanes, added."""
+    return IngestCounters(
+        *(sum(getattr(c, f.name) for c in counters) for f in fields(IngestCounters))
+    )
+
+
+class LaneIngest:
+    """Moves the blocks of one lane from its link into the landing."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        link: Link,
+        writer: LandingWriter,
+        clock: Clock,
+        limits: GatherLimits,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.counters = IngestCounters()
+        self._lane = lane
+        self._link = link
+        self._writer = writer
+        self._clock = clock
+        self._gather: Gather[Inbound] = Gather(limits)
+        self._backoff = backoff or Backoff(first_s=0.1, largest_s=5.0)
+        self._bad_topic_logged_ms: int | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Works until `stop`; what is gathered then stays unanswered and is sent again.
+
+        Raises:
+            LakeExists: Another process writes under this node and start.
+        """
+        while not stop.is_set():
+            left_ms = self._gather.left_ms(self._clock.monotonic_ms())
+            if left_ms == 0:
+                self._commit(self._gather.take(), stop)
+                continue
+            wait_s = _IDLE_S if left_ms is None else min(_IDLE_S, left_ms / 1000)
+            message = self._link.take(wait_s)
+            if message is not None:
+                self._gather.add(message, len(message.payload), self._clock.monotonic_ms())
+
+    def _commit(self, messages: Sequence[Inbound], stop: threading.Event) -> None:
+        """File first, then ack: the one place where that order is made."""
+        blocks = self._blocks(messages)
+        if blocks and not self._written(blocks, stop):
+            return
+        self._publish_acks(blocks)
+        for message in messages:
+            message.answer()
+
+    def _blocks(self, messages: Sequence[Inbound]) -> tuple[LandedBlock, ...]:
+        blocks = []
+        for message in messages:
+            try:
+                device_id, _ = parse_up_topic(message.topic)
+            except ContractError as error:
+                self._note_bad_topic(error)
+                continue
+            blocks.append(
+                landed_block(message.topic, device_id, message.payload, message.received_at)
+            )
+        return tuple(blocks)
+
+    def _written(self, blocks: tuple[LandedBlock, ...], stop: threading.Event) -> bool:
+        """Tries until the file is durable; False if `stop` came first."""
+        failing = False
+        while True:
+            try:
+                self._writer.commit(self._lane, blocks)
+            except LakeError as error:
+                if not error.retryable:
+                    raise
+                self.counters.store_failures_total += 1
+                if not failing:
+                    _log.error("lane %s: nothing is acked: %s", self._lane, error)
+                failing = True
+                if stop.wait(self._backoff.next_s()):
+                    return False
+            else:
+                break
+        if failing:
+            _log.info("lane %s: the lake takes files again", self._lane)
+        self._backoff.reset()
+        self._count(blocks)
+        return True
+
+    def _publish_acks(self, blocks: Sequence[LandedBlock]) -> None:
+        for device_id, ack in acks_of(blocks):
+            if self._link.publish(ack_topic(device_id), encode_ack(ack)):
+                self.counters.acks_total += 1
+            else:  # harmless: the gateway sends the blocks again and is acked then
+                self.counters.acks_unsent_total += 1
+
+    def _count(self, blocks: Sequence[LandedBlock]) -> None:
+        self.counters.files_total += 1
+        self.counters.blocks_total += len(blocks)
+        self.counters.payload_bytes_total += sum(len(b.payload) for b in blocks)
+        self.counters.undecodable_total += sum(b.stream_id is None for b in blocks)
+
+    def _note_bad_topic(self, error: ContractError) -> None:
+        """No device to land it for and nobody to tell: counted, and logged now and then."""
+        self.counters.bad_topics_total += 1
+        now_ms = self._clock.monotonic_ms()
+        last_ms = self._bad_topic_logged_ms
+        if last_ms is None or now_ms - last_ms >= _BAD_TOPIC_LOG_MS:
+            self._bad_topic_logged_ms = now_ms
+            _log.warning(
+                "lane %s: %s; %d such so far", self._lane, error, self.counters.bad_topics_total
+            )

@@ -1,0 +1,85 @@
+"""The cloud's configuration: strict, and its messages name file, table and key."""
+
+from pathlib import Path
+
+import pytest
+
+from cloud.config import CloudConfig, Period, load_config, need, read_secret
+from contract.errors import ConfigError
+
+WHOLE = """
+[lake]
+root = "var/lake"
+grace_s = 60
+period = "month"
+[ingest]
+node = "node-1"
+port = 18830
+username = "ingest"
+password_file = "secret"
+[search]
+url = "http://127.0.0.1:9200"
+[warehouse]
+port = 3307
+[spark]
+jars = ["delta.jar"]
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "cloud.toml"
+
+
+def test_a_whole_file(file: Path) -> None:
+    file.write_text(WHOLE)
+    config = load_config(file)
+    assert config.lake is not None
+    assert (config.lake.folder, config.lake.grace_s) == (Path("var/lake"), 60.0)
+    assert config.lake.period is Period.MONTH
+    assert config.ingest is not None
+    assert (config.ingest.gather_ms, config.ingest.port) == (250, 18830)
+    assert config.search is not None
+    assert config.search.prefix == "dewline"
+    assert config.warehouse is not None
+    assert config.warehouse.database == "dewline"
+    assert config.spark is not None
+    assert config.spark.jars == ("delta.jar",)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[lake]\nroot = 'x'\ngrace = 1", "lake: unknown key 'grace'; known are root, grace_s"),
+        ("[lak]\nroot = 'x'", "unknown key 'lak'; known are lake, ingest, search"),
+        ("source = 'x'", "unknown key 'source'"),
+        ("[lake]\ngrace_s = 1", "lake: key 'root' is missing"),
+        ("[lake]\nroot = 'x'\nperiod = 'week'", "expected one of day, month"),
+        ("[ingest]\nnode = 'Node 1'", "ingest: node"),
+        ("[ingest]\nnode = 'n'\nport = true", "expected a whole number"),
+        ("[ingest]\nnode = 'n'\nreceive_maximum = 1", "expected 2 to 65535"),
+        ("[lake\n", "is not TOML"),
+    ],
+)
+def test_what_is_wrong_is_named(file: Path, text: str, says: str) -> None:
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    assert says in str(caught.value)
+    assert str(file) in str(caught.value)
+    assert "bad_field" not in str(caught.value)
+
+
+def test_missing_things_are_named(file: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load_config(file)
+    with pytest.raises(ConfigError, match=r"cloud\.toml: section \[lake\] is missing"):
+        need(None, "lake", CloudConfig(source="cloud.toml"))
+    with pytest.raises(ConfigError, match="secret's file"):
+        read_secret(str(file))
+
+
+def test_a_secret_is_the_first_line(file: Path) -> None:
+    file.write_text("pass word \nmore\n")
+    assert read_secret(str(file)) == "pass word "
+    assert read_secret(None) is None
