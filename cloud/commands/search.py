@@ -1,0 +1,116 @@
+"""`dewline-cloud search ...`: composes the search projection and translates arguments.
+
+What the verbs do is done in `cloud.search` and `cloud.projections`; nothing is decided here.
+"""
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Sequence
+
+from cloud.clock import SystemClock
+from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
+from cloud.commands.opening import open_lake, open_store, open_warehouse
+from cloud.commands.projecting import add_projecting
+from cloud.commands.tables import print_table
+from cloud.config import CloudConfig, need
+from cloud.lake.cursors import CursorStore
+from cloud.lake.landed import Cursor
+from cloud.projections.quarantine import Quarantine
+from cloud.projections.search import SearchProjection
+from cloud.search.bulk import BulkLimits, BulkWriter
+from cloud.search.client import SearchClient
+from cloud.search.names import IndexNames
+from cloud.search.templates import install
+from cloud.search.verify import Comparison, compare, keys_in_lake, search_counts, totals
+
+__all__ = ["register"]
+
+_SHOWN = 20  # streams that `verify` names one by one
+
+
+def register(subparsers: Verbs) -> None:
+    """Adds the noun `search`."""
+    verbs = add_noun(subparsers, "search", "the lake's records in Elasticsearch")
+    setup = add_verb(verbs, "setup", "create or update index templates", "search setup", _setup)
+    setup.add_argument(
+        "--replicas", type=int, default=0, metavar="N", help="copies of each index (default 0)"
+    )
+    add_projecting(verbs, _projection)
+    about = "compare the documents with the lake's keys; exit code 1 if they differ"
+    add_json(add_verb(verbs, "verify", about, "search verify --json", _verify))
+    about = "reset the cursor: the next run writes the whole lake again"
+    add_verb(verbs, "rebuild", about, "search rebuild", _rebuild)
+
+
+def _setup(args: argparse.Namespace, config: CloudConfig) -> int:
+    for name in install(_client(config), _names(config), replicas=args.replicas):
+        print(f"template {name}")
+    return 0
+
+
+def _verify(args: argparse.Namespace, config: CloudConfig) -> int:
+    lake = keys_in_lake(open_lake(config).after(Cursor()))
+    found = compare(lake, search_counts(_client(config), _names(config)))
+    if args.json:
+        print(_as_json(found))
+    else:
+        _print(found)
+    return 0 if all(c.equal for c in found) else 1
+
+
+def _rebuild(_args: argparse.Namespace, config: CloudConfig) -> int:
+    CursorStore(open_store(config), SearchProjection.name).save(Cursor())
+    print("search: the cursor is at the lake's beginning; the next run writes everything again")
+    return 0
+
+
+def _as_json(found: Sequence[Comparison]) -> str:
+    differing = [c for c in found if not c.equal]
+    return json.dumps(
+        {
+            "equal": not differing,
+            "lake": totals(found, lambda c: c.lake),
+            "search": totals(found, lambda c: c.search),
+            "differing": [
+                {
+                    "kind": c.of.kind,
+                    "device_id": c.of.device_id,
+                    "stream_id": c.of.stream_id,
+                    "lake": c.lake.records,
+                    "search": c.search.records,
+                }
+                for c in differing
+            ],
+        }
+    )
+
+
+def _print(found: Sequence[Comparison]) -> None:
+    lake, search = totals(found, lambda c: c.lake), totals(found, lambda c: c.search)
+    print_table(("kind", "lake", "search"), [(k.value, lake[k], search[k]) for k in lake])
+    differing = [c for c in found if not c.equal]
+    for c in differing[:_SHOWN]:
+        print(
+            f"differs: {c.of.kind} of {c.of.device_id} stream {c.of.stream_id}: "
+            f"{c.lake.records} keys in the lake, {c.search.records} documents"
+        )
+    print(f"{len(differing)} of {len(found)} streams differ")
+
+
+def _names(config: CloudConfig) -> IndexNames:
+    period = need(config.lake, "lake", config).period
+    return IndexNames(need(config.search, "search", config).prefix, period)
+
+
+def _client(config: CloudConfig) -> SearchClient:
+    return SearchClient(need(config.search, "search", config).url)
+
+
+def _projection(config: CloudConfig) -> SearchProjection:
+    # The warehouse takes the refused documents only: search goes on while MySQL is away.
+    refused = Quarantine(open_warehouse(config, current=False), SystemClock())
+    client, source = _client(config), random.Random()  # noqa: S311  # spreads load, guards nothing
+    writer = BulkWriter(client, refused, BulkLimits(), time.sleep, source)
+    return SearchProjection(client, writer, _names(config))

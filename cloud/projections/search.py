@@ -1,0 +1,172 @@
+"""The search projection: every readable record of the lake as one document.
+
+Indifferent to order and to repeats: documents are created under their key, and a ClockFix dates its
+stream's records whether it arrives before them or after. Blocks that cannot be decoded are the
+quarantine projection's affair and passed over here.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cloud.clock_fix import Fix, first_fix
+from cloud.lake.landed import LandedBlock, LandedFile
+from cloud.search.bulk import BulkWriter, Document
+from cloud.search.documents import Origin, documents
+from cloud.search.names import IndexNames
+from cloud.search.query import Filter, Hit
+from cloud.search.templates import TIMESTAMP
+from contract.blocks import Block
+from contract.errors import ContractError
+from contract.keys import event_day
+from contract.records import ClockFix, Kind
+from contract.wire import decode
+
+__all__ = ["Documents", "SearchProjection"]
+
+_PAGE = 1000  # documents moved at a time when a fix arrives
+
+
+class Documents(Protocol):
+    """What the projection asks of the documents that are there."""
+
+    def refresh(self, indices: Sequence[str]) -> None:
+        """Make what was written to the indices searchable."""
+        ...
+
+    def find(
+        self, indices: Sequence[str], matching: Filter, *, after_seq: int, limit: int
+    ) -> list[Hit]:
+        """The first documents with a `seq` beyond `after_seq`, ascending."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Stream:
+    device_id: str
+    stream_id: str
+
+    def undated(self) -> Filter:
+        return Filter(self._terms(), missing="observed_at")
+
+    def all(self) -> Filter:
+        return Filter(self._terms())
+
+    def _terms(self) -> tuple[tuple[str, str], ...]:
+        return ("device_id", self.device_id), ("stream_id", self.stream_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    stream: _Stream
+    received_at: int
+    block: Block
+
+
+class SearchProjection:
+    """Writes landed files to Elasticsearch."""
+
+    name = "search"
+
+    def __init__(self, stored: Documents, writer: BulkWriter, names: IndexNames) -> None:
+        self._stored = stored
+        self._writer = writer
+        self._names = names
+
+    def apply(self, files: Sequence[LandedFile]) -> None:
+        """Write every record of the files; the same files may come again.
+
+        Raises:
+            ProjectionError: Not everything was taken; the same files must come again.
+        """
+        decoded = [d for file in files for d in _decoded(file.blocks)]
+        fixed = _fixes(decoded)
+        fixes = self._first(fixed, decoded)
+        self._writer.create(self._documents(decoded, fixes))
+        # After the writing, so that undated records of the same batch that an earlier, broken-off
+        # run left behind are found too.
+        for stream in sorted(fixed):
+            self._move(stream, fixes[stream])
+
+    def _documents(
+        self, decoded: Iterable[_Decoded], fixes: Mapping[_Stream, Fix]
+    ) -> Iterator[Document]:
+        for item in decoded:
+            origin = Origin(
+                device_id=item.stream.device_id,
+                received_at=item.received_at,
+                fix=fixes.get(item.stream),
+            )
+            yield from documents(origin, item.block, self._names)
+
+    def _first(
+        self, fixed: Mapping[_Stream, Fix], decoded: Iterable[_Decoded]
+    ) -> dict[_Stream, Fix]:
+        """The first fix, of these blocks or stored, of each stream that may need one."""
+        asked = fixed.keys() | {d.stream for d in decoded if d.block.utc_at is None}
+        fixes = {}
+        if asked:
+            self._stored.refresh([self._names.alias(Kind.CLOCK_FIX)])
+        for stream in asked:
+            fix = first_fix(f for f in (fixed.get(stream), self._stored_fix(stream)) if f)
+            if fix is not None:
+                fixes[stream] = fix
+        return fixes
+
+    def _stored_fix(self, stream: _Stream) -> Fix | None:
+        index = self._names.alias(Kind.CLOCK_FIX)
+        for hit in self._stored.find([index], stream.all(), after_seq=0, limit=1):
+            seq, offset_ms, utc_at = (int(hit.fields[n]) for n in ("seq", "offset_ms", "utc_at"))
+            return Fix(seq=seq, offset_ms=offset_ms, utc_at=utc_at)
+        return None
+
+    def _move(self, stream: _Stream, fix: Fix) -> None:
+        """Move the stream's waiting documents to the indices of their days."""
+        waiting = [self._names.unsynced(kind) for kind in Kind]
+        self._stored.refresh(waiting)
+        after_seq = 0
+        while hits := self._stored.find(
+            waiting, stream.undated(), after_seq=after_seq, limit=_PAGE
+        ):
+            after_seq = max(int(hit.fields["seq"]) for hit in hits)
+            moves = [(hit, moved) for hit in hits if (moved := self._dated(hit, fix)) is not None]
+            # Created first: a crash in between leaves two, and the same batch comes again; the
+            # other way round it would leave none.
+            self._writer.create(moved for _, moved in moves)
+            self._writer.delete(Document(hit.index, hit.id, "") for hit, _ in moves)
+
+    def _dated(self, hit: Hit, fix: Fix) -> Document | None:
+        observed_at = fix.observed_at(int(hit.fields["offset_ms"]))
+        if observed_at is None:
+            return None
+        day = event_day(observed_at)
+        fields = dict(hit.fields) | {
+            "event_day": day.isoformat(),
+            "observed_at": observed_at,
+            TIMESTAMP: observed_at,
+        }
+        kind = next(k for k in Kind if self._names.unsynced(k) == hit.index)
+        body = json.dumps(fields, separators=(",", ":"), allow_nan=False)
+        return Document(self._names.index(kind, day), hit.id, body)
+
+
+def _decoded(blocks: Iterable[LandedBlock]) -> Iterator[_Decoded]:
+    for landed in blocks:
+        try:
+            block = decode(landed.payload)
+        except ContractError:
+            continue  # kept and counted by the quarantine projection
+        yield _Decoded(_Stream(landed.device_id, block.stream_id), landed.received_at, block)
+
+
+def _fixes(decoded: Iterable[_Decoded]) -> dict[_Stream, Fix]:
+    """The first ClockFix of each stream among the blocks."""
+    found: dict[_Stream, list[Fix]] = {}
+    for item in decoded:
+        first_event = item.block.last - len(item.block.events) + 1
+        for seq, timed in enumerate(item.block.events, start=first_event):
+            if isinstance(timed.event, ClockFix):
+                fix = Fix(seq=seq, offset_ms=timed.offset_ms, utc_at=timed.event.utc_at)
+                found.setdefault(item.stream, []).append(fix)
+    return {s: first for s, fixes in found.items() if (first := first_fix(fixes)) is not None}

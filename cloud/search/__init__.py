@@ -1,0 +1,1 @@
+"""What Elasticsearch must know: index templates made from the columns."""

@@ -1,0 +1,229 @@
+"""The one file that imports the Elasticsearch client.
+
+Turns its exceptions into ours and its answers into values. It never repeats a call by itself:
+whoever calls decides, and sees every failure.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from elastic_transport import ApiError, TlsError, TransportError
+from elasticsearch import Elasticsearch, UnsupportedProductError
+
+from cloud.errors import ProjectionError
+from cloud.search.bulk import Document, Outcome, OutcomeKind
+from cloud.search.query import EVERYTHING, Filter, Hit, StreamCount
+from contract.errors import ConfigError, DewlineError
+
+__all__ = ["SearchClient", "converted"]
+
+_DONE = Outcome(OutcomeKind.DONE)
+_EXISTS = Outcome(OutcomeKind.EXISTS)
+_BULK_ANSWER = "items.*._index,items.*.status,items.*.error.type,items.*.error.reason"
+_BUCKETS = 1000  # streams in one page of an aggregation
+_POLL_S = 0.2
+
+
+class SearchClient:
+    """A thin client of one Elasticsearch server or cluster.
+
+    Raises in every method:
+        ProjectionError: The server did not answer, is busy or blocked; call again later.
+        ConfigError: It refuses address, credentials or request; a person must act.
+    """
+
+    def __init__(self, url: str, *, request_timeout_s: float = 30.0) -> None:
+        """Validates the address; nothing connects yet.
+
+        Args:
+            url: Address, such as `http://127.0.0.1:9200`.
+            request_timeout_s: Patience with one call.
+        """
+        self._url = url
+        self._known: set[str] = set()
+        try:
+            self._client = Elasticsearch(
+                url, request_timeout=request_timeout_s, max_retries=0, retry_on_timeout=False
+            )
+        except ValueError as error:
+            raise ConfigError(
+                f"[search] url: {url!r}: {error}; expected such as http://127.0.0.1:9200"
+            ) from error
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def ping(self) -> None:
+        """Ask once whether the server can take writes."""
+        # Not client.info(): `GET /` is a 405 on distributions without the main module.
+        with _Converting(self._url):
+            health = self._client.cluster.health(timeout="0s")
+            if health["status"] == "red":
+                raise ProjectionError(f"{self._url}: the cluster's health is red")
+
+    def wait(self, limit_s: float) -> None:
+        """Return once the server can take writes; raise its last error after `limit_s` seconds."""
+        give_up_at = time.monotonic() + limit_s
+        while True:
+            try:
+                self.ping()
+            except ProjectionError:
+                if time.monotonic() > give_up_at:
+                    raise
+                time.sleep(_POLL_S)
+            else:
+                return
+
+    def ensure_template(self, name: str, template: Mapping[str, Any]) -> None:
+        """Create the index template, or bring it up to date."""
+        with _Converting(self._url):
+            self._client.indices.put_index_template(name=name, **template)
+
+    def extend_mapping(self, alias: str, properties: Mapping[str, Any]) -> None:
+        """Add fields to the indices that exist under `alias`; no index yet is fine."""
+        with _Converting(self._url):
+            if self._client.indices.exists_alias(name=alias):
+                self._client.indices.put_mapping(index=alias, properties=dict(properties))
+
+    def ensure_index(self, name: str) -> None:
+        """Create the index unless it exists; asked once per name."""
+        if name in self._known:
+            return
+        with _Converting(self._url):
+            answer = self._client.options(ignore_status=400).indices.create(index=name)
+            error = answer.get("error")
+            if error and error["type"] != "resource_already_exists_exception":
+                raise ConfigError(f"{self._url}: index {name}: {error['reason']}")
+        self._known.add(name)
+
+    def bulk_create(self, documents: Sequence[Document]) -> list[Outcome]:
+        """Create the documents; one outcome each, in order."""
+        return self._bulk(f'{{"create":{_address(d)}}}\n{d.body}' for d in documents)
+
+    def bulk_delete(self, documents: Sequence[Document]) -> list[Outcome]:
+        """Delete by index and id; one that is gone already counts as deleted."""
+        return self._bulk(f'{{"delete":{_address(d)}}}' for d in documents)
+
+    def refresh(self, indices: Sequence[str]) -> None:
+        """Make what was written to the indices searchable; absent ones are passed over."""
+        with _Converting(self._url):
+            self._client.indices.refresh(index=",".join(indices), ignore_unavailable=True)
+
+    def count(self, alias: str, matching: Filter = EVERYTHING) -> int:
+        """Documents under the alias; 0 if it does not exist."""
+        with _Converting(self._url):
+            answer = self._client.count(
+                index=alias, query=matching.query(), ignore_unavailable=True
+            )
+            return int(answer["count"])
+
+    def find(
+        self, indices: Sequence[str], matching: Filter, *, after_seq: int = 0, limit: int = 1000
+    ) -> list[Hit]:
+        """The first documents with a `seq` beyond `after_seq`, ascending; at most `limit`."""
+        with _Converting(self._url):
+            answer = self._client.search(
+                index=",".join(indices),
+                ignore_unavailable=True,
+                query=matching.query(),
+                sort=[{"seq": {"order": "asc", "unmapped_type": "long"}}],
+                search_after=[after_seq],
+                size=limit,
+                track_total_hits=False,
+            )
+            return [Hit(h["_index"], h["_id"], h["_source"]) for h in answer["hits"]["hits"]]
+
+    def count_streams(self, alias: str) -> Iterator[StreamCount]:
+        """Documents under the alias per device and stream."""
+        sources = [{n: {"terms": {"field": n}}} for n in ("device_id", "stream_id")]
+        composite: dict[str, Any] = {"size": _BUCKETS, "sources": sources}
+        while True:
+            with _Converting(self._url):
+                answer = self._client.search(
+                    index=alias,
+                    ignore_unavailable=True,
+                    size=0,
+                    aggs={
+                        "streams": {
+                            "composite": composite,
+                            "aggs": {"seq_total": {"sum": {"field": "seq"}}},
+                        }
+                    },
+                )
+                page = answer.get("aggregations", {}).get("streams", {"buckets": []})
+            yield from (_stream_count(bucket) for bucket in page["buckets"])
+            if "after_key" not in page:
+                return
+            composite["after"] = page["after_key"]
+
+    def _bulk(self, operations: Iterable[str]) -> list[Outcome]:
+        with _Converting(self._url):
+            answer = self._client.bulk(
+                # One text for the whole call: the client would encode item by item.
+                operations=["\n".join(operations)],  # type: ignore[list-item]  # passes as it is
+                filter_path=_BULK_ANSWER,
+            )
+        return [self._outcome(item) for item in answer.get("items", [])]
+
+    def _outcome(self, item: Mapping[str, Any]) -> Outcome:
+        ((action, result),) = item.items()
+        status, error = result["status"], result.get("error", {})
+        if status < 300 or (status == 404 and action == "delete"):
+            return _DONE
+        if status == 409:
+            return _EXISTS
+        reason = f"{status} {error.get('type', '')}: {error.get('reason', '')}"
+        if error.get("type") == "security_exception":
+            raise ConfigError(f"{self._url}: index {result['_index']}: {reason}")
+        if status == 404:
+            # Somebody dropped the index: it must be made again before the next attempt.
+            self._known.discard(result["_index"])
+        return Outcome(OutcomeKind.REFUSED if status == 400 else OutcomeKind.RETRY, reason)
+
+
+class _Converting:
+    """Context in which the client's exceptions become ours."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, ApiError | TransportError):
+            raise converted(error, self._url) from error
+
+
+def converted(error: ApiError | TransportError, url: str) -> DewlineError:
+    """Our error for one of the client's: by what the caller should do about it."""
+    if isinstance(error, TlsError):
+        return ConfigError(f"[search] url: {url}: TLS: {error.message}")
+    if isinstance(error, TransportError):
+        return ProjectionError(f"{url}: no answer: {error.message}; is Elasticsearch running?")
+    if isinstance(error, UnsupportedProductError):
+        return ConfigError(f"[search] url: {url}: this is no Elasticsearch 8: {error.message}")
+    status = error.meta.status
+    text = f"{url}: {status} {error.message}: {_reason(error.body)}"
+    if status in (429, 404) or status >= 500 or error.message == "cluster_block_exception":
+        return ProjectionError(text)
+    return ConfigError(f"[search] {text}")
+
+
+def _reason(body: Any) -> str:
+    error = body.get("error") if isinstance(body, Mapping) else body
+    reason = error.get("reason", error) if isinstance(error, Mapping) else error
+    return str(reason)[:300]
+
+
+def _address(document: Document) -> str:
+    return f'{{"_index":{json.dumps(document.index_name)},"_id":{json.dumps(document.id)}}}'
+
+
+def _stream_count(bucket: Mapping[str, Any]) -> StreamCount:
+    key = bucket["key"]
+    return StreamCount(
+        key["device_id"], key["stream_id"], bucket["doc_count"], int(bucket["seq_total"]["value"])
+    )

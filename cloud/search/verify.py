@@ -1,0 +1,164 @@
+"""Proves that the search store holds each record of the lake exactly once.
+
+Distinct keys are counted in the lake's payloads and documents in the search server, per kind and
+stream; neither side trusts what the projection remembers.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cloud.lake.landed import LandedFile
+from cloud.search.names import IndexNames
+from cloud.search.query import StreamCount
+from contract.blocks import Block, kind_of
+from contract.errors import ContractError
+from contract.records import Kind
+from contract.wire import decode
+
+__all__ = [
+    "Comparison",
+    "Counted",
+    "StreamOfKind",
+    "compare",
+    "keys_in_lake",
+    "search_counts",
+    "totals",
+]
+
+_UNMERGED = 1024  # spans that are kept before they are merged
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StreamOfKind:
+    """The records of one kind in one stream."""
+
+    kind: Kind
+    device_id: str
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many records, and the sum of their numbers.
+
+    The sum shows what the count alone would hide: one record missing and another one doubled.
+    """
+
+    records: int = 0
+    seq_total: int = 0
+
+    def same(self, other: "Counted") -> bool:
+        """Whether both counted the same records; sums come back as floating point numbers."""
+        return self.records == other.records and math.isclose(
+            self.seq_total, other.seq_total, rel_tol=1e-12
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What lake and search store hold of one kind in one stream."""
+
+    of: StreamOfKind
+    lake: Counted
+    search: Counted
+
+    @property
+    def equal(self) -> bool:
+        """Whether every record of the lake is searchable once."""
+        return self.lake.same(self.search)
+
+
+class StreamCounts(Protocol):
+    """Counts documents per stream."""
+
+    def refresh(self, indices: Sequence[str]) -> None:
+        """Make what was written to the indices countable."""
+        ...
+
+    def count_streams(self, alias: str) -> Iterator[StreamCount]:
+        """Documents under the alias per device and stream."""
+        ...
+
+
+def keys_in_lake(files: Iterable[LandedFile]) -> dict[StreamOfKind, Counted]:
+    """Distinct keys of the readable blocks, by kind and stream."""
+    found: dict[StreamOfKind, _Spans] = {}
+    for file in files:
+        for landed in file.blocks:
+            try:
+                block = decode(landed.payload)
+            except ContractError:
+                continue  # in quarantine, with no records to count
+            for kind, first, last in _spans(block):
+                stream = StreamOfKind(kind, landed.device_id, block.stream_id)
+                found.setdefault(stream, _Spans()).add(first, last)
+    return {stream: spans.counted() for stream, spans in found.items()}
+
+
+def search_counts(server: StreamCounts, names: IndexNames) -> dict[StreamOfKind, Counted]:
+    """Documents of the search store, by kind and stream."""
+    server.refresh([names.alias(kind) for kind in Kind])
+    return {
+        StreamOfKind(kind, c.device_id, c.stream_id): Counted(c.documents, c.seq_total)
+        for kind in Kind
+        for c in server.count_streams(names.alias(kind))
+    }
+
+
+def compare(
+    lake: Mapping[StreamOfKind, Counted], search: Mapping[StreamOfKind, Counted]
+) -> list[Comparison]:
+    """Both sides of every stream that either of them knows, in order."""
+    return [
+        Comparison(stream, lake.get(stream, Counted()), search.get(stream, Counted()))
+        for stream in sorted(lake.keys() | search.keys())
+    ]
+
+
+def totals(
+    comparisons: Iterable[Comparison], side: Callable[[Comparison], Counted]
+) -> dict[Kind, int]:
+    """Records of one side by kind; every kind is named."""
+    found = dict.fromkeys(Kind, 0)
+    for comparison in comparisons:
+        found[comparison.of.kind] += side(comparison).records
+    return found
+
+
+def _spans(block: Block) -> Iterator[tuple[Kind, int, int]]:
+    readings = block.records_total - len(block.events)
+    if readings:
+        yield Kind.READING, block.first, block.first + readings - 1
+    for seq, timed in enumerate(block.events, start=block.first + readings):
+        yield kind_of(timed.event), seq, seq
+
+
+class _Spans:
+    """A set of whole numbers, kept as spans since streams have few holes."""
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[int, int]] = []
+        self._merged = 0
+
+    def add(self, first: int, last: int) -> None:
+        self._spans.append((first, last))
+        if len(self._spans) - self._merged > _UNMERGED:
+            self._merge()
+
+    def counted(self) -> Counted:
+        self._merge()
+        return Counted(
+            sum(last - first + 1 for first, last in self._spans),
+            sum((first + last) * (last - first + 1) // 2 for first, last in self._spans),
+        )
+
+    def _merge(self) -> None:
+        merged: list[tuple[int, int]] = []
+        for first, last in sorted(self._spans):
+            if merged and first <= merged[-1][1] + 1:
+                merged[-1] = merged[-1][0], max(last, merged[-1][1])
+            else:
+                merged.append((first, last))
+        self._spans, self._merged = merged, len(merged)

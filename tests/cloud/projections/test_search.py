@@ -1,0 +1,361 @@
+import json
+import random
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from elasticsearch import Elasticsearch as RawClient
+
+from cloud.clock_fix import fixed_observed_at
+from cloud.columns import COLUMNS
+from cloud.config import Period
+from cloud.errors import ProjectionError
+from cloud.lake.cursors import CursorStore
+from cloud.lake.landed import Cursor, FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.store import FolderStore
+from cloud.projections.runner import ProjectionRunner
+from cloud.projections.search import SearchProjection
+from cloud.search.bulk import BulkLimits, BulkWriter, OutcomeKind
+from cloud.search.client import SearchClient
+from cloud.search.documents import Origin, documents
+from cloud.search.names import IndexNames
+from cloud.search.query import EVERYTHING, Filter
+from cloud.search.templates import install
+from cloud.search.verify import compare, keys_in_lake, search_counts
+from contract.blocks import Block, Mark, SensorColumns, Series, TimedEvent, kinds_total
+from contract.quantities import Flag, Quality, Quantity
+from contract.records import (
+    Alert,
+    AlertBasis,
+    AlertState,
+    ClockFix,
+    Held,
+    Kind,
+    Loss,
+    LossReason,
+    ModelReport,
+    Phase,
+    Prediction,
+    Receipt,
+    Span,
+    Status,
+)
+from contract.topics import Lane, up_topic
+from contract.wire import encode
+from deploy.local.elasticsearch import Elasticsearch
+
+pytestmark = pytest.mark.services
+
+SEED = 20130704
+DEVICE = "gw-1"
+STREAM = "aaaaaaaaaaaaa"
+UTC_AT = 1_372_895_999_000  # 2013-07-03T23:59:59Z
+ORIGIN = Origin(device_id=DEVICE, received_at=UTC_AT + 1)
+SEQUENCE = FileSequence("node-1", "1372895999000-0123abcd", Lane.LIVE)
+EVERY_EVENT = (
+    Prediction(condition_id="damp", model="m", version="1", horizon_s=3600, probability=0.25),
+    Alert(
+        alert_id="0123456789abcdef",
+        condition_id="damp",
+        state=AlertState.RAISED,
+        basis=AlertBasis.OBSERVED,
+        value=2.5,
+        receipts=(Receipt(output_id="lamp", delivered=True),),
+    ),
+    Status(phase=Phase.START, version="0.1.0", samples_total=2**53 - 1),
+    ModelReport(model="m", version="1", outcome="active", reason="ä" * 200),
+    Loss(reason=LossReason.BUDGET, lost=Span(stream_id=STREAM, first=1, last=9)),
+    ClockFix(utc_at=UTC_AT, uncertainty_ms=20),
+    # More JSON than the 32,766 bytes that Elasticsearch indexes of one keyword.
+    Held(spans=tuple(Span(stream_id=STREAM, first=n, last=n) for n in range(1, 900))),
+)
+
+
+class Refused(list):
+    def put(self, key: str, device_id: str, reason: str, document: str) -> None:
+        self.append((key, device_id, reason, document))
+
+
+def sensor(rows=3, sensor_id="attic"):
+    return SensorColumns(
+        sensor_id=sensor_id,
+        series=(Series(Quantity.TEMPERATURE, 2), Series(Quantity.HUMIDITY, 1)),
+        offsets_ms=tuple(1000 * n for n in range(1, rows + 1)),
+        columns=((2508,) * rows, (None, *(451,) * (rows - 1))),
+        marks=(Mark(1, 0, Quality.BAD, (Flag.CHECK_FAILED,)),),
+    )
+
+
+def block(first=1, utc_at=UTC_AT, events=(), sensors=()):
+    return Block(
+        stream_id=STREAM,
+        first=first,
+        offset_ms=1000,
+        utc_at=utc_at,
+        sensors=sensors,
+        events=tuple(TimedEvent(2000 * n, e) for n, e in enumerate(events, start=1)),
+    )
+
+
+def file(n, *blocks, device=DEVICE):
+    return LandedFile(Position(SEQUENCE, n), tuple(landed(b, device) for b in blocks))
+
+
+def landed(made, device=DEVICE):
+    payload = made if isinstance(made, bytes) else encode(made)
+    numbers = (None, None) if isinstance(made, bytes) else (made.first, made.last)
+    return LandedBlock(
+        received_at=UTC_AT + 1,
+        topic=up_topic(device, Lane.LIVE),
+        device_id=device,
+        stream_id=None if isinstance(made, bytes) else made.stream_id,
+        first=numbers[0],
+        last=numbers[1],
+        payload=payload,
+    )
+
+
+class Store:
+    """A projection, and a look at what it wrote."""
+
+    def __init__(self, url: str, names: IndexNames) -> None:
+        self.client = SearchClient(url)
+        self.names = names
+        self.refused = Refused()
+
+    def projection(self) -> SearchProjection:
+        limits = BulkLimits(documents=100, attempts=2, first_pause_s=0.01)
+        writer = BulkWriter(self.client, self.refused, limits, time.sleep, random.Random(SEED))
+        return SearchProjection(self.client, writer, self.names)
+
+    def all(self):
+        """Every document by index and id, its fields without the ones that repeat its place."""
+        aliases = [self.names.alias(kind) for kind in Kind]
+        self.client.refresh(aliases)
+        hits = self.client.find(aliases, EVERYTHING, limit=10_000)
+        assert len(hits) == sum(self.client.count(alias) for alias in aliases)
+        return {(h.index.removeprefix(self.names.prefix + "-"), h.id): h.fields for h in hits}
+
+
+@pytest.fixture(scope="module")
+def names(elasticsearch):
+    names = IndexNames(f"t{secrets.token_hex(4)}", Period.DAY)
+    client = SearchClient(elasticsearch.url)
+    install(client, names)
+    client.close()
+    return names
+
+
+@pytest.fixture
+def store(elasticsearch, names):
+    store = Store(elasticsearch.url, names)
+    yield store
+    raw = RawClient(elasticsearch.url)
+    for index in raw.indices.get(index=f"{names.prefix}-*"):
+        raw.indices.delete(index=index)
+    raw.close()
+    store.client.close()
+
+
+def test_every_kind_is_stored_and_twice_is_once(store):
+    made = block(sensors=(sensor(),), events=EVERY_EVENT)
+    assert set(kinds_total(made)) == set(Kind)
+    store.projection().apply([file(1, made)])
+    stored = store.all()
+    assert len(stored) == made.records_total
+    assert store.refused == []
+    for kind in Kind:
+        store.client.refresh([store.names.alias(kind)])
+        assert store.client.count(store.names.alias(kind)) == kinds_total(made)[kind]
+        known = {c.name for c in COLUMNS[kind]} | {"@timestamp"}
+        (fields, *_) = (
+            f for (i, _), f in stored.items() if i.startswith(kind.replace("_", "-") + "-")
+        )
+        assert set(fields) <= known
+    store.projection().apply([file(1, made), file(2, made)])
+    assert store.all() == stored
+
+
+def test_days_find_their_index(store):
+    store.projection().apply([file(1, block(sensors=(sensor(rows=2),)))])
+    assert set(store.all()) == {
+        ("reading-2013.07.03", f"{DEVICE}:{STREAM}:1"),
+        ("reading-2013.07.04", f"{DEVICE}:{STREAM}:2"),
+        ("reading-2013.07.03", f"{DEVICE}:{STREAM}:3"),
+        ("reading-2013.07.04", f"{DEVICE}:{STREAM}:4"),
+    }
+
+
+@pytest.mark.parametrize("utc_at", [-62_135_596_800_000, -1, 253_402_300_799_999])
+def test_the_earliest_and_the_latest_day_of_the_contract(store, utc_at):
+    made = replace(block(events=EVERY_EVENT[:1], utc_at=utc_at), offset_ms=2000)
+    store.projection().apply([file(1, made)])
+    ((_, fields),) = store.all().items()
+    assert fields["observed_at"] == utc_at
+    assert store.refused == []
+
+
+def test_what_elasticsearch_refuses_goes_to_the_sink_and_the_rest_is_stored(store, elasticsearch):
+    # An index somebody made by hand, whose mapping contradicts the template.
+    raw = RawClient(elasticsearch.url)
+    wrong = {"properties": {"quantity": {"type": "date"}}}
+    raw.indices.create(index=f"{store.names.alias(Kind.READING)}-2013.07.03", mappings=wrong)
+    raw.close()
+    store.projection().apply([file(1, block(sensors=(sensor(rows=2),)))])
+    assert {key for _, key in store.all()} == {f"{DEVICE}:{STREAM}:2", f"{DEVICE}:{STREAM}:4"}
+    assert len(store.refused) == 2
+    key, device_id, reason, document = store.refused[0]
+    assert (key, device_id) == (f"{DEVICE}:{STREAM}:1", DEVICE)
+    assert reason.startswith("400 document_parsing_exception")
+    assert json.loads(document)["seq"] == 1
+
+
+def test_undecodable_blocks_are_passed_over(store):
+    store.projection().apply([file(1, b"", b"garbage", block(events=(EVERY_EVENT[4],)), b"\x01")])
+    assert len(store.all()) == 1
+    assert store.refused == []
+
+
+UNDATED = block(utc_at=None, sensors=(sensor(),), events=(EVERY_EVENT[4],))
+FIX = block(first=8, utc_at=UTC_AT, events=(ClockFix(utc_at=UTC_AT, uncertainty_ms=20),))
+# The same as UNDATED, had the clock been right: FIX's record is at offset 2000.
+DATED = replace(UNDATED, utc_at=fixed_observed_at(UNDATED.offset_ms, 2000, UTC_AT))
+
+
+def test_undated_records_wait_until_a_fix_comes(store):
+    store.projection().apply([file(1, UNDATED)])
+    assert {index for index, _ in store.all()} == {"reading-unsynced", "loss-unsynced"}
+    store.projection().apply([file(2, FIX)])
+    after = store.all()
+    assert after == expected(store, DATED, FIX)
+    store.projection().apply([file(1, UNDATED), file(2, FIX)])
+    assert store.all() == after
+
+
+def expected(store, *blocks):
+    """What the store holds if these blocks came and nothing else."""
+    found = {}
+    for made in blocks:
+        for index, key, body in documents(ORIGIN, made, store.names):
+            found[index.removeprefix(store.names.prefix + "-"), key] = json.loads(body)
+    return found
+
+
+def test_undated_records_after_their_fix(store):
+    store.projection().apply([file(1, FIX)])
+    store.projection().apply([file(2, UNDATED)])
+    assert store.all() == expected(store, DATED, FIX)
+
+
+def test_undated_records_and_their_fix_in_one_batch(store):
+    store.projection().apply([file(1, UNDATED, FIX)])
+    assert store.all() == expected(store, DATED, FIX)
+
+
+def test_a_fix_dates_no_other_stream_and_no_other_device(store):
+    store.projection().apply([file(1, UNDATED, device="gw-2"), file(2, FIX)])
+    store.projection().apply([file(3, replace(UNDATED, stream_id="b" * 13))])
+    waiting = {key for index, key in store.all() if index.endswith("-unsynced")}
+    assert len(waiting) == 14
+    assert not [key for key in waiting if key.startswith(f"{DEVICE}:{STREAM}")]
+
+
+def test_a_move_that_broke_off_after_its_creation_is_completed(store):
+    projection = store.projection()
+    projection.apply([file(1, UNDATED)])
+    waiting = store.names.unsynced(Kind.READING)
+    # As a crash between create and delete leaves it: in both indices.
+    broken_off = SearchProjection(store.client, OnlyCreates(store), store.names)
+    broken_off.apply([file(2, FIX)])
+    assert len(store.all()) == 2 * UNDATED.records_total + 1
+    projection.apply([file(2, FIX)])
+    assert store.all() == expected(store, DATED, FIX)
+    store.client.refresh([waiting])
+    assert store.client.count(waiting) == 0
+
+
+class OnlyCreates(BulkWriter):
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.client, store.refused, BulkLimits(), time.sleep, random.Random(SEED))
+
+    def delete(self, documents):
+        list(documents)
+
+
+def test_a_fix_that_gives_no_date_leaves_the_records_where_they_are(store):
+    impossible = block(first=8, events=(ClockFix(utc_at=2000, uncertainty_ms=20),))
+    store.projection().apply([file(1, UNDATED), file(2, impossible)])
+    waiting = [key for index, key in store.all() if index.endswith("-unsynced")]
+    assert len(waiting) == UNDATED.records_total
+
+
+def test_more_waiting_records_than_one_page(store):
+    many = block(utc_at=None, sensors=(sensor(rows=800),))
+    fix = block(first=1601, events=(ClockFix(utc_at=UTC_AT, uncertainty_ms=20),))
+    store.projection().apply([file(1, many)])
+    store.projection().apply([file(2, fix)])
+    store.all()
+    undated = Filter(missing="observed_at")
+    assert store.client.count(store.names.alias(Kind.READING)) == 1600
+    assert store.client.count(store.names.alias(Kind.READING), undated) == 0
+
+
+def test_verify_sees_what_is_missing_and_what_is_doubled(store):
+    files = [file(1, UNDATED, FIX), file(2, block(first=20, events=EVERY_EVENT)), file(3, FIX)]
+    store.projection().apply(files)
+    lake = keys_in_lake(files)
+    assert all(c.equal for c in compare(lake, search_counts(store.client, store.names)))
+    one, other, *_ = documents(ORIGIN, DATED, store.names)
+    twice = other._replace(index_name=store.names.unsynced(Kind.READING))
+    store.client.ensure_index(twice.index_name)
+    for change, items in (
+        (store.client.bulk_delete, [one]),
+        (store.client.bulk_create, [twice]),
+        (store.client.bulk_create, [one]),
+    ):
+        assert {o.kind for o in change(items)} == {OutcomeKind.DONE}
+        found = compare(lake, search_counts(store.client, store.names))
+        assert [c.of.kind for c in found if not c.equal] == [Kind.READING]
+
+
+class StoppingLake:
+    """Files in memory; the server is killed when the third one is read."""
+
+    def __init__(self, files, server) -> None:
+        self.files = files
+        self.server = server
+
+    def after(self, cursor: Cursor) -> Iterator[LandedFile]:
+        for landed_file in self.files:
+            if landed_file.position.n == 3 and self.server:
+                self.server.kill()
+                self.server = None
+            if not cursor.covers(landed_file.position):
+                yield landed_file
+
+
+@pytest.fixture
+def own_elasticsearch(stack_base):
+    server = Elasticsearch.start(stack_base)
+    yield server
+    server.stop()
+
+
+def test_elasticsearch_is_killed_in_the_middle_and_started_again(own_elasticsearch, tmp_path):
+    store = Store(own_elasticsearch.url, IndexNames("dewline", Period.MONTH))
+    install(store.client, store.names)
+    files = [file(n, block(first=6 * n - 5, sensors=(sensor(),))) for n in range(1, 6)]
+    lake = StoppingLake(files, own_elasticsearch)
+    cursors = CursorStore(FolderStore(tmp_path / "lake"), SearchProjection.name)
+    runner = ProjectionRunner(lake, cursors, store.projection(), batch_blocks=1)
+    with pytest.raises(ProjectionError) as caught:
+        runner.run_once()
+    assert caught.value.retryable
+    assert cursors.load().passed == {SEQUENCE: 2}
+    own_elasticsearch.restart()
+    assert runner.run_once() == 3
+    assert {key for _, key in store.all()} == {f"{DEVICE}:{STREAM}:{n}" for n in range(1, 31)}
+    assert cursors.load().passed == {SEQUENCE: 5}
+    store.client.close()
