@@ -1,0 +1,79 @@
+"""The two verbs that every projection has: `run` to the end of the lake, and `follow` it."""
+
+import logging
+from collections.abc import Callable
+
+from cloud.commands.arguments import Run, Verbs, add_verb, stop_on_signal
+from cloud.commands.opening import open_lake, open_store
+from cloud.config import CloudConfig
+from cloud.lake.cursors import CursorStore
+from cloud.projections.runner import Projection, ProjectionRunner
+from contract.errors import DewlineError
+
+__all__ = ["add_projecting", "follow", "run_once"]
+
+_log = logging.getLogger(__name__)
+_POLL_S = 0.5
+
+Opener = Callable[[CloudConfig], Projection]
+
+
+def add_projecting(verbs: Verbs, opener: Opener) -> None:
+    """Adds `run` and `follow` for the projection that `opener` makes from a configuration."""
+    _add(
+        verbs,
+        "run",
+        "Apply what is in the lake now, then end.",
+        lambda _args, config: run_once(config, opener(config)),
+    )
+    _add(
+        verbs,
+        "follow",
+        "Apply what comes, until SIGTERM or Ctrl-C.",
+        lambda _args, config: follow(config, opener(config)),
+    )
+
+
+def _add(verbs: Verbs, name: str, about: str, run: Run) -> None:
+    parser = add_verb(verbs, name, about, name, run)
+    noun = parser.prog.split()[-2]  # `dewline-cloud ledger run`: each projection has its own noun
+    parser.epilog = f"example: dewline-cloud --config cloud.toml {noun} {name}"
+
+
+def run_once(config: CloudConfig, projection: Projection) -> int:
+    """Applies everything beyond the projection's cursor; prints how much; exit code 0.
+
+    Raises:
+        DewlineError: Of the lake or the target; what was applied before stays.
+    """
+    files_total = _runner(config, projection).run_once()
+    print(f"{projection.name}: {files_total} files applied")
+    return 0
+
+
+def follow(config: CloudConfig, projection: Projection) -> int:
+    """Applies what comes until SIGTERM or SIGINT; exit code 0.
+
+    Raises:
+        DewlineError: One that waiting does not mend.
+    """
+    _runner(config, projection).follow(stop_on_signal(), _POLL_S, _FailureLog(projection.name))
+    return 0
+
+
+def _runner(config: CloudConfig, projection: Projection) -> ProjectionRunner:
+    cursors = CursorStore(open_store(config), projection.name)
+    return ProjectionRunner(open_lake(config), cursors, projection)
+
+
+class _FailureLog:
+    """Logs a failure once, however often it repeats in a row with the same text."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._last = ""
+
+    def __call__(self, error: DewlineError) -> None:
+        if str(error) != self._last:
+            self._last = str(error)
+            _log.warning("%s waits at its cursor: %s", self._name, error)

@@ -1,0 +1,110 @@
+"""`dewline-cloud quarantine`: what could not be read, and why."""
+
+import argparse
+import base64
+import json
+from typing import Any
+
+from cloud.clock import SystemClock
+from cloud.commands.arguments import Verbs, add_as_of, add_json, add_noun, add_verb
+from cloud.commands.opening import open_warehouse
+from cloud.commands.projecting import add_projecting
+from cloud.commands.tables import print_table
+from cloud.config import CloudConfig
+from cloud.instants import LAST_INSTANT, shown_instant
+from cloud.projections.quarantine import (
+    SEARCH_REFUSED,
+    Quarantine,
+    Quarantined,
+    QuarantineProjection,
+)
+from contract.errors import ContractError
+from contract.wire import decode
+
+__all__ = ["register"]
+
+
+def register(nouns: Verbs) -> None:
+    """Adds the noun and its verbs."""
+    verbs = add_noun(nouns, "quarantine", "Blocks and documents that were refused, and why.")
+    add_projecting(verbs, lambda config: QuarantineProjection(_open(config)))
+    about = "How many of each reason, and the newest ones."
+    show = add_verb(verbs, "show", about, "quarantine show --newest 5", _show)
+    add_json(show)
+    show.add_argument("--newest", type=int, default=20, metavar="N", help="rows (default 20)")
+    about = "Every row with its bytes (base64), one JSON document a line."
+    export = add_verb(verbs, "export", about, "quarantine export > quarantine.jsonl", _export)
+    about = "Which blocks today's decoder reads; changes nothing."
+    retry = add_verb(verbs, "retry", about, "quarantine retry", _retry)
+    for verb in (show, export, retry):
+        add_as_of(verb)
+
+
+def _open(config: CloudConfig) -> Quarantine:
+    return Quarantine(open_warehouse(config), SystemClock())
+
+
+def _as_of(args: argparse.Namespace) -> int:
+    return LAST_INSTANT if args.as_of is None else int(args.as_of)
+
+
+def _show(args: argparse.Namespace, config: CloudConfig) -> int:
+    quarantine, as_of = _open(config), _as_of(args)
+    totals = quarantine.totals(as_of=as_of)
+    items = list(quarantine.items(as_of=as_of, newest=args.newest))
+    if args.json:
+        newest = [_table(item) for item in items]
+        print(json.dumps({"totals": dict(totals), "newest": newest}, indent=2))
+        return 0
+    print_table(("code", "rows"), totals)
+    if items:
+        print()
+        print_table(("received", "device", "digest", "bytes", "reason"), [_cells(i) for i in items])
+    return 0
+
+
+def _cells(item: Quarantined) -> list[str | int]:
+    what = item.reason if item.record_key is None else f"{item.record_key}: {item.reason}"
+    received_at = shown_instant(item.received_at)
+    return [received_at, item.device_id, item.digest, len(item.payload), what]
+
+
+def _table(item: Quarantined) -> dict[str, Any]:
+    at = item.position
+    table = {
+        "received_at": shown_instant(item.received_at),
+        "device_id": item.device_id,
+        "digest": item.digest,
+        "code": item.code,
+        "reason": item.reason,
+        "topic": item.topic,
+        "record_key": item.record_key,
+        "payload_bytes": len(item.payload),
+    }
+    if at is not None:
+        sequence = at.sequence
+        table["file"] = f"{sequence.node}/{sequence.start_id}/{sequence.lane}/{at.n}"
+    return table
+
+
+def _export(args: argparse.Namespace, config: CloudConfig) -> int:
+    for item in _open(config).items(as_of=_as_of(args)):
+        payload = base64.b64encode(item.payload).decode("ascii")
+        print(json.dumps(_table(item) | {"payload": payload}))
+    return 0
+
+
+def _retry(args: argparse.Namespace, config: CloudConfig) -> int:
+    readable = blocks_total = 0
+    for item in _open(config).items(as_of=_as_of(args)):
+        if item.code == SEARCH_REFUSED:
+            continue
+        blocks_total += 1
+        try:
+            block = decode(item.payload)
+        except ContractError:
+            continue
+        readable += 1
+        print(f"{item.device_id} {item.digest}: {block.stream_id} {block.first}-{block.last}")
+    print(f"{readable} of {blocks_total} blocks can be read now; a replay of the lake stores them")
+    return 0

@@ -1,0 +1,162 @@
+"""Reads the ledger's facts from MySQL and hands them to the account, one device at a time.
+
+Everything is read in one transaction, so it is one moment of the ledger. What records tell is read
+first and kept (a few rows a stream); deliveries are streamed in the order of their key, so a
+million blocks need the memory of one device's streams.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Row, Select, Table, and_, func, select
+
+from cloud.instants import LAST_INSTANT
+from cloud.lake.landed import FileSequence, Position
+from cloud.ledger.account import DeviceAccount, Told, account
+from cloud.ledger.facts import Delivery, HeldFact, LossFact, Origin, StartFact
+from cloud.ledger.tally import BlockLine, block_lines, tallies
+from cloud.warehouse.engine import converted
+from cloud.warehouse.ledger_tables import DELIVERIES, HELD, LOSSES, STARTS
+from contract.records import Kind, LossReason, Span
+from contract.topics import Lane
+
+__all__ = ["LedgerReader"]
+
+_FETCH_ROWS = 5000
+_F = TypeVar("_F", StartFact, LossFact, HeldFact)
+
+
+class LedgerReader:
+    """The ledger as it stood at an instant."""
+
+    def __init__(self, engine: Engine, *, as_of: int | None = None) -> None:
+        """Reads facts received up to `as_of` (ms since 1970 UTC); None for all."""
+        self._engine = engine
+        self._as_of = LAST_INSTANT if as_of is None else as_of
+
+    def accounts(self) -> Iterator[DeviceAccount]:
+        """One account per device, by its id.
+
+        Raises:
+            WarehouseError: The server did not answer; what came so far is incomplete.
+        """
+        with converted(), self._engine.connect() as connection:
+            starts = _by_device(_start(r) for r in self._rows(connection, STARTS))
+            losses = _by_device(_loss(r) for r in self._rows(connection, LOSSES))
+            held = _by_device(_held(r) for r in connection.execute(self._newest_held()))
+            streams = tallies(self._deliveries(connection))
+            for device_id, of_device in groupby(streams, key=lambda t: t.device_id):
+                told = Told(
+                    starts=tuple(starts[device_id]),
+                    losses=tuple(losses[device_id]),
+                    held=tuple(held[device_id]),
+                )
+                yield account(device_id, tuple(of_device), told)
+
+    def block_lines(self) -> Iterator[BlockLine]:
+        """Every distinct block, in the order of the proof.
+
+        Raises:
+            WarehouseError: The server did not answer; what came so far is incomplete.
+        """
+        with converted(), self._engine.connect() as connection:
+            yield from block_lines(self._deliveries(connection))
+
+    def _deliveries(self, connection: Connection) -> Iterator[Delivery]:
+        query = (
+            select(DELIVERIES)
+            .where(DELIVERIES.c.received_at <= self._as_of)
+            .order_by(*DELIVERIES.primary_key)
+        )
+        streamed = connection.execute(
+            query, execution_options={"stream_results": True, "max_row_buffer": _FETCH_ROWS}
+        )
+        for row in streamed:
+            yield _delivery(row)
+
+    def _rows(self, connection: Connection, table: Table) -> Iterator[Row[Any]]:
+        yield from connection.execute(select(table).where(table.c.received_at <= self._as_of))
+
+    def _newest_held(self) -> Select[Any]:
+        at = HELD.c
+        newest = (
+            select(at.device_id, at.stream_id, func.max(at.seq).label("seq"))
+            .where(at.received_at <= self._as_of)
+            .group_by(at.device_id, at.stream_id)
+            .subquery()
+        )
+        return (
+            select(HELD)
+            .join(
+                newest,
+                and_(
+                    at.device_id == newest.c.device_id,
+                    at.stream_id == newest.c.stream_id,
+                    at.seq == newest.c.seq,
+                ),
+            )
+            .where(at.received_at <= self._as_of)
+        )
+
+
+def _by_device(facts: Iterator[_F]) -> defaultdict[str, list[_F]]:
+    grouped: defaultdict[str, list[_F]] = defaultdict(list)
+    for fact in facts:
+        grouped[fact.origin.device_id].append(fact)
+    return grouped
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(
+        device_id=row.device_id,
+        stream_id=row.stream_id,
+        first=row.first_seq,
+        last=row.last_seq,
+        received_at=row.received_at,
+        position=Position(FileSequence(row.node, row.start_id, Lane(row.lane)), row.n),
+        digest=row.digest,
+        payload_bytes=row.payload_bytes,
+        first_at=row.first_at,
+        last_at=row.last_at,
+        totals=tuple((k, t) for k in Kind if (t := getattr(row, f"{k}_total"))),
+    )
+
+
+def _origin(row: Row[Any]) -> Origin:
+    return Origin(
+        device_id=row.device_id,
+        stream_id=row.stream_id,
+        seq=row.seq,
+        digest=row.digest,
+        received_at=row.received_at,
+    )
+
+
+def _start(row: Row[Any]) -> StartFact:
+    return StartFact(
+        origin=_origin(row),
+        previous_stream_id=row.previous_stream_id,
+        previous_last=row.previous_last,
+    )
+
+
+def _loss(row: Row[Any]) -> LossFact:
+    lost = None
+    if row.lost_stream_id is not None:
+        lost = Span(stream_id=row.lost_stream_id, first=row.lost_first, last=row.lost_last)
+    return LossFact(
+        origin=_origin(row),
+        reason=LossReason(row.reason),
+        lost=lost,
+        from_at=row.from_at,
+        to_at=row.to_at,
+        estimated_total=row.estimated_total,
+    )
+
+
+def _held(row: Row[Any]) -> HeldFact:
+    spans = (Span(stream_id=s, first=f, last=t) for s, f, t in json.loads(row.spans))
+    return HeldFact(origin=_origin(row), spans=tuple(spans), truncated=row.truncated)

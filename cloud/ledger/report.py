@@ -1,0 +1,181 @@
+"""The ledger for a person or a program: one line a stream, totals, what is odd. Pure.
+
+`summary` is computed from accounts; the renderers only lay it out.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from cloud.instants import shown_instant, shown_span
+from cloud.ledger.account import DeviceAccount, Fork, ForkKind, StreamAccount
+from cloud.ledger.facts import LossFact
+from cloud.ledger.spans import count, shown
+
+__all__ = ["Line", "Summary", "Totals", "as_json", "fork_text", "notes", "stop_text", "summary"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One stream in the table; numbers are counts of records, but for blocks."""
+
+    device: str
+    stream: str
+    first_at: int | None
+    last_at: int | None
+    stored: int
+    lost: int
+    held: int
+    unexplained: int
+    doubled: int
+    blocks: int
+    repeated: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Sums over all streams; `forks` and `unclean_stops` over all devices."""
+
+    stored: int = 0
+    lost: int = 0
+    held: int = 0
+    unexplained: int = 0
+    doubled: int = 0
+    blocks: int = 0
+    repeated: int = 0
+    forks: int = 0
+    unclean_stops: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The whole table."""
+
+    lines: tuple[Line, ...]
+    totals: Totals
+    by_kind: tuple[tuple[str, int], ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether every number is accounted for and none is there twice."""
+        return not self.totals.unexplained and not self.totals.doubled
+
+
+def summary(accounts: Sequence[DeviceAccount]) -> Summary:
+    """The table of these accounts."""
+    streams = [stream for device in accounts for stream in device.streams]
+    lines = tuple(_line(stream) for stream in streams)
+    sums = {
+        f.name: sum(getattr(line, f.name) for line in lines)
+        for f in fields(Totals)
+        if f.name not in ("forks", "unclean_stops")
+    }
+    kinds: dict[str, int] = {}
+    for stream in streams:
+        for kind, total in stream.tally.totals if stream.tally else ():
+            kinds[kind.value] = kinds.get(kind.value, 0) + total
+    totals = Totals(
+        **sums,
+        forks=sum(len(d.forks) for d in accounts),
+        unclean_stops=sum(len(d.unclean_stops) for d in accounts),
+    )
+    return Summary(lines=lines, totals=totals, by_kind=tuple(sorted(kinds.items())))
+
+
+def _line(stream: StreamAccount) -> Line:
+    tally = stream.tally
+    return Line(
+        device=stream.device_id,
+        stream=stream.stream_id,
+        first_at=tally.first_at if tally else None,
+        last_at=tally.last_at if tally else None,
+        stored=count(stream.stored),
+        lost=count(stream.lost),
+        held=count(stream.held),
+        unexplained=stream.unexplained_total,
+        doubled=stream.doubled_total,
+        blocks=tally.blocks_total if tally else 0,
+        repeated=tally.repeated_total if tally else 0,
+    )
+
+
+def notes(accounts: Iterable[DeviceAccount], now: int) -> list[str]:
+    """What the table does not show: gaps by their numbers, forks, unclean stops, ages of Held.
+
+    Args:
+        accounts: The accounts of the table.
+        now: What ages are counted to, ms since 1970 UTC.
+    """
+    lines = []
+    for device in accounts:
+        lines += [_gap(stream) for stream in device.streams if stream.unexplained]
+        lines += [_conflicts(stream) for stream in device.streams if stream.doubled_total]
+        lines += [f"{device.device_id}: {fork_text(fork)}" for fork in device.forks]
+        lines += [f"{device.device_id}: {stop_text(stop)}" for stop in device.unclean_stops]
+        if device.held_told_at is not None and any(s.held for s in device.streams):
+            age = shown_span(now - device.held_told_at)
+            lines.append(f"{device.device_id}: what it holds was told {age} ago")
+        if device.held_truncated:
+            lines.append(f"{device.device_id}: it holds more than it could name")
+    return lines
+
+
+def _gap(stream: StreamAccount) -> str:
+    return f"{stream.device_id}: stream {stream.stream_id}: unexplained {shown(stream.unexplained)}"
+
+
+def _conflicts(stream: StreamAccount) -> str:
+    conflicts = stream.tally.conflicts if stream.tally else ()
+    named = "; ".join(
+        f"{shown((c.numbers,))} in {c.winner} (received first) and {c.loser}" for c in conflicts
+    )
+    return f"{stream.device_id}: stream {stream.stream_id}: doubled {named}"
+
+
+def fork_text(fork: Fork) -> str:
+    """One sentence about a fork."""
+    if fork.kind is ForkKind.TWO_SUCCESSORS:
+        return (
+            f"fork: stream {fork.stream_id} was continued by {' and '.join(fork.successors)}: "
+            "a copy of its outbox was started"
+        )
+    return (
+        f"fork: stream {fork.stream_id} was continued by {fork.successors[0]} from number "
+        f"{fork.claimed_last}, but {fork.stored_last} is stored: an older copy was started"
+    )
+
+
+def stop_text(stop: LossFact) -> str:
+    """One sentence about an unclean stop."""
+    return (
+        f"{stop.reason.value} told by stream {stop.origin.stream_id}: "
+        f"{shown_instant(stop.from_at)} to {shown_instant(stop.to_at)}, "
+        f"about {stop.estimated_total or 0} readings were never committed"
+    )
+
+
+def as_json(accounts: Sequence[DeviceAccount], as_of: int) -> str:
+    """The table, the odd things and the kinds as one JSON document."""
+    table = summary(accounts)
+    document = {
+        "as_of": shown_instant(as_of),
+        "streams": [_line_table(line) for line in table.lines],
+        "totals": _table(table.totals),
+        "records_by_kind": dict(table.by_kind),
+        "notes": notes(accounts, as_of),
+        "sound": table.sound,
+    }
+    return json.dumps(document, indent=2)
+
+
+def _line_table(line: Line) -> dict[str, Any]:
+    times = {name: getattr(line, name) for name in ("first_at", "last_at")}
+    shown_times = {
+        name: shown_instant(at) if at is not None else None for name, at in times.items()
+    }
+    return _table(line) | shown_times
+
+
+def _table(value: Line | Totals) -> dict[str, Any]:
+    return {f.name: getattr(value, f.name) for f in fields(value)}

@@ -1,0 +1,209 @@
+"""The quarantine: blocks that cannot be decoded, and documents that a target will never take.
+
+Nothing here is lost: the block stands in the lake as well, and a better decoder that replays the
+lake reads it. Rows are keyed by what was refused and why, so repeats change nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, Select, func, select
+from sqlalchemy.dialects.mysql import insert
+
+from cloud.clock import Clock
+from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
+from cloud.warehouse.engine import converted
+from cloud.warehouse.ledger_tables import QUARANTINE
+from contract.errors import ContractError
+from contract.keys import payload_digest
+from contract.topics import Lane
+from contract.wire import decode
+
+__all__ = ["SEARCH_REFUSED", "Quarantine", "QuarantineProjection", "Quarantined"]
+
+SEARCH_REFUSED = "search_refused"
+_REASON_CHARACTERS = 500
+_FETCH_ROWS = 20  # each may hold a payload of 200 kB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """Something refused, and why.
+
+    Attributes:
+        device_id: The device that it came from.
+        digest: `payload_digest` of the block, or of the record's key for a document.
+        code: Short stable name of the broken rule.
+        reason: Why, for a person.
+        received_at: When it came first, ms since 1970 UTC.
+        payload: The bytes of the block, or the JSON of the document.
+        topic: Topic of the block.
+        record_key: Key of the document's record.
+        position: The committed file that holds the block.
+    """
+
+    device_id: str
+    digest: str
+    code: str
+    reason: str
+    received_at: int
+    payload: bytes
+    topic: str | None = None
+    record_key: str | None = None
+    position: Position | None = None
+
+
+class Quarantine:
+    """The quarantine's table."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def add(self, items: Sequence[Quarantined]) -> None:
+        """Keep the items; of one that is there already the earliest delivery stays.
+
+        Raises:
+            WarehouseError: None was written.
+        """
+        if not items:
+            return
+        statement = insert(QUARANTINE)
+        new, old = statement.inserted, QUARANTINE.c
+        moved = ("reason", "topic", "record_key", "node", "start_id", "lane", "n")
+        earlier = new.received_at < old.received_at
+        # A list keeps the order, and received_at is last: MySQL assigns from left to right.
+        changes = [(name, func.if_(earlier, new[name], old[name])) for name in moved]
+        changes.append(("received_at", func.least(old.received_at, new.received_at)))
+        with converted(), self._engine.begin() as connection:
+            connection.execute(
+                statement.on_duplicate_key_update(changes), [_row(item) for item in items]
+            )
+
+    def put(self, key: str, device_id: str, reason: str, document: str) -> None:
+        """Keep a document that search will never take, under its record's key.
+
+        Raises:
+            WarehouseError: It was not written.
+        """
+        item = Quarantined(
+            device_id=device_id,
+            digest=payload_digest(key.encode()),
+            code=SEARCH_REFUSED,
+            reason=reason,
+            received_at=self._clock.utc_ms(),
+            payload=document.encode(),
+            record_key=key,
+        )
+        self.add([item])
+
+    def items(self, *, as_of: int, newest: int | None = None) -> Iterator[Quarantined]:
+        """What was received up to `as_of` (ms), newest first; at most `newest` of it.
+
+        Raises:
+            WarehouseError: The server did not answer; what came so far is incomplete.
+        """
+        at = QUARANTINE.c
+        query = (
+            select(QUARANTINE)
+            .where(at.received_at <= as_of)
+            .order_by(at.received_at.desc(), at.device_id, at.digest, at.code)
+            .limit(newest)
+        )
+        yield from self._stream(query)
+
+    def totals(self, *, as_of: int) -> tuple[tuple[str, int], ...]:
+        """How many rows of each code were received up to `as_of`, ms since 1970 UTC."""
+        at = QUARANTINE.c
+        query = (
+            select(at.code, func.count())
+            .where(at.received_at <= as_of)
+            .group_by(at.code)
+            .order_by(at.code)
+        )
+        with converted(), self._engine.connect() as connection:
+            return tuple((code, total) for code, total in connection.execute(query))
+
+    def _stream(self, query: Select[Any]) -> Iterator[Quarantined]:
+        options = {"stream_results": True, "max_row_buffer": _FETCH_ROWS}
+        with converted(), self._engine.connect() as connection:
+            for row in connection.execute(query, execution_options=options):
+                yield _item(row)
+
+
+class QuarantineProjection:
+    """Puts every block that today's decoder cannot read into the quarantine."""
+
+    name = "quarantine"
+
+    def __init__(self, quarantine: Quarantine) -> None:
+        self._quarantine = quarantine
+
+    def apply(self, files: Sequence[LandedFile]) -> None:
+        """Keep the unreadable blocks of the files; the same files may come again.
+
+        What ingest could not read (no stream) and today's decoder can is not in quarantine.
+
+        Raises:
+            WarehouseError: Nothing was written; the same files must come again.
+        """
+        self._quarantine.add([item for file in files for item in _refused(file)])
+
+
+def _refused(file: LandedFile) -> Iterator[Quarantined]:
+    for block in file.blocks:
+        try:
+            decode(block.payload)
+        except ContractError as error:
+            yield _of_block(block, file.position, error)
+
+
+def _of_block(block: LandedBlock, position: Position, error: ContractError) -> Quarantined:
+    return Quarantined(
+        device_id=block.device_id,
+        digest=payload_digest(block.payload),
+        code=error.code,
+        reason=str(error),
+        received_at=block.received_at,
+        payload=block.payload,
+        topic=block.topic,
+        position=position,
+    )
+
+
+def _row(item: Quarantined) -> dict[str, Any]:
+    # Reasons quote what a stranger sent; nothing of it may reach a person's terminal as it is.
+    reason = "".join(c if c.isprintable() else "?" for c in item.reason[:_REASON_CHARACTERS])
+    at = item.position
+    return {
+        "device_id": item.device_id,
+        "digest": item.digest,
+        "code": item.code,
+        "reason": reason,
+        "topic": item.topic,
+        "record_key": item.record_key,
+        "received_at": item.received_at,
+        "node": at.sequence.node if at else None,
+        "start_id": at.sequence.start_id if at else None,
+        "lane": at.sequence.lane.value if at else None,
+        "n": at.n if at else None,
+        "payload": item.payload,
+    }
+
+
+def _item(row: Any) -> Quarantined:
+    position = None
+    if row.node is not None:
+        position = Position(FileSequence(row.node, row.start_id, Lane(row.lane)), row.n)
+    return Quarantined(
+        device_id=row.device_id,
+        digest=row.digest,
+        code=row.code,
+        reason=row.reason,
+        received_at=row.received_at,
+        payload=row.payload,
+        topic=row.topic,
+        record_key=row.record_key,
+        position=position,
+    )

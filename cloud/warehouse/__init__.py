@@ -1,0 +1,1 @@
+"""The warehouse: MySQL tables, their migrations, and the loader."""

@@ -1,0 +1,120 @@
+"""The way to MySQL: connections, and the driver's errors as ours. Nobody else creates an engine.
+
+It must not know any table but Alembic's `alembic_version`, and that one only to say that the schema
+is not this program's.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import URL, Engine, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from cloud.errors import SchemaOutdated, WarehouseError
+from cloud.warehouse.migrations import HEAD
+from contract.errors import ConfigError
+
+__all__ = ["Address", "connect", "converted", "require_current"]
+
+_UNKNOWN_COLUMN = 1054
+_NO_SUCH_TABLE = 1146
+_VERSION = "SELECT version_num FROM alembic_version"
+# The server's own defaults may be lax (a text too long is cut silently) and local (its time zone).
+_SESSION = (
+    "SET SESSION time_zone = '+00:00', "
+    "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where the warehouse is and as whom to enter it.
+
+    Attributes:
+        host: Name or address of the MySQL server.
+        port: Its TCP port.
+        user: Account.
+        password: Its password, empty for none.
+        database: The database that holds the tables.
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str
+    database: str
+
+
+def connect(address: Address | str) -> Engine:
+    """A pool of connections to the warehouse; the first use connects.
+
+    Args:
+        address: Its parts, or a URL `mysql+pymysql://user:password@host:port/database`.
+
+    Raises:
+        ConfigError: The URL is none, or names another driver.
+    """
+    url = _url(address).update_query_dict({"charset": "utf8mb4"})
+    return create_engine(
+        url, pool_pre_ping=True, pool_recycle=1800, connect_args={"init_command": _SESSION}
+    )
+
+
+def _url(address: Address | str) -> URL:
+    if isinstance(address, Address):
+        return URL.create(
+            "mysql+pymysql",
+            username=address.user,
+            password=address.password or None,
+            host=address.host,
+            port=address.port,
+            database=address.database,
+        )
+    try:
+        url = make_url(address)
+    except SQLAlchemyError as error:
+        # The text of this error repeats the URL, which holds a password.
+        raise ConfigError(
+            "the warehouse's URL is not mysql+pymysql://user:password@host:port/database"
+        ) from error
+    if url.drivername != "mysql+pymysql":
+        raise ConfigError(f"the warehouse's URL begins {url.drivername}, expected mysql+pymysql")
+    return url
+
+
+@contextmanager
+def converted() -> Iterator[None]:
+    """Turns what SQLAlchemy and PyMySQL raise inside the block into `WarehouseError`.
+
+    Raises:
+        SchemaOutdated: A table or column is missing.
+        WarehouseError: Anything else the server or the line refused.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        arguments: tuple[object, ...] = getattr(error.orig, "args", ())
+        code = arguments[0] if arguments else None
+        said = str(arguments[1]) if len(arguments) > 1 else str(error.orig)
+        if code in (_UNKNOWN_COLUMN, _NO_SUCH_TABLE):
+            raise SchemaOutdated(f"{said}: run `dewline-cloud warehouse migrate`") from error
+        raise WarehouseError(f"MySQL: {said} (error {code})") from error
+    except SQLAlchemyError as error:
+        raise WarehouseError(f"MySQL: {error}") from error
+
+
+def require_current(engine: Engine) -> None:
+    """Makes sure that the schema is the one this program was written for.
+
+    Raises:
+        SchemaOutdated: It is older, newer or not there; the text says what to do.
+        WarehouseError: The server did not answer.
+    """
+    with converted(), engine.connect() as connection:
+        found = connection.scalar(text(_VERSION))
+    if found != HEAD:
+        raise SchemaOutdated(
+            f"the warehouse's schema is {found}, this program expects {HEAD}: "
+            "run `dewline-cloud warehouse migrate` with the newest program"
+        )

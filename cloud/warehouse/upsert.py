@@ -1,0 +1,67 @@
+"""From a staging table into the fact table, in one transaction, as often as one likes.
+
+The rules, the same whatever the order of loads: of one key the row received first wins; a load
+of the same row again replaces it (a better transform); a row that was without a day (unsynced) and
+got one by a ClockFix moves, and never moves back. A batch must name each key with one event day.
+"""
+
+from sqlalchemy import Engine, text
+
+from cloud.columns import COLUMNS
+from cloud.warehouse.engine import converted
+from cloud.warehouse.tables import KEY
+from contract.keys import UNSYNCED_DAY
+from contract.records import Kind
+
+__all__ = ["clear_staging", "delete_moved", "load_batch", "upsert_from_staging"]
+
+_SAME_KEY = "f.`device_id` = s.`device_id` AND f.`stream_id` = s.`stream_id` AND f.`seq` = s.`seq`"
+
+
+def delete_moved(kind: Kind) -> str:
+    """SQL that deletes rows which the batch `:batch_id` has under another event day."""
+    return (
+        f"DELETE f FROM `fct_{kind}` AS f JOIN `stg_{kind}` AS s ON {_SAME_KEY}"
+        " WHERE s.`batch_id` = :batch_id AND f.`event_day` <> s.`event_day`"
+        f" AND s.`event_day` <> '{UNSYNCED_DAY}' AND s.`received_at` <= f.`received_at`"
+    )
+
+
+def upsert_from_staging(kind: Kind) -> str:
+    """SQL that inserts the batch `:batch_id`, or replaces what was not received earlier.
+
+    It runs after `delete_moved` in the same transaction: a row that still stands under another day
+    has won, and its rival in the batch is left out.
+    """
+    target = f"`fct_{kind}`"
+    names = [f"`{c.name}`" for c in COLUMNS[kind]]
+    newer = f"s.`received_at` <= {target}.`received_at`"
+    # received_at last: MySQL assigns from left to right, and the comparison needs the old value.
+    changed = (f"`{c.name}`" for c in COLUMNS[kind] if c.name not in (*KEY, "received_at"))
+    changes = [f"{n} = IF({newer}, s.{n}, {target}.{n})" for n in changed]
+    changes.append(f"`received_at` = LEAST({target}.`received_at`, s.`received_at`)")
+    return (
+        f"INSERT INTO {target} ({', '.join(names)})"  # noqa: S608
+        f" SELECT {', '.join(f's.{n}' for n in names)} FROM `stg_{kind}` AS s"
+        " WHERE s.`batch_id` = :batch_id AND NOT EXISTS"
+        f" (SELECT 1 FROM {target} AS f WHERE {_SAME_KEY} AND f.`event_day` <> s.`event_day`)"
+        f" ON DUPLICATE KEY UPDATE {', '.join(changes)}"
+    )
+
+
+def clear_staging(kind: Kind) -> str:
+    """SQL that empties the staging table of the batch `:batch_id`."""
+    return f"DELETE FROM `stg_{kind}` WHERE `batch_id` = :batch_id"  # noqa: S608
+
+
+def load_batch(engine: Engine, kind: Kind, batch_id: str) -> int:
+    """Moves one staged batch into its fact table; the number of staged rows.
+
+    Raises:
+        WarehouseError: Nothing was changed; the batch is still staged.
+    """
+    values = {"batch_id": batch_id}
+    with converted(), engine.begin() as connection:
+        connection.execute(text(delete_moved(kind)), values)
+        connection.execute(text(upsert_from_staging(kind)), values)
+        return connection.execute(text(clear_staging(kind)), values).rowcount

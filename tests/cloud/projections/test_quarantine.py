@@ -1,0 +1,106 @@
+"""The quarantine on a real server."""
+
+import json
+import zlib
+
+import pytest
+
+from cloud.instants import LAST_INSTANT
+from cloud.projections.quarantine import SEARCH_REFUSED, Quarantine, QuarantineProjection
+from contract.document import document_of
+from contract.wire import MAX_PAYLOAD_BYTES, encode, inflate
+
+pytestmark = pytest.mark.services
+
+
+class Clock:
+    def utc_ms(self):
+        return 1_356_998_400_000
+
+    def monotonic_ms(self):
+        return 0
+
+
+@pytest.fixture
+def quarantine(warehouse):
+    return Quarantine(warehouse, Clock())
+
+
+@pytest.fixture
+def projection(quarantine):
+    return QuarantineProjection(quarantine)
+
+
+def everything(quarantine):
+    return list(quarantine.items(as_of=LAST_INSTANT))
+
+
+def deflated(document):
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return b"\x01" + deflate.compress(json.dumps(document).encode()) + deflate.flush()
+
+
+def test_a_readable_block_stays_out(quarantine, projection, gateway):
+    projection.apply([gateway.file(gateway.start("a"), gateway.readings("a", 2, 9))])
+    assert everything(quarantine) == []
+
+
+def test_a_block_that_ingest_could_not_read_and_we_can_stays_out(quarantine, projection, gateway):
+    projection.apply([gateway.file(payloads=(encode(gateway.start("a")),))])
+    assert everything(quarantine) == []
+
+
+def test_garbage_is_kept_byte_by_byte_with_the_reason_and_the_place(
+    quarantine, projection, gateway
+):
+    bodies = (b"", b"\x00\xff" * 50, b"\x01garbage", b"\x01" + bytes(MAX_PAYLOAD_BYTES))
+    file = gateway.file(gateway.start("a"), payloads=bodies)
+    projection.apply([file])
+    found = everything(quarantine)
+    assert {i.payload for i in found} == set(bodies)
+    assert {i.code for i in found} == {"empty", "bad_dictionary", "bad_deflate", "bad_size"}
+    assert {i.position for i in found} == {file.position}
+    assert {i.topic for i in found} == {"dewline/v1/ewr-01/up/live"}
+    assert quarantine.totals(as_of=LAST_INSTANT) == tuple(sorted((i.code, 1) for i in found))
+
+
+def test_a_newer_schema_is_kept_for_a_newer_decoder(quarantine, projection, gateway):
+    block = gateway.readings("a", 1, 8)
+    newer = deflated(document_of(block) | {"schema": 99})
+    projection.apply([gateway.file(payloads=(newer,))])
+    (item,) = everything(quarantine)
+    assert (item.code, json.loads(inflate(item.payload))["schema"]) == ("bad_schema", 99)
+    assert "99" in item.reason
+
+
+def test_the_earliest_delivery_stays_whatever_the_order(quarantine, projection, gateway):
+    files = [gateway.file(payloads=(b"junk",), node=f"node-{i}") for i in range(3)]
+    for file in (files[1], files[0], files[2], files[0]):
+        projection.apply([file])
+    (item,) = everything(quarantine)
+    assert (item.position, item.received_at) == (
+        files[0].position,
+        files[0].blocks[0].received_at,
+    )
+
+
+def test_a_document_that_search_refuses_is_kept_under_its_key(quarantine):
+    for _ in range(2):
+        quarantine.put("ewr-01:aaaaaaaaaaaaa:7", "ewr-01", "mapper: no\x1b[31m field", "{}")
+    (item,) = everything(quarantine)
+    assert (item.code, item.record_key, item.payload) == (
+        SEARCH_REFUSED,
+        "ewr-01:aaaaaaaaaaaaa:7",
+        b"{}",
+    )
+    assert item.reason == "mapper: no?[31m field"
+    assert item.position is None
+
+
+def test_only_what_had_been_received_is_shown_newest_first(quarantine, projection, gateway):
+    files = [gateway.file(payloads=(bytes([9, i]),)) for i in range(4)]
+    projection.apply(files)
+    second = files[1].blocks[0].received_at
+    assert [i.payload[1] for i in quarantine.items(as_of=second)] == [1, 0]
+    assert [i.payload[1] for i in quarantine.items(as_of=LAST_INSTANT, newest=2)] == [3, 2]
+    assert quarantine.totals(as_of=second) == (("bad_dictionary", 2),)

@@ -1,0 +1,80 @@
+"""Connections and the conversion of errors."""
+
+import pymysql
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from cloud.errors import SchemaOutdated, WarehouseError
+from cloud.warehouse.engine import Address, connect, converted
+from contract.errors import ConfigError
+
+DRIVER_ERRORS = [
+    e
+    for e in vars(pymysql.err).values()
+    if isinstance(e, type) and issubclass(e, pymysql.err.Error)
+]
+
+
+def test_pymysql_has_errors_to_map():
+    assert len(DRIVER_ERRORS) >= 9
+
+
+@pytest.mark.parametrize("error", DRIVER_ERRORS)
+def test_every_error_of_the_driver_becomes_ours(error):
+    with pytest.raises(WarehouseError, match="gone away") as caught, converted():
+        raise DBAPIError.instance("SELECT 1", (), error(2006, "gone away"), pymysql.err.Error)
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize("code", [1054, 1146])
+def test_a_missing_table_or_column_asks_for_a_migration(code):
+    error = pymysql.err.ProgrammingError(code, "it is not there")
+    with pytest.raises(SchemaOutdated, match="warehouse migrate") as caught, converted():
+        raise DBAPIError.instance("SELECT 1", (), error, pymysql.err.Error)
+    assert not caught.value.retryable
+
+
+def test_what_sqlalchemy_says_of_itself_becomes_ours_too():
+    with pytest.raises(WarehouseError), converted():
+        raise SQLAlchemyError("pool")
+
+
+def test_other_errors_pass_as_they_are():
+    with pytest.raises(ZeroDivisionError), converted():
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "mysql://u:hush@h/d", "hush"])
+def test_a_wrong_url_is_refused_without_showing_its_password(url):
+    with pytest.raises(ConfigError) as caught:
+        connect(url)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_can_be_asked_again():
+    address = Address(host="127.0.0.1", port=1, user="u", password="hush", database="d")
+    with pytest.raises(WarehouseError) as caught, converted(), connect(address).connect():
+        pass
+    assert caught.value.retryable
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.services
+def test_sessions_are_utc_strict_and_take_every_character(warehouse):
+    with converted(), warehouse.connect() as connection:
+        zone, mode = connection.execute(text("SELECT @@time_zone, @@sql_mode")).one()
+        assert (zone, "STRICT_ALL_TABLES" in mode) == ("+00:00", True)
+        assert connection.scalar(text("SELECT :t"), {"t": "\N{THERMOMETER}"}) == "\N{THERMOMETER}"
+
+
+@pytest.mark.services
+def test_a_connection_that_the_server_dropped_is_replaced(warehouse):
+    with converted(), warehouse.connect() as connection:
+        mine = connection.scalar(text("SELECT CONNECTION_ID()"))
+    killer = connect(warehouse.url)
+    with converted(), killer.connect() as connection:
+        connection.execute(text(f"KILL {mine}"))
+    killer.dispose()
+    with converted(), warehouse.connect() as connection:
+        assert connection.scalar(text("SELECT 1")) == 1

@@ -1,0 +1,94 @@
+"""The migrations on a real server, held against what the code believes of the tables."""
+
+import threading
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+
+from cloud.errors import SchemaOutdated, WarehouseError
+from cloud.warehouse.engine import require_current
+from cloud.warehouse.migrate import current, head, migrate
+from cloud.warehouse.migrations import HEAD
+from cloud.warehouse.tables import METADATA
+
+pytestmark = pytest.mark.services
+
+COLUMNS = """SELECT table_name, ordinal_position, column_name, column_type, is_nullable,
+                    column_default, collation_name, extra
+             FROM information_schema.columns WHERE table_schema = DATABASE()
+             AND table_name <> 'alembic_version' ORDER BY table_name, ordinal_position"""
+INDEXES = """SELECT table_name, index_name, seq_in_index, column_name, non_unique
+             FROM information_schema.statistics WHERE table_schema = DATABASE()
+             AND table_name <> 'alembic_version' ORDER BY table_name, index_name, seq_in_index"""
+
+
+def schema_of(engine):
+    with engine.connect() as connection:
+        return [[tuple(r) for r in connection.execute(text(q))] for q in (COLUMNS, INDEXES)]
+
+
+def test_the_head_named_in_code_is_alembics():
+    assert head() == HEAD
+
+
+def test_migrating_makes_the_schema_of_the_metadata(empty):
+    assert current(empty) is None
+    assert migrate(empty) == HEAD == current(empty)
+    with empty.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_every_column_and_index_is_the_same_as_if_made_from_the_metadata(empty):
+    METADATA.create_all(empty)
+    wanted = schema_of(empty)
+    METADATA.drop_all(empty)
+    migrate(empty)
+    assert schema_of(empty) == wanted
+    assert {r[6] for r in wanted[0]} == {None, "utf8mb4_bin"}
+
+
+def test_migrating_twice_or_by_two_at_once_is_migrating_once(empty):
+    done = []
+    threads = [threading.Thread(target=lambda: done.append(migrate(empty))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert done == [HEAD, HEAD]
+    assert migrate(empty) == HEAD
+
+
+def test_a_migration_that_waits_too_long_for_another_gives_up(empty):
+    with empty.connect() as other:
+        other.execute(text("SELECT GET_LOCK('dewline_migrate', 0)"))
+        with pytest.raises(WarehouseError, match="another migration"):
+            migrate(empty, wait_s=0)
+        other.execute(text("SELECT RELEASE_LOCK('dewline_migrate')"))
+    assert current(empty) is None
+
+
+def test_a_migration_that_died_half_way_runs_again(empty):
+    migrate(empty)
+    before = schema_of(empty)
+    with empty.begin() as connection:
+        connection.execute(text("DELETE FROM alembic_version"))
+        connection.execute(text("DROP TABLE ledger_held"))
+    migrate(empty)
+    assert schema_of(empty) == before
+
+
+def test_an_unmigrated_or_foreign_schema_is_refused_with_what_to_do(empty):
+    with pytest.raises(SchemaOutdated, match="warehouse migrate"):
+        require_current(empty)
+    migrate(empty)
+    require_current(empty)
+    with empty.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0999'"))
+    with pytest.raises(SchemaOutdated, match="0999"):
+        require_current(empty)
+    with pytest.raises(SchemaOutdated, match="newer program"):
+        migrate(empty)
+    with empty.begin() as connection:
+        connection.execute(text("DROP TABLE alembic_version"))
