@@ -6,17 +6,20 @@ Exit status: 0 done, 1 failed, 2 wrong usage or configuration. Each noun is a mo
 
 import argparse
 import importlib
+import importlib.util
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cloud.config import load_config
+from cloud.commands.arguments import Verbs
+from cloud.config import CloudConfig, load_config
 from contract.errors import ConfigError, DewlineError
 
 __all__ = ["NOUNS", "main"]
 
-NOUNS = ("ingest", "lake", "search", "ledger", "quarantine", "warehouse")
+NOUNS = ("ingest", "lake", "search", "ledger", "quarantine", "warehouse", "transform")
+_NEEDS_SPARK = ("transform",)  # an ingest host takes extra `cloud` alone
 
 _log = logging.getLogger(__name__)
 
@@ -64,8 +67,20 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     # A noun brings its libraries along (Arrow, SQLAlchemy, ...): only the named one is imported,
     # all of them for the help and for a word that is no noun.
     for noun in [noun for noun in NOUNS if noun in words] or NOUNS:
+        if noun in _NEEDS_SPARK and importlib.util.find_spec("pyspark") is None:
+            _lacking(nouns, noun)
+            continue
         importlib.import_module(f"cloud.commands.{noun}").register(nouns)
     return parser
+
+
+def _lacking(nouns: Verbs, noun: str) -> None:
+    def refuse(_args: argparse.Namespace, _config: CloudConfig) -> int:
+        raise ConfigError(f"{noun} needs Spark: install dewline with extra `spark`")
+
+    parser = nouns.add_parser(noun, help="not here: needs extra `spark`")
+    parser.add_argument("words", nargs="*")
+    parser.set_defaults(run=refuse)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""How dewline is put somewhere: servers for one machine, the demo. Nobody imports it."""

@@ -1,0 +1,1 @@
+"""Real servers as private child processes, and the demo that runs on them."""

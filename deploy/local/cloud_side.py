@@ -1,0 +1,193 @@
+"""The demo's cloud: its configuration, its processes, and questions to its stores.
+
+Every process is the product's own command, run as on a real host.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from cloud.commands.opening import open_lake, open_store, open_warehouse
+from cloud.config import CloudConfig, load_config, need
+from cloud.lake.cursors import CursorStore
+from cloud.search.client import SearchClient
+from cloud.search.names import IndexNames
+from cloud.search.query import Filter
+from cloud.warehouse.engine import converted
+from cloud.warehouse.tables import FACTS
+from contract.records import Kind
+from deploy.local.artifacts import spark_jars
+from deploy.local.errors import ServerError
+from deploy.local.processes import Launch, PrivateServer
+from deploy.local.proof import Counts
+from deploy.local.servers import Stack
+
+__all__ = ["CloudSide", "write_config"]
+
+FOLLOWERS = ("search", "ledger", "quarantine")
+_POLL_S = 0.2
+
+_TEMPLATE = """\
+[lake]
+root = "{folder}/lake"
+grace_s = 2.0
+period = "month"
+
+[ingest]
+node = "demo"
+port = {broker_port}
+username = "ingest"
+password_file = "{folder}/ingest.password"
+
+[search]
+url = "{search_url}"
+
+[warehouse]
+port = {warehouse_port}
+user = "{warehouse_user}"
+password_file = "{folder}/warehouse.password"
+
+[spark]
+jars = {jars}
+"""
+
+
+def write_config(folder: Path, stack: Stack, ingest_password: str) -> Path:
+    """Writes `cloud.toml` and its secrets for servers that run on this machine."""
+    for name, secret in (("ingest", ingest_password), ("warehouse", stack.mariadb.password)):
+        path = folder / f"{name}.password"
+        path.touch(mode=0o600)
+        path.write_text(secret, encoding="utf-8")
+    path = folder / "cloud.toml"
+    path.write_text(
+        _TEMPLATE.format(
+            folder=folder,
+            broker_port=stack.mosquitto.port,
+            search_url=stack.elasticsearch.url,
+            warehouse_port=stack.mariadb.port,
+            warehouse_user=stack.mariadb.user,
+            jars=json.dumps([str(jar) for jar in spark_jars()]),
+        ),
+        encoding="utf-8",
+    )
+    return path
+
+
+class CloudSide:
+    """The cloud's commands on one configuration.
+
+    Args:
+        config_path: `cloud.toml`.
+        folder: Where processes run and log.
+    """
+
+    def __init__(self, config_path: Path, folder: Path) -> None:
+        self.config_path = config_path
+        self.config: CloudConfig = load_config(config_path)
+        self._folder = folder
+        self._running: dict[str, PrivateServer] = {}
+
+    def start(self, *words: str) -> PrivateServer:
+        """Starts a command that runs until it is stopped; it ends with this process in any case."""
+        name = "-".join(words)
+        folder = self._folder / name
+        folder.mkdir(exist_ok=True)
+        server = PrivateServer(
+            Launch(
+                name=name,
+                command=self._command(words),
+                folder=folder,
+                logs=(),
+                answers=lambda: True,
+                environment=dict(os.environ),
+                user="",
+            ),
+            port=0,
+        )
+        server.spawn()
+        self._running[name] = server
+        return server
+
+    def call(self, *words: str) -> str:
+        """Runs a command to its end; what it printed.
+
+        Raises:
+            ServerError: It failed; the text ends with its last words.
+        """
+        done = subprocess.run(
+            self._command(words), capture_output=True, text=True, check=False, cwd=self._folder
+        )
+        if done.returncode:
+            last = "\n".join((done.stdout + done.stderr).splitlines()[-12:])
+            raise ServerError(f"dewline-cloud {' '.join(words)}: code {done.returncode}:\n{last}")
+        return done.stdout
+
+    def stop(self, *names: str) -> None:
+        """Stops commands by name, all if none is named."""
+        for name in names or tuple(self._running):
+            self._running.pop(name).stop()
+
+    def check_alive(self) -> None:
+        """Raises ServerError for a command that ended by itself."""
+        for name, server in self._running.items():
+            if not server.running:
+                raise ServerError(f"dewline-cloud {name} ended: see {self._folder / name}")
+
+    def wait_projected(self, names: Sequence[str], limit_s: float) -> None:
+        """Waits until the projections have passed everything that the lake holds now.
+
+        Raises:
+            ServerError: They did not within the limit, or one ended.
+        """
+        deadline_s = time.monotonic() + limit_s
+        for name in names:
+            while not self._passed(name):
+                self.check_alive()
+                if time.monotonic() > deadline_s:
+                    raise ServerError(f"{name} did not catch up within {limit_s:.0f} s")
+                time.sleep(_POLL_S)
+
+    def _passed(self, name: str) -> bool:
+        cursor = CursorStore(open_store(self.config), name).load()
+        return next(iter(open_lake(self.config).after(cursor)), None) is None
+
+    def search_counts(self, devices: Sequence[str]) -> Counts:
+        """Documents per device and kind, counted by Elasticsearch."""
+        section = need(self.config.search, "search", self.config)
+        lake = need(self.config.lake, "lake", self.config)
+        names = IndexNames(section.prefix, lake.period)
+        client = SearchClient(section.url)
+        try:
+            client.refresh([names.alias(kind) for kind in Kind])
+            return {
+                (device, kind): client.count(
+                    names.alias(kind), Filter(terms=(("device_id", device),))
+                )
+                for device in devices
+                for kind in Kind
+            }
+        finally:
+            client.close()
+
+    def warehouse_counts(self) -> Counts:
+        """Rows per device and kind, counted by MySQL."""
+        engine = open_warehouse(self.config)
+        counts: Counts = {}
+        with converted(), engine.connect() as connection:
+            for kind in Kind:
+                table = FACTS[kind]
+                query = select(table.c.device_id, func.count()).group_by(table.c.device_id)
+                for device, rows in connection.execute(query):
+                    counts[(device, kind)] = int(rows)
+        engine.dispose()
+        return counts
+
+    def _command(self, words: Sequence[str]) -> tuple[str, ...]:
+        config = ("--config", str(self.config_path))
+        return (sys.executable, "-m", "cloud.cli", *config, *words)

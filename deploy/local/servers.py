@@ -1,0 +1,113 @@
+"""The local stack: Mosquitto, MariaDB and Elasticsearch side by side, as private child processes.
+
+Owns starting them at the same time and ending all of them. Each server's own files, flags and
+readiness are in the module of its name.
+
+    python -m deploy.local.servers        start all three, print addresses, wait for Ctrl-C
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract.errors import DewlineError
+from deploy.local.elasticsearch import Elasticsearch
+from deploy.local.mariadb import MariaDb
+from deploy.local.mosquitto import BrokerAccount, Mosquitto
+
+__all__ = [
+    "BrokerAccount",
+    "Elasticsearch",
+    "MariaDb",
+    "Mosquitto",
+    "Stack",
+    "open_folder",
+    "start_stack",
+]
+
+_DEMO_DEVICES = ("ewr", "jfk", "lga")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """The three servers, running."""
+
+    mosquitto: Mosquitto
+    mariadb: MariaDb
+    elasticsearch: Elasticsearch
+
+
+@contextmanager
+def open_folder(prefix: str) -> Generator[Path]:
+    """Temporary folder that the servers' user can reach, removed at the end."""
+    with tempfile.TemporaryDirectory(prefix=prefix) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@contextmanager
+def start_stack(
+    base: Path, accounts: Sequence[BrokerAccount], on_progress: Callable[[str], None]
+) -> Generator[Stack]:
+    """All three servers, started in parallel below `base`, stopped at the end whatever happens.
+
+    `base` must be open to the user nobody when this runs as root; `open_folder` gives such a one.
+
+    Raises:
+        ServerError: one of them did not start; the others are stopped.
+        ConfigError: the set-up has not been run.
+    """
+    begun = time.monotonic()
+    with ExitStack() as running:
+        # The slowest first: it boots while the others are prepared.
+        elasticsearch = Elasticsearch.launch(base)
+        running.callback(elasticsearch.stop)
+        mosquitto = Mosquitto.launch(base, accounts)
+        running.callback(mosquitto.stop)
+        mariadb = MariaDb.launch(base)
+        running.callback(mariadb.stop)
+        for name, server in (
+            ("Mosquitto", mosquitto),
+            ("MariaDB", mariadb),
+            ("Elasticsearch", elasticsearch),
+        ):
+            server.wait_ready()
+            took_s = time.monotonic() - begun
+            on_progress(f"{name} answers on port {server.port} after {took_s:.1f} s")
+        yield Stack(mosquitto=mosquitto, mariadb=mariadb, elasticsearch=elasticsearch)
+
+
+def _describe(stack: Stack, accounts: Sequence[BrokerAccount]) -> str:
+    names = "\n".join(f"    {a.name:<8} {a.role:<9} {a.password}" for a in accounts)
+    return (
+        f"MQTT           127.0.0.1:{stack.mosquitto.port}\n{names}\n"
+        f"MySQL dialect  {stack.mariadb.url}\n"
+        f"Elasticsearch  {stack.elasticsearch.url}\n"
+        "Ctrl-C stops all of them and removes their data."
+    )
+
+
+def main() -> int:
+    """Run the stack until Ctrl-C."""
+    accounts = [BrokerAccount.generate(name, "device") for name in _DEMO_DEVICES]
+    accounts.append(BrokerAccount.generate("ingest", "ingest"))
+    accounts.append(BrokerAccount.generate("observer", "observer"))
+    try:
+        with open_folder("dewline-") as base, start_stack(base, accounts, print) as stack:
+            print(_describe(stack, accounts), flush=True)
+            while True:
+                time.sleep(3600)
+    except KeyboardInterrupt:
+        return 0
+    except DewlineError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

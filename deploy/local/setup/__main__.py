@@ -1,0 +1,72 @@
+"""The set-up's command: `bash deploy/local/setup/run.sh [all|environment|lock]`.
+
+Owns the order of the steps. Each is skipped when its result is there, so that a second run needs
+no network and takes a moment.
+"""
+
+import argparse
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from contract.errors import ConfigError, DewlineError
+from deploy.local.setup.debian import install, missing_packages
+from deploy.local.setup.environment import ensure_environment
+from deploy.local.setup.fetch import ensure_artifacts
+from deploy.local.setup.lock import lock
+from deploy.local.setup.progress import Progress
+
+_ROOT = Path(__file__).parents[3]
+
+
+def _set_up_all(progress: Progress) -> None:
+    """Python packages (network, disk) beside Debian's and Maven's: two cores are kept busy."""
+    with ThreadPoolExecutor(max_workers=2) as side_by_side:
+        environment = side_by_side.submit(ensure_environment, _ROOT, progress)
+        rest = side_by_side.submit(_set_up_servers, progress)
+    environment.result()
+    rest.result()
+
+
+def _set_up_servers(progress: Progress) -> None:
+    _install(missing_packages(servers=True), progress)
+    ensure_artifacts(progress)
+
+
+def _install(packages: list[str], progress: Progress) -> None:
+    if packages:
+        with progress.step(f"Debian packages {' '.join(packages)}"):
+            install(packages)
+
+
+def _run(what: str) -> None:
+    progress = Progress()
+    missing = missing_packages(servers=what == "all")
+    if "python3-venv" in missing:
+        _install(missing, progress)  # all at once: without it nothing else can begin
+    if what == "lock":
+        lock(_ROOT, progress)
+    elif what == "environment":
+        ensure_environment(_ROOT, progress)
+    else:
+        _set_up_all(progress)
+    progress.say(f"{what}: ready")
+
+
+def main() -> int:
+    """Carry out one set-up; 0 ready, 1 failed, 2 a person must act first."""
+    parser = argparse.ArgumentParser(prog="setup", description="Make this machine ready.")
+    parser.add_argument("what", nargs="?", default="all", choices=["all", "environment", "lock"])
+    try:
+        _run(parser.parse_args().what)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except DewlineError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Debian packages: which are missing, and installing them without starting a service."""
+
+import importlib.util
+import os
+import shlex
+import shutil
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from contract.errors import ConfigError
+from deploy.local.setup.commands import run
+
+__all__ = ["install", "missing_packages", "services_forbidden"]
+
+# Package -> the program that shows it is there.
+_PROGRAMS = {
+    "mosquitto": "mosquitto",
+    "mosquitto-clients": "mosquitto_pub",
+    "mariadb-server": "mariadbd",
+    "openjdk-17-jre-headless": "java",
+    "maven": "mvn",
+}
+_POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+def missing_packages(*, servers: bool) -> list[str]:
+    """Packages whose program is not on this machine; without `servers` only what Python needs."""
+    missing = [] if importlib.util.find_spec("ensurepip") else ["python3-venv"]
+    if servers:
+        searched = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+        missing += [
+            package
+            for package, program in _PROGRAMS.items()
+            if shutil.which(program, path=searched) is None
+        ]
+    return missing
+
+
+def install(packages: Sequence[str]) -> None:
+    """Install packages as root; no service of theirs is started.
+
+    Raises:
+        ConfigError: this is not root, or not Debian; the text has the one line to run.
+        SetupError: apt failed.
+    """
+    wanted = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
+    if os.getuid() != 0 or shutil.which("apt-get") is None:
+        raise ConfigError(
+            "these Debian packages are missing and only root can install them. Run\n\n"
+            f"    sudo {shlex.join(wanted)}\n\nand start again."
+        )
+    environment = {"DEBIAN_FRONTEND": "noninteractive"}
+    with services_forbidden(_POLICY):
+        run(["apt-get", "update", "-q"], "Debian's package lists", environment)
+        run([*wanted, "-q"], "Debian packages", environment)
+
+
+@contextmanager
+def services_forbidden(policy: Path) -> Generator[None]:
+    """Keep the packages' scripts from starting what they install: exit 101 forbids every action."""
+    if policy.exists():
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()

