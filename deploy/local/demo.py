@@ -212,7 +212,7 @@ class Demo:
         }
         table = lines(
             produced,
-            {},
+            {(g.device, kind): n for g in self.gateways for kind, n in g.queued_kinds().items()},
             lake.keys,
             self.cloud.search_counts(devices),
             self.cloud.warehouse_counts(),
@@ -234,11 +234,13 @@ def show(proof: Proof, console: Console) -> None:
     headings = ("produced", "sent", "in the lake", "searchable", "warehouse", "lost", "doubled")
     for heading in headings:
         table.add_column(heading, justify="right")
-    for line in proof.lines:
+    for line in (ln for ln in proof.lines if not ln.empty):
         numbers = (line.produced, line.sent, line.lake, line.search, line.warehouse)
         wrong = [f"[red]{n}[/red]" if n else "0" for n in (line.lost, line.doubled)]
         table.add_row(line.device, line.kind.value, *(f"{n:,}" for n in numbers), *wrong)
     console.print(table)
+    absent = sorted(kind for kind, n in totals(proof.lake.keys).items() if not n)
+    console.print(f"none of: {', '.join(absent)} (counted too: their tables and indices are empty)")
     ledger = proof.ledger
     console.print(
         f"ledger: {ledger.stored:,} numbers stored, {ledger.lost} declared lost, "
@@ -340,6 +342,11 @@ def _stay(demo: Demo, stack: Stack, console: Console) -> None:
         console.print("stopping")
 
 
+def _console() -> Console:
+    # a pipe has no width: rich would take 80 and cut the table
+    return Console() if sys.stdout.isatty() else Console(width=120)
+
+
 def main() -> int:
     """Parses the arguments and runs."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -347,7 +354,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("var/demo"))
     args = parser.parse_args()
     try:
-        return run(args.folder.absolute(), Console(), stay=args.stay)
+        return run(args.folder.absolute(), _console(), stay=args.stay)
     except KeyboardInterrupt:
         return 130
     except DewlineError as error:

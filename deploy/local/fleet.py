@@ -14,11 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from contract.blocks import kinds_total
 from contract.records import Kind
+from contract.wire import decode
 from deploy.local.errors import ServerError
 from edge.outbox import Outbox, QueueState
 
 __all__ = ["SITES", "Gateway", "Observer", "Site", "committed_total"]
+
+_ALL = 2**62  # more than any outbox holds
 
 _TEMPLATE = """\
 device_id = "{device}"
@@ -258,6 +262,17 @@ class Gateway:
             return outbox.state()
         finally:
             outbox.close()
+
+    def queued_kinds(self) -> Counter[Kind]:
+        """What its outbox holds, by kind of record, decoded from the blocks."""
+        outbox = Outbox(self._folder / "outbox.db", durable=False)
+        kinds: Counter[Kind] = Counter()
+        try:
+            for queued in (*outbox.alerts(0, _ALL), *outbox.ordinary(0, _ALL, _ALL)):
+                kinds.update(kinds_total(decode(queued.payload)))
+        finally:
+            outbox.close()
+        return kinds
 
     def _say(self, line: str) -> None:
         if self._process is None or self._process.stdin is None:

@@ -61,6 +61,11 @@ class Line:
     warehouse: int
 
     @property
+    def empty(self) -> bool:
+        """Whether nobody made or holds any."""
+        return not any((self.produced, self.lake, self.search, self.warehouse))
+
+    @property
     def lost(self) -> int:
         """How many of the produced are missing in the store that lacks most."""
         return max(0, self.produced - min(self.lake, self.search, self.warehouse))

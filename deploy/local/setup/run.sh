@@ -15,14 +15,27 @@ find_python() {
     return 1
 }
 
+# What a command printed is shown only when it fails.
+quietly() {
+    local printed
+    if ! printed="$("$@" 2>&1)"; then
+        printf '%s\n' "$printed" >&2
+        exit 1
+    fi
+}
+
 if ! python="$(find_python)"; then
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
         printf 'Python 3.11 or later is missing. Run\n\n    sudo apt-get install -y python3 python3-venv\n\nand start again.\n' >&2
         exit 2
     fi
     echo "[setup] Debian packages python3 python3-venv ..."
-    apt-get update -q >/dev/null
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3 python3-venv >/dev/null
-    python="$(find_python)"
+    quietly apt-get update -q
+    DEBIAN_FRONTEND=noninteractive \
+        quietly apt-get install -y -q --no-install-recommends python3 python3-venv
+    if ! python="$(find_python)"; then
+        echo "This system's own python3 is older than 3.11: use Debian 12 or later." >&2
+        exit 2
+    fi
 fi
 PYTHONDONTWRITEBYTECODE=1 exec "$python" -m deploy.local.setup "$@"

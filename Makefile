@@ -1,0 +1,45 @@
+# Each target does its own set-up; the second time that takes a moment and no network.
+SHELL := bash
+PYTHON := .venv/bin/python
+SETUP := bash deploy/local/setup/run.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest clean
+
+help: ## show this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+setup: ## Debian packages, .venv, Elasticsearch, Spark's jars
+	@$(SETUP) all
+
+environment:
+	@$(SETUP) environment
+
+demo: setup ## a year of real weather from simulated chips into every store, with its proof
+	@$(PYTHON) -m deploy.local.demo
+
+demo-stay: setup ## the same, then leave the servers up and print how to look around
+	@$(PYTHON) -m deploy.local.demo --stay
+
+test: setup ## all tests, on real servers
+	$(PYTHON) -m pytest --durations=15
+
+check: environment ## lint, format, types, layers, documentation: seconds
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
+	$(PYTHON) -m pytest tests/docs -q
+
+lock: ## write requirements/*.txt anew from pyproject.toml
+	@$(SETUP) lock
+
+bench-gateway: setup ## CPU, bytes and memory of a reading on the gateway
+	@$(PYTHON) -m bench.gateway
+
+bench-ingest: setup ## readings a second and core into the lake
+	@$(PYTHON) -m bench.ingest
+
+clean: ## remove .venv, var and the tools' caches (the download cache stays)
+	rm -rf .venv var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,81 @@
+"""The line out of the gateway: a private broker, and the process that acks at its far end."""
+
+import subprocess
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.acker import INGEST
+from bench.errors import BenchError
+from deploy.local.mosquitto import BrokerAccount, Mosquitto
+from deploy.local.servers import open_folder
+from edge.config import UplinkConfig
+
+__all__ = ["DEVICE", "Line", "broker", "line"]
+
+DEVICE = "bench-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A broker with somebody behind it who acks.
+
+    Attributes:
+        uplink: How `DEVICE` connects.
+    """
+
+    uplink: UplinkConfig
+
+
+@contextmanager
+def broker(accounts: Sequence[BrokerAccount]) -> Generator[Mosquitto]:
+    """A private broker on a free port, gone at the end."""
+    with open_folder("dewline-bench-") as base:
+        server = Mosquitto.start(base, accounts)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def line(folder: Path) -> Generator[Line]:
+    """Broker and acking process.
+
+    Args:
+        folder: Where the device's password file may stand.
+    """
+    device = BrokerAccount.generate(DEVICE, "device")
+    ingest = BrokerAccount.generate(INGEST, "ingest")
+    secret = folder / "password"
+    secret.write_text(device.password, encoding="utf-8")
+    with broker([device, ingest]) as server, _acker(server.port, ingest.password):
+        yield Line(
+            UplinkConfig(
+                host="127.0.0.1",
+                port=server.port,
+                username=DEVICE,
+                password_file=str(secret),
+            )
+        )
+
+
+@contextmanager
+def _acker(port: int, password: str) -> Generator[None]:
+    command = [sys.executable, "-m", "bench.acker", "--port", str(port)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        if process.stdin is None or process.stdout is None:
+            raise BenchError("no pipes to the acking process")
+        process.stdin.write(password + "\n")
+        process.stdin.flush()
+        if not process.stdout.readline():
+            raise BenchError("the acking process ended before it listened")
+        try:
+            yield
+        finally:
+            process.stdin.close()
+            process.wait(timeout=10)

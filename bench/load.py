@@ -1,0 +1,121 @@
+"""Gateways that only send: blocks made beforehand, published as fast as acks and broker allow.
+
+    python -m bench.load --port P --blocks N --records R
+
+A process of its own, so that its CPU is not ingest's. The first line of its input is a table of
+JSON, device to password. It prints `ready` when every block is encoded and ingest listens, waits
+for a line, sends, and prints how many readings were acked when all are.
+"""
+
+import argparse
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from bench.air import layout_of
+from bench.errors import BenchError
+from bench.mqtt import Peer
+from bench.payload import blocks
+from contract.acks import decode_ack
+from contract.blocks import Block
+from contract.topics import Lane, ack_topic, up_topic
+from contract.wire import encode
+
+__all__ = ["main"]
+
+_LIMIT_S = 300.0
+_NOBODY = "No matching subscribers"
+_AGE_S = 86_400
+
+
+class _Device:
+    """One gateway's connection, and what it has to send."""
+
+    def __init__(self, port: int, name: str, password: str, made: Iterator[Block]) -> None:
+        self._made = made
+        self._topic = up_topic(name, Lane.LIVE)
+        self._acked = 0
+        self._wanted = 0
+        self._done = threading.Event()
+        self._payloads: list[bytes] = []
+        self._peer = Peer(port, name, password, self._hear)
+        self._peer.subscribe(ack_topic(name))
+
+    def encode(self, total: int) -> None:
+        """Makes ready what `send` sends."""
+        self._payloads = [self._encoded() for _ in range(total)]
+
+    def send(self) -> None:
+        """Publishes all; paho's thread does the work."""
+        self._done.clear()
+        for payload in self._payloads:
+            self._peer.publish(self._topic, payload, qos=1)
+
+    def probe(self) -> None:
+        """Sends one block until somebody listens, and waits for its ack."""
+        payload = self._encoded()
+        deadline_s = time.monotonic() + _LIMIT_S
+        while True:
+            self._peer.publish(self._topic, payload, qos=1)
+            if self._peer.published() != _NOBODY:
+                break
+            if time.monotonic() > deadline_s:
+                raise BenchError("nobody listens behind the broker")
+            time.sleep(0.05)
+        self.wait()
+
+    def wait(self) -> int:
+        """Readings acked so far, once that is all of them."""
+        deadline_s = time.monotonic() + _LIMIT_S
+        while not self._done.wait(0.5):
+            if time.monotonic() > deadline_s or not self._peer.connected:
+                raise BenchError(f"{self._acked} of {self._wanted} readings acked")
+        return self._acked
+
+    def close(self) -> None:
+        """Disconnects."""
+        self._peer.close()
+
+    def _encoded(self) -> bytes:
+        block = next(self._made)
+        self._wanted += block.records_total
+        return encode(block)
+
+    def _hear(self, _topic: str, payload: bytes) -> None:
+        self._acked += sum(s.last - s.first + 1 for s in decode_ack(payload).spans)
+        if self._acked >= self._wanted:
+            self._done.set()
+
+
+def main() -> int:
+    """Sends and waits for the acks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--blocks", type=int, required=True, help="of all devices together")
+    parser.add_argument("--records", type=int, required=True, help="readings a block")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    accounts: dict[str, str] = json.loads(sys.stdin.readline())
+    layout = layout_of("rooms", paired=True)
+    devices = [
+        _Device(args.port, name, password, blocks(layout, args.records, _AGE_S, args.seed + i))
+        for i, (name, password) in enumerate(accounts.items())
+    ]
+    for device in devices:
+        device.probe()
+        device.encode(args.blocks // len(devices))
+    print("ready", flush=True)
+    if not sys.stdin.readline():
+        return 1  # whoever wanted the load has gone
+    for device in devices:
+        device.send()
+    print(sum(device.wait() for device in devices), flush=True)
+    for device in devices:
+        device.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
