@@ -39,12 +39,19 @@ def decode_ack(payload: bytes) -> Ack:
     """The ack in a message.
 
     Raises:
-        ContractError: `bad_ack`; the gateway counts it and waits for the next one.
+        ContractError: `bad_ack`, or `bad_field` with the place; the gateway counts it and waits for
+            the next one.
     """
     if len(payload) > MAX_ACK_BYTES:
         raise ContractError("bad_ack", f"{len(payload)} bytes, at most {MAX_ACK_BYTES}")
     try:
-        table = json.loads(payload)
-    except (ValueError, RecursionError) as error:
-        raise ContractError("bad_ack", f"not JSON: {error}") from error
-    return build(Ack, table, "ack", ignore_unknown=True)
+        return build(Ack, _parsed(payload), "ack", ignore_unknown=True)
+    except RecursionError as error:  # of the parser, or of showing what it found in a message
+        raise ContractError("bad_ack", "nested too deeply") from error
+
+
+def _parsed(payload: bytes) -> object:
+    try:
+        return json.loads(payload.decode("utf-8"))
+    except ValueError as error:
+        raise ContractError("bad_ack", f"not JSON: {str(error)[:200]}") from error

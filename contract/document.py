@@ -13,7 +13,7 @@ from contract.blocks import Block, Mark, SensorColumns, Series, TimedEvent, kind
 from contract.errors import ContractError
 from contract.quantities import QUANTITY_FACTS, Flag, Quality, Quantity
 from contract.records import RECORD_TYPES, Event, Kind, Reading, Statistic
-from contract.typed import LARGEST, Between, Id, Seq, StreamId, UtcMs, build, plain
+from contract.typed import LARGEST, LATEST_UTC_MS, Between, Id, Seq, StreamId, UtcMs, build, plain
 
 __all__ = ["MAX_RECORDS", "SCHEMA", "document_of", "parse_document"]
 
@@ -109,14 +109,22 @@ def parse_document(document: object) -> Block:
         first=head.first,
         offset_ms=at.offset_ms,
         utc_at=at.utc_at,
-        sensors=tuple(_sensors(_list(document, "sensors"), at.offset_ms)),
-        events=tuple(_events(_list(document, "events"), at.offset_ms)),
+        sensors=tuple(_sensors(_list(document, "sensors", "block"), at.offset_ms)),
+        events=tuple(_events(_list(document, "events", "block"), at.offset_ms)),
     )
     if not 1 <= block.records_total <= MAX_RECORDS or block.last > LARGEST:
         raise ContractError(
             "bad_size", f"{block.records_total} records; a block has 1 to {MAX_RECORDS}"
         )
+    _check_latest(block)
     return block
+
+
+def _check_latest(block: Block) -> None:
+    offsets = [s.offsets_ms[-1] for s in block.sensors] + [e.offset_ms for e in block.events]
+    instant = block.observed_at(max(offsets))
+    if instant is not None and instant > LATEST_UTC_MS:  # no store can hold it as a date
+        raise ContractError("bad_field", "block: a time is beyond the year 9999")
 
 
 def _parse_at(head: _Head) -> _At:
@@ -129,10 +137,10 @@ def _parse_at(head: _Head) -> _At:
     return build(_At, dict(zip(("offset_ms", "utc_at"), head.at, strict=False)), "block: at")
 
 
-def _list(document: Document, key: str) -> list[Any]:
+def _list(document: Document, key: str, where: str) -> list[Any]:
     items = document.get(key, [])
     if not isinstance(items, list):
-        raise ContractError("bad_field", f"block: {key}: expected a list")
+        raise ContractError("bad_field", f"{where}: {key}: expected a list")
     return items
 
 
@@ -147,8 +155,8 @@ class _Named:
 
 def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
     sensor_id = build(_Named, table, where, ignore_unknown=True).sensor
-    series = tuple(_series(item, where) for item in _list(table, "series"))
-    data = _list(table, "data")
+    series = tuple(_series(item, where) for item in _list(table, "series", where))
+    data = _list(table, "data", where)
     if not series or not data or len(data) % (1 + len(series)):
         raise ContractError(
             "bad_columns", f"{where}: {len(data)} numbers do not fill {1 + len(series)} columns"
@@ -157,8 +165,8 @@ def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
     offsets = _offsets(data[:rows], offset_ms, where)
     columns = tuple(tuple(data[i : i + rows]) for i in range(rows, len(data), rows))
     _check_numbers(columns, where)
-    marks = tuple(_mark(m, len(series), rows, where) for m in _list(table, "marks"))
-    _check_nulls(columns, marks, where)
+    marks = tuple(_mark(m, len(series), rows, where) for m in _list(table, "marks", where))
+    _check_marks(columns, marks, where)
     extras = build(_Extras, table, where, ignore_unknown=True)
     if extras.counts and len(extras.counts) != rows:
         raise ContractError("bad_columns", f"{where}: {len(extras.counts)} counts, {rows} rows")
@@ -213,24 +221,27 @@ def _check_numbers(columns: tuple[tuple[Any, ...], ...], where: str) -> None:
 def _mark(item: Any, series_total: int, rows: int, where: str) -> Mark:
     try:
         series, row, quality, flags = item[0], item[1], Quality(item[2]), item[3]
-        if type(series) is int and type(row) is int:
+        if type(series) is int and type(row) is int and isinstance(flags, list):
             mark = Mark(series, row, quality, tuple(Flag(f) for f in flags))
             if 0 <= series < series_total and 0 <= row < rows:
                 return mark
     except (TypeError, ValueError, LookupError) as error:
-        raise ContractError("bad_columns", f"{where}: mark {repr(item)[:60]}: {error}") from error
+        text = f"{where}: mark {repr(item)[:60]}: {str(error)[:80]}"
+        raise ContractError("bad_columns", text) from error
     raise ContractError("bad_columns", f"{where}: mark {repr(item)[:60]} names no value")
 
 
-def _check_nulls(
+def _check_marks(
     columns: tuple[tuple[int | None, ...], ...], marks: tuple[Mark, ...], where: str
 ) -> None:
-    reasoned = {(m.series, m.row) for m in marks if m.quality is Quality.BAD and m.flags}
+    reasoned = {(m.series, m.row): m.quality is Quality.BAD and bool(m.flags) for m in marks}
+    if len(reasoned) < len(marks):
+        raise ContractError("bad_columns", f"{where}: two marks for one value")
     for index, column in enumerate(columns):
         if None not in column:
             continue
         for row, value in enumerate(column):
-            if value is None and (index, row) not in reasoned:
+            if value is None and not reasoned.get((index, row)):
                 raise ContractError(
                     "bad_columns", f"{where}: series {index} row {row} is null without a reason"
                 )
@@ -248,7 +259,7 @@ def _event(item: Any, offset_ms: int, where: str) -> TimedEvent:
         known = ", ".join(k for k in Kind if k is not Kind.READING)
         raise ContractError("bad_kind", f"{where}: kind {repr(name)[:30]}; known are {known}")
     if not 0 <= difference <= LARGEST - offset_ms:
-        raise ContractError("bad_field", f"{where}: offset {difference} is out of range")
+        raise ContractError("bad_field", f"{where}: offset {repr(difference)[:30]} is out of range")
     event: Event | Reading = build(
         RECORD_TYPES[Kind(name)], table, f"{where} {name}", ignore_unknown=True
     )

@@ -2,13 +2,15 @@
 
 A record says what happened; when it happened and which number it has stand in the block that
 carries it (`contract.wire`). Their fields are the columns of every store: the index templates, the
-Spark schema and the warehouse's tables are derived from these classes.
+Spark schema and the warehouse's tables are derived from these classes. The module is long because
+each field is explained where it is declared: schema and docs take their words from here.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, TypeAlias
 
+from contract.errors import ContractError
 from contract.quantities import Flag, Quality, Quantity
 from contract.typed import Between, Id, Pattern, Seq, StreamId, UtcMs
 
@@ -39,7 +41,9 @@ __all__ = [
 
 Probability = Annotated[float, Between(0.0, 1.0)]
 Count = Annotated[int, Between(0, 2**53 - 1)]
-ShortText = Annotated[str, Pattern(r"[^\x00-\x1f]{1,200}", "1 to 200 characters on one line")]
+ShortText = Annotated[
+    str, Pattern(r"[^\x00-\x1f\ud800-\udfff]{1,200}", "1 to 200 characters on one line")
+]
 AlertId = Annotated[str, Pattern(r"[0-9a-f]{16}", "16 hexadecimal digits")]
 
 
@@ -66,11 +70,21 @@ class Statistic(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Numbers `first` to `last`, both included, of one stream."""
+    """Numbers of one stream, both ends included.
+
+    Attributes:
+        stream_id: The stream.
+        first: The first number.
+        last: The last number, not below `first`.
+    """
 
     stream_id: StreamId
     first: Seq
     last: Seq
+
+    def __post_init__(self) -> None:
+        if self.last < self.first:
+            raise ContractError("bad_field", f"span: last {self.last} is before {self.first}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +168,12 @@ class AlertBasis(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """Whether one output took the alert."""
+    """Whether one output took the alert.
+
+    Attributes:
+        output_id: The output.
+        delivered: Whether it took the alert.
+    """
 
     output_id: Id
     delivered: bool
@@ -165,7 +184,7 @@ class Alert:
     """A condition began or ended.
 
     Attributes:
-        alert_id: The same for raised and cleared; see `contract.alert_ids`.
+        alert_id: The same for raised and cleared; see `contract.keys.alert_id`.
         condition_id: Which condition.
         state: Raised or cleared.
         basis: Observed, forecast or missing data.

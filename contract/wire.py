@@ -28,6 +28,7 @@ DICTIONARY_VERSION = 1
 MAX_PAYLOAD_BYTES = 200_000  # the brokers of dewline take 262,144 with topic and properties
 MAX_DOCUMENT_BYTES = 4_194_304  # of the inflated document: refuses zip bombs
 _DICTIONARIES = (1,)
+_SMALL_DOCUMENT_BYTES = 4_096  # symbols that memory level 6 buffers; 8 kB of window hold it too
 
 
 @cache
@@ -44,8 +45,11 @@ def encode(block: Block) -> bytes:
             commits smaller blocks.
     """
     document = json.dumps(document_of(block), separators=(",", ":"), allow_nan=False).encode()
+    # zlib's usual 268 kB of state cost more to allocate than a small document to compress. With
+    # 64 kB the bytes are the same as long as window and symbol buffer are not outgrown.
+    window, level = (13, 6) if len(document) < _SMALL_DOCUMENT_BYTES else (zlib.MAX_WBITS, 8)
     deflate = zlib.compressobj(
-        9, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=dictionary(DICTIONARY_VERSION)
+        9, zlib.DEFLATED, -window, level, zdict=dictionary(DICTIONARY_VERSION)
     )
     payload = bytes((DICTIONARY_VERSION,)) + deflate.compress(document) + deflate.flush()
     if len(payload) > MAX_PAYLOAD_BYTES or len(document) > MAX_DOCUMENT_BYTES:
@@ -69,12 +73,12 @@ def inflate(payload: bytes) -> bytes:
         )
     inflater = zlib.decompressobj(-zlib.MAX_WBITS, zdict=dictionary(payload[0]))
     try:
-        document = inflater.decompress(payload[1:], MAX_DOCUMENT_BYTES)
+        document = inflater.decompress(payload[1:], MAX_DOCUMENT_BYTES + 1)
     except zlib.error as error:
         raise ContractError("bad_deflate", str(error)) from error
+    if len(document) > MAX_DOCUMENT_BYTES:
+        raise ContractError("bad_size", f"inflates to more than {MAX_DOCUMENT_BYTES} bytes")
     if not inflater.eof:
-        if inflater.unconsumed_tail:
-            raise ContractError("bad_size", f"inflates to more than {MAX_DOCUMENT_BYTES} bytes")
         raise ContractError("bad_deflate", "the payload is cut off")
     if inflater.unused_data:
         raise ContractError("bad_deflate", f"{len(inflater.unused_data)} bytes after the end")
@@ -89,12 +93,16 @@ def decode(payload: bytes) -> Block:
     """
     document = inflate(payload)
     try:
-        table = json.loads(document, parse_constant=_refuse_constant)
-    except ContractError:
-        raise
-    except (ValueError, RecursionError) as error:
+        return parse_document(_parsed(document))
+    except RecursionError as error:  # of the parser, or of showing what it found in a message
+        raise ContractError("bad_json", "nested too deeply") from error
+
+
+def _parsed(document: bytes) -> object:
+    try:  # of bytes, json would guess UTF-16 and UTF-32 too
+        return json.loads(document.decode("utf-8"), parse_constant=_refuse_constant)
+    except ValueError as error:
         raise ContractError("bad_json", str(error)[:200]) from error
-    return parse_document(table)
 
 
 def _refuse_constant(name: str) -> NoReturn:

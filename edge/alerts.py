@@ -2,13 +2,13 @@
 
 Outputs come first and the commit after: a lamp must not wait for a disk. What is open, and how far
 each condition has been judged, is text that goes into the outbox with the block, so that neither a
-crash nor a restart raises the same alert twice.
+crash nor a restart raises the same alert twice. Used by the sense loop alone.
 """
 
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from contract.blocks import TimedEvent
@@ -17,9 +17,10 @@ from contract.quantities import Quality
 from contract.records import Alert, AlertBasis, AlertState, Receipt
 from edge.open_block import Measured
 from edge.timeline import Timeline
-from models.conditions import Condition, Evaluator, EvaluatorState, Sample, Step
+from models.conditions import Condition, signals_of
+from models.evaluation import Evaluator, EvaluatorState, Sample, Step
 
-__all__ = ["Alerts", "Output"]
+__all__ = ["Alerts", "Output", "samples_of"]
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,10 @@ class Output(Protocol):
     """Something a person notices."""
 
     output_id: str
+
+    def resume(self, *, any_open: bool) -> None:
+        """Shows at the start what the last stream left: whether any alert is open."""
+        ...
 
     def show(self, alert: Alert, *, any_open: bool) -> bool:
         """Shows the change; true if it was taken."""
@@ -62,19 +67,47 @@ class Alerts:
         for condition in conditions:
             state, open_id = states.get(condition.id, (EvaluatorState(), None))
             self._judged[condition.id] = _Judged(Evaluator(condition, state), open_id)
+        self._by_signal: dict[str, list[_Judged]] = {}
+        for judged in self._judged.values():
+            for signal in signals_of(judged.evaluator.condition):
+                self._by_signal.setdefault(signal, []).append(judged)
+        self._undeclared = [
+            (condition_id, open_id)
+            for condition_id, (_, open_id) in states.items()
+            if open_id is not None and condition_id not in self._judged
+        ]
 
-    def take(self, measured: Measured, timeline: Timeline) -> list[TimedEvent]:
+    def resume(self, now_ms: int | None) -> list[TimedEvent]:
+        """Begins where the last stream on this outbox ended.
+
+        Alerts of conditions that are no longer declared are cleared: nothing else ever would.
+
+        Args:
+            now_ms: UTC, None if it is unknown. What was judged at unknown or later times cannot be
+                compared with what comes: of that, only whether a condition holds is kept.
+        """
+        for judged in self._judged.values():
+            step_ms = judged.evaluator.state.step_ms
+            if now_ms is None or (step_ms is not None and step_ms > now_ms):
+                judged.evaluator.rebase(None)
+        for output in self._outputs:
+            output.resume(any_open=self._any_open)
+        return [
+            TimedEvent(0, self._shown(_observed(condition_id, open_id, AlertState.CLEARED, None)))
+            for condition_id, open_id in self._undeclared
+        ]
+
+    def take(self, samples: Iterable[tuple[str, Sample]], timeline: Timeline) -> list[TimedEvent]:
         """Alerts that one reading raises or clears; outputs have been told when it returns."""
-        at_ms = timeline.of_offset(measured.offset_ms)
         events: list[TimedEvent] = []
-        for signal, sample in samples_of(measured, at_ms):
-            for judged in self._judged.values():
+        for signal, sample in samples:
+            for judged in self._by_signal.get(signal, ()):
                 for step in judged.evaluator.take(signal, sample):
                     events += self._changed(judged, step, timeline)
         return events
 
     def advance(self, now_offset_ms: int, timeline: Timeline) -> list[TimedEvent]:
-        """Alerts of steps that ended without all their signals."""
+        """Alerts of steps that ended without all their signals; call it after each `take`."""
         now_ms = timeline.of_offset(now_offset_ms)
         events: list[TimedEvent] = []
         for judged in self._judged.values():
@@ -82,7 +115,7 @@ class Alerts:
                 events += self._changed(judged, step, timeline)
         return events
 
-    def rebase(self, delta_ms: int | None) -> None:
+    def rebase(self, delta_ms: int) -> None:
         """Tells every condition that the time line moved; see `Evaluator.rebase`."""
         for judged in self._judged.values():
             judged.evaluator.rebase(delta_ms)
@@ -107,31 +140,34 @@ class Alerts:
             judged.open_alert_id = alert_id(condition_id, timeline.stream_id, offset_ms)
         if judged.open_alert_id is None:
             return []
-        alert = Alert(
-            alert_id=judged.open_alert_id,
-            condition_id=condition_id,
-            state=AlertState.RAISED if step.holds else AlertState.CLEARED,
-            basis=AlertBasis.OBSERVED,
-            value=None if step.value is None else round(step.value, 6),
-        )
+        state = AlertState.RAISED if step.holds else AlertState.CLEARED
+        alert = _observed(condition_id, judged.open_alert_id, state, round(step.value, 6))
         if not step.holds:
             judged.open_alert_id = None
         return [TimedEvent(offset_ms, self._shown(alert))]
 
     def _shown(self, alert: Alert) -> Alert:
-        any_open = any(j.open_alert_id is not None for j in self._judged.values())
         receipts = tuple(
-            Receipt(output_id=o.output_id, delivered=o.show(alert, any_open=any_open))
+            Receipt(output_id=o.output_id, delivered=o.show(alert, any_open=self._any_open))
             for o in self._outputs
         )
-        return Alert(
-            alert_id=alert.alert_id,
-            condition_id=alert.condition_id,
-            state=alert.state,
-            basis=alert.basis,
-            value=alert.value,
-            receipts=receipts,
-        )
+        return replace(alert, receipts=receipts)
+
+    @property
+    def _any_open(self) -> bool:
+        return any(j.open_alert_id is not None for j in self._judged.values())
+
+
+def _observed(
+    condition_id: str, open_alert_id: str, state: AlertState, value: float | None
+) -> Alert:
+    return Alert(
+        alert_id=open_alert_id,
+        condition_id=condition_id,
+        state=state,
+        basis=AlertBasis.OBSERVED,
+        value=value,
+    )
 
 
 def samples_of(measured: Measured, at_ms: int) -> list[tuple[str, Sample]]:

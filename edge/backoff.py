@@ -26,14 +26,17 @@ class Backoff:
     source: random.Random = field(default_factory=random.SystemRandom)
     _failures: int = 0
 
-    def wait_s(self, lasted_s: float = 0.0) -> float:
+    def wait_s(self, lasted_s: float = 0.0, *, rarely: bool = False) -> float:
         """Seconds to wait after a failure.
 
         Args:
             lasted_s: How long the attempt had worked before it failed.
+            rarely: True if trying again soon cannot help: the limit is the longest one.
         """
         if lasted_s >= self.stable_s:
             self._failures = 0
         limit_s = min(self.longest_s, self.first_s * 2**self._failures)
+        if rarely:
+            limit_s = self.longest_s
         self._failures = min(self._failures + 1, 30)
         return self.source.uniform(0.0, limit_s)

@@ -6,6 +6,7 @@ Exit codes: 0 all well, 1 it failed, 2 usage or configuration.
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from edge import gateway
 from edge.clock import SystemClock
 from edge.config import GatewayConfig, load_config
 from edge.outbox import Outbox
+from edge.sampler import Sensor
 from firmware_bridge.errors import SensorError
 
 __all__ = ["build_parser", "main"]
@@ -47,7 +49,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _verb(verbs: Any, name: str, text: str, action: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = verbs.add_parser(
-        name, help=text, description=text, epilog=f"example: dewline-gateway {name}"
+        name,
+        help=text,
+        description=text,
+        epilog=f"example: dewline-gateway {name} --config gateway.toml",
     )
     parser.add_argument("--config", type=Path, default=_CONFIG, help=f"default: {_CONFIG}")
     parser.set_defaults(action=action)
@@ -71,14 +76,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace, config: GatewayConfig) -> int:
+    trace = None if args.trace_fd is None else _trace(args.trace_fd)
     clock = SystemClock(config.clock.floor_ms)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: clock.stop())
     for remark in gateway.check(config):
         logging.getLogger(__name__).warning("%s", remark)
-    trace = None if args.trace_fd is None else gateway.Trace(args.trace_fd)
     gateway.run(config, clock, trace)
     return 0
+
+
+def _trace(descriptor: int) -> gateway.Trace:
+    try:
+        os.fstat(descriptor)
+    except OSError as error:
+        raise ConfigError(f"--trace-fd: {descriptor} is not open: {error.strerror}") from error
+    return gateway.Trace(descriptor)
 
 
 def _check(args: argparse.Namespace, config: GatewayConfig) -> int:
@@ -94,29 +107,30 @@ def _check(args: argparse.Namespace, config: GatewayConfig) -> int:
 def _read(args: argparse.Namespace, config: GatewayConfig) -> int:
     clock = SystemClock(config.clock.floor_ms)
     board = gateway.board_for(config, clock)
-    rows: list[dict[str, Any]] = []
-    for sensor in gateway.sensors_for(config, board, clock):
-        try:
-            sample = sensor.read()
-        except SensorError as error:
-            rows.append({"sensor": sensor.sensor_id, "error": str(error)})
-            continue
-        for quantity, value in sample.values:
-            unit = QUANTITY_FACTS[quantity].unit
-            rows.append(
-                {"sensor": sensor.sensor_id, "quantity": quantity, "value": value, "unit": unit}
-            )
+    failed = False
+    try:
+        for sensor in gateway.sensors_for(config, board, clock):
+            failed |= not _read_one(sensor, as_json=args.json)
+    finally:
+        board.close()
+    return 1 if failed else 0
+
+
+def _read_one(sensor: Sensor, *, as_json: bool) -> bool:
+    name = sensor.sensor_id
+    try:
+        sample = sensor.read()
+    except SensorError as error:
+        print(json.dumps({"sensor": name, "error": str(error)}) if as_json else f"{name}: {error}")
+        return False
+    finally:
         sensor.close()
-    board.close()
-    for row in rows:
-        print(json.dumps(row) if args.json else _reading_line(row))
-    return 1 if any("error" in row for row in rows) else 0
-
-
-def _reading_line(row: dict[str, Any]) -> str:
-    if "error" in row:
-        return f"{row['sensor']:<16} {row['error']}"
-    return f"{row['sensor']:<16} {row['quantity']:<12} {row['value']:>12.3f} {row['unit']}"
+    for quantity, value in sample.values:
+        unit = QUANTITY_FACTS[quantity].unit
+        row = {"sensor": name, "quantity": quantity, "value": value, "unit": unit}
+        text = f"{name:<16} {quantity:<12} {value:>12.3f} {unit}"
+        print(json.dumps(row) if as_json else text)
+    return True
 
 
 def _outbox(args: argparse.Namespace, config: GatewayConfig) -> int:

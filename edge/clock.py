@@ -5,7 +5,7 @@ None as long as it cannot be believed. The send loop has a clock of its own (`tr
 a virtual sense clock never moves a time-out.
 """
 
-import threading
+import queue
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -29,7 +29,7 @@ class SenseClock(Protocol):
         ...
 
     def sleep_until(self, monotonic_s: float, before_wait: Callable[[], None]) -> bool:
-        """Waits for an instant or a wake-up; false when the loop shall stop.
+        """Waits for an instant; false when the loop shall stop, at once if need be.
 
         Args:
             monotonic_s: The instant.
@@ -51,8 +51,10 @@ class SystemClock:
 
     def __init__(self, floor_ms: int) -> None:
         self._floor_ms = floor_ms
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
+        # not an Event: a signal handler that sets one while its own thread is about to wait on it
+        # would wait for itself; SimpleQueue.put may be called anywhere
+        self._stops: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._stopped = False
 
     def monotonic_s(self) -> float:
         """Seconds since some point, unaffected by the calendar."""
@@ -68,22 +70,19 @@ class SystemClock:
         time.sleep(seconds)
 
     def sleep_until(self, monotonic_s: float, before_wait: Callable[[], None]) -> bool:
-        """Sleeps until the instant, a `wake` or a `stop`."""
+        """Sleeps until the instant or a `stop`."""
         del before_wait  # the wait's length is known
-        remaining_s = monotonic_s - time.monotonic()
-        if remaining_s > 0 and not self._stopping.is_set():
-            self._wake.wait(remaining_s)
-            self._wake.clear()
-        return not self._stopping.is_set()
-
-    def wake(self) -> None:
-        """Ends the current sleep early; safe from any thread and from signal handlers."""
-        self._wake.set()
+        if not self._stopped:
+            try:
+                self._stops.get(timeout=max(0.0, monotonic_s - time.monotonic()))
+                self._stopped = True
+            except queue.Empty:
+                pass  # the instant has come
+        return not self._stopped
 
     def stop(self) -> None:
         """Makes the sense loop stop in order; safe from any thread and from signal handlers."""
-        self._stopping.set()
-        self._wake.set()
+        self._stops.put(None)
 
 
 class VirtualClock:

@@ -95,7 +95,7 @@ class CommitConfig:
     Attributes:
         profile: live (1 s) or saver (30 s).
         rhythm_s: Own rhythm instead of the profile's, seconds of the sense clock.
-        records: A block never holds more records than this.
+        records: The block is committed when another reading might not fit into so many records.
         status_s: A Status record at least this often, seconds of the sense clock.
     """
 
@@ -219,10 +219,11 @@ def load_config(path: Path) -> GatewayConfig:
     """
     try:
         text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        table = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: not UTF-8 at byte {error.start}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     return parse_config(table, str(path))
@@ -270,12 +271,14 @@ def _check_sensors(config: GatewayConfig, where: str) -> None:
 
 def _check_floor(config: GatewayConfig, where: str) -> None:
     try:
-        _ = config.clock.floor_ms
-    except ValueError as error:
+        named = datetime.fromisoformat(config.clock.floor).tzinfo is not None
+    except ValueError:
+        named = False
+    if not named:
         raise ConfigError(
             f"{where}: [clock] floor: expected an instant such as {BUILD_DATE}, "
             f"found {config.clock.floor!r}"
-        ) from error
+        )
 
 
 def _check_signals(condition: Condition, config: GatewayConfig, where: str) -> None:

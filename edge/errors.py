@@ -3,10 +3,11 @@
 DewlineError
 ├ OutboxError
 │ ├ OutboxFull          +   the disk is full or busy: keep the records, try at the next commit
-│ └ OutboxCorrupt       -   the file is damaged: set aside, a new one is begun
+│ ├ OutboxCorrupt       -   the file is damaged: set aside, a new one is begun
+│ └ OutboxNewer         -   a newer dewline wrote the file: install that
 └ UplinkError
   ├ UplinkUnavailable   +   no connection: back off and try again
-  └ UplinkRefused       -   credentials or rights: an operator is needed; tried again rarely
+  └ UplinkRefused       -   credentials or rights: an operator is needed, tried again rarely
 """
 
 from typing import ClassVar
@@ -17,6 +18,7 @@ __all__ = [
     "OutboxCorrupt",
     "OutboxError",
     "OutboxFull",
+    "OutboxNewer",
     "UplinkError",
     "UplinkRefused",
     "UplinkUnavailable",
@@ -35,6 +37,10 @@ class OutboxFull(OutboxError):
 
 class OutboxCorrupt(OutboxError):
     """The file is no longer a database that can be trusted."""
+
+
+class OutboxNewer(OutboxError):
+    """The file was written by a newer dewline, whose tables this one does not know."""
 
 
 class UplinkError(DewlineError):

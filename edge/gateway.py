@@ -8,8 +8,8 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,10 @@ from edge.config import BoardKind, GatewayConfig, SensorConfig
 from edge.errors import OutboxCorrupt
 from edge.journal import Committed, Journal, trace_line
 from edge.mqtt import connect
-from edge.outbox import Outbox, QueuedBlock, set_aside
+from edge.outbox import Outbox, QueuedBlock
 from edge.outputs.gpio import GpioOutput
 from edge.outputs.log import LogOutput
+from edge.recovery import open_outbox, set_aside
 from edge.sampler import Sampler, Sensor
 from edge.sense import Queue, Rhythm, SenseLoop, Senses
 from edge.uplink import SendLoop
@@ -37,28 +38,40 @@ from firmware_bridge.board import Board
 from firmware_bridge.linux import LinuxBoard
 from firmware_bridge.simulated.board import SimulatedBoard
 from firmware_bridge.simulated.feeds import Feed, WaveFeed, read_recording
+from models.conditions import signals_of
 
 __all__ = ["Trace", "board_for", "check", "run", "sensors_for"]
 
 log = logging.getLogger(__name__)
 
 _DEFAULT_HELD_S = 900.0
+_STOP_GRACE_S = 5.0  # for a goodbye to the broker
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Trace:
     """Tells an observer outside the process what was committed, one line of JSON a block.
+
+    An observer that goes away does not stop the gateway.
 
     Attributes:
         descriptor: An open file descriptor, usually the end of a pipe.
     """
 
     descriptor: int
+    _broken: bool = False
 
     def write(self, committed: Committed) -> None:
         """Writes the lines; called when the commit has returned."""
-        for block in committed.blocks:
-            os.write(self.descriptor, trace_line(block).encode("ascii"))
+        if self._broken:
+            return
+        lines = "".join(trace_line(block) for block in committed.blocks).encode("ascii")
+        try:
+            while lines:
+                lines = lines[os.write(self.descriptor, lines) :]
+        except OSError as error:
+            self._broken = True
+            log.error("trace: descriptor %d: %s; no more lines", self.descriptor, error.strerror)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +93,7 @@ def check(config: GatewayConfig) -> list[str]:
     Raises:
         ConfigError: A driver is unknown or its keys are wrong.
     """
-    remarks = []
-    for sensor in config.sensor:
-        unmeasured = set(sensor.decimals) - set(_quantities(sensor, _driver_config(sensor)))
-        remarks += [
-            f"[[sensor]] {sensor.id}: decimals: it does not measure {name}"
-            for name in sorted(unmeasured)
-        ]
+    remarks = _check_quantities(config)
     folder = Path(config.outbox.path).parent
     if not os.access(folder, os.W_OK):
         remarks.append(f"[outbox] path: {folder} cannot be written to")
@@ -96,6 +103,22 @@ def check(config: GatewayConfig) -> list[str]:
         remarks.append(f"[uplink] password_file: {config.uplink.password_file} cannot be read")
     if config.board.recording and not os.access(config.board.recording, os.R_OK):
         remarks.append(f"[board] recording: {config.board.recording} cannot be read")
+    return remarks
+
+
+def _check_quantities(config: GatewayConfig) -> list[str]:
+    measured = {s.id: [q.value for q in _quantities(s, _driver_config(s))] for s in config.sensor}
+    remarks = [
+        f"[[sensor]] {sensor.id}: decimals: it does not measure {name}"
+        for sensor in config.sensor
+        for name in sensor.decimals
+        if name not in measured[sensor.id]
+    ]
+    for condition in config.condition:
+        for signal in signals_of(condition):
+            sensor_id, quantity = signal.split("/")
+            if quantity not in measured[sensor_id]:
+                remarks.append(f"[[condition]] {condition.id}: {sensor_id} measures no {quantity}")
     return remarks
 
 
@@ -168,40 +191,51 @@ def run(config: GatewayConfig, clock: SenseClock, trace: Trace | None = None) ->
         trace: Where to tell what was committed.
 
     Raises:
-        ConfigError: A driver, its keys or the password file are wrong.
+        ConfigError: A driver or its keys are wrong.
+        OutboxError: The outbox cannot be opened, or was damaged while it ran.
     """
-    board = board_for(config, clock)
-    outbox = open_outbox(Path(config.outbox.path))
-    sender = _sender(config)
-
-    def on_commit(committed: Committed) -> None:
-        if trace is not None:
-            trace.write(committed)
-        if sender is not None:
-            sender.notice()
-
-    loop = _sense_loop(config, clock, board, outbox, sender or _NoUplink(), on_commit)
-    thread = None if sender is None else threading.Thread(target=sender.run, name="send")
-    if thread is not None:
-        thread.start()
     try:
+        _run(config, clock, trace)
+    except OutboxCorrupt:
+        kept = set_aside(Path(config.outbox.path))
+        log.error("the outbox is damaged; kept as %s, the next start begins a new one", kept)
+        raise
+
+
+def _run(config: GatewayConfig, clock: SenseClock, trace: Trace | None) -> None:
+    with ExitStack() as cleanup:
+        board = board_for(config, clock)
+        cleanup.callback(board.close)
+        outbox = open_outbox(Path(config.outbox.path))
+        cleanup.callback(outbox.close)
+        sender = _sender(config)
+
+        def on_commit(committed: Committed) -> None:
+            if trace is not None:
+                trace.write(committed)
+            if sender is not None:
+                sender.notice()
+
+        loop = _sense_loop(config, clock, board, outbox, sender or _NoUplink(), on_commit)
+        if sender is not None and config.uplink is not None:
+            cleanup.callback(_started(sender, config.uplink.drain_s))
         loop.run()
-    finally:
-        if sender is not None and thread is not None and config.uplink is not None:
-            sender.stop(config.uplink.drain_s)
-            thread.join()
-        outbox.close()
-        board.close()
 
 
-def open_outbox(path: Path) -> Outbox:
-    """The sense loop's connection; a damaged file is set aside and a new one begun."""
-    try:
-        return Outbox(path, durable=True)
-    except OutboxCorrupt as error:
-        kept = set_aside(path, datetime.now(tz=UTC).strftime("%Y%m%dT%H%M%SZ"))
-        log.error("%s; kept as %s, a new outbox is begun", error, kept)
-        return Outbox(path, durable=True)
+def _started(sender: SendLoop, drain_s: float) -> Callable[[], None]:
+    """Starts the send loop in its thread; returns what stops it."""
+    # a daemon: a connect that hangs must not keep the gateway from ending, and what it cuts off
+    # there is no worse than a power cut
+    thread = threading.Thread(target=sender.run, name="send", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        sender.stop(drain_s)
+        thread.join(drain_s + _STOP_GRACE_S)
+        if thread.is_alive():
+            log.warning("uplink: still connecting; left behind")
+
+    return stop
 
 
 def _sender(config: GatewayConfig) -> SendLoop | None:

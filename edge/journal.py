@@ -1,7 +1,8 @@
 """The journal: gives records their numbers and makes them durable, block by block.
 
 Owns the open block and the stream's numbers; the only writer of the outbox's blocks. Times come
-from outside as offsets. A commit that fails leaves everything open, so the next one takes it along.
+from outside as offsets. A commit that the disk refuses loses nothing: its blocks are closed and
+encoded, and wait for the next commit.
 """
 
 import json
@@ -62,6 +63,7 @@ class Journal:
         self._on_commit = on_commit
         self._last = 0
         self._open = OpenBlock()
+        self._closed: list[tuple[Block, Encoded]] = []
 
     @property
     def last(self) -> int:
@@ -70,8 +72,13 @@ class Journal:
 
     @property
     def open_records(self) -> int:
-        """Records that are not committed yet."""
+        """Records in the open block."""
         return self._open.records_total
+
+    @property
+    def uncommitted_records(self) -> int:
+        """Records that are not on the disk: in the open block or in blocks that it refused."""
+        return self._last_closed - self._last + self._open.records_total
 
     @property
     def opened(self) -> tuple[int, int | None] | None:
@@ -94,40 +101,48 @@ class Journal:
         urgent: Sequence[TimedEvent] = (),
         memory: Iterable[tuple[str, str]] = (),
         forget: Iterable[int] = (),
-    ) -> None:
-        """Commits the open block, and behind it the urgent events as a block of their own, at once.
+    ) -> bool:
+        """Commits the open block and, behind it, the urgent events as a block of their own.
+
+        Both go in one transaction, with all blocks that were refused before.
+
+        Returns:
+            Whether there was anything to commit; if not, `memory` and `forget` were not looked at.
 
         Raises:
-            OutboxFull: Nothing was committed; the open block stays, the caller keeps `urgent`.
+            OutboxFull: Nothing was committed. The blocks are kept, the urgent events among them;
+                the caller gives `memory` and `forget` again.
         """
-        blocks = self._closed(urgent, tail)
-        if not blocks:
-            return
-        last = blocks[-1].last
-        end = StreamEnd(self.stream_id, last, tail.utc_at, tail.tail_ms, tail.clean)
-        self._outbox.commit([_encoded(block) for block in blocks], end, memory, forget)
-        self._last = last
+        self._close(self._open)
         self._open = OpenBlock()
-        self._on_commit(Committed(tuple(blocks)))
+        self._close(_urgent_block(urgent, tail))
+        if not self._closed:
+            return False
+        last = self._last_closed
+        end = StreamEnd(self.stream_id, last, tail.utc_at, tail.tail_ms, tail.clean)
+        self._outbox.commit([encoded for _, encoded in self._closed], end, memory, forget)
+        committed = Committed(tuple(block for block, _ in self._closed))
+        self._last, self._closed = last, []
+        self._on_commit(committed)
+        return True
 
-    def _closed(self, urgent: Sequence[TimedEvent], tail: Tail) -> list[Block]:
-        blocks = []
-        first = self._last + 1
-        if self._open.records_total:
-            blocks.append(self._open.close(self.stream_id, first))
-            first = blocks[-1].last + 1
-        if urgent:
-            block = OpenBlock()
-            block.open_at(tail.offset_ms, tail.utc_at)
-            for event in urgent:
-                block.add_event(event.offset_ms, event.event)
-            blocks.append(block.close(self.stream_id, first))
-        return blocks
+    @property
+    def _last_closed(self) -> int:
+        return self._closed[-1][0].last if self._closed else self._last
+
+    def _close(self, filled: OpenBlock) -> None:
+        if filled.records_total:
+            block = filled.close(self.stream_id, self._last_closed + 1)
+            alert = any(isinstance(timed.event, Alert) for timed in block.events)
+            self._closed.append((block, Encoded(block.first, block.last, alert, encode(block))))
 
 
-def _encoded(block: Block) -> Encoded:
-    alert = any(isinstance(timed.event, Alert) for timed in block.events)
-    return Encoded(block.first, block.last, alert, encode(block))
+def _urgent_block(urgent: Sequence[TimedEvent], tail: Tail) -> OpenBlock:
+    block = OpenBlock()
+    block.open_at(tail.offset_ms, tail.utc_at)
+    for event in urgent:
+        block.add_event(event.offset_ms, event.event)
+    return block
 
 
 def trace_line(block: Block) -> str:

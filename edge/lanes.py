@@ -1,8 +1,8 @@
 """Lanes: which committed block is sent next, and which are on their way.
 
 Alert before live before backfill. Backfill may use the window only up to a part of it, live up to a
-little more, so that an alert or a fresh reading never waits behind a backlog. Pure but for the
-outbox it reads.
+little more, so that an alert or a fresh reading never waits behind a backlog. A place is kept in
+each lane, so that a round reads only blocks that were never looked at. Pure but for the outbox.
 """
 
 import math
@@ -19,6 +19,9 @@ from edge.outbox import Outbox, QueuedBlock
 __all__ = ["LIVE_S", "InFlight", "Lanes", "Outgoing"]
 
 LIVE_S = 60.0  # what was committed longer ago on the transport clock is backfill
+_SHARES = ((Lane.ALERT, 1.0), (Lane.LIVE, 0.9), (Lane.BACKFILL, 0.75))  # of the window
+_NO_ROW_ID = 2**62
+_GRAIN_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Lanes:
     _recent: deque[tuple[float, int]] = field(default_factory=deque)  # (transport s, row id)
     _live_from: int = 0
     _newest: int = 0
+    _looked_at: dict[Lane, int] = field(default_factory=dict)  # last row id read for each lane
 
     def begin(self) -> None:
         """What was committed before this process began is backfill."""
@@ -76,26 +80,38 @@ class Lanes:
         """Takes notice of what was committed since the last call, and of what has grown old."""
         newest = self.outbox.newest_row_id()
         if newest > self._newest:
-            self._recent.append((now_s, newest))
+            # some commits share an entry, so that a fast clock does not fill the memory
+            since_s = now_s
+            if self._recent and now_s - self._recent[-1][0] < _GRAIN_S:
+                since_s = self._recent.pop()[0]
+            self._recent.append((since_s, newest))
             self._newest = newest
         while self._recent and self._recent[0][0] < now_s - LIVE_S:
             self._live_from = self._recent.popleft()[1] + 1
 
-    def next(self, now_s: float) -> list[Outgoing]:
-        """What to hand to MQTT now: overdue ones again, then alerts, live, backfill."""
-        chosen = [f.outgoing for f in self.in_flight.values() if f.again_s <= now_s]
-        for lane, share in ((Lane.ALERT, 1.0), (Lane.LIVE, 0.9), (Lane.BACKFILL, 0.75)):
-            room = math.floor(self.window * share) - len(self.in_flight)
-            for block in self._waiting(lane, max(0, room)):
-                chosen.append(Outgoing(block, lane))
-                self.in_flight[block.row_id] = self._sent(chosen[-1], now_s)
+    def next(self, now_s: float, most: int) -> list[Outgoing]:
+        """What to hand to MQTT now: overdue ones again, then alerts, live, backfill; it flies then.
+
+        Args:
+            now_s: Transport time.
+            most: At most so many of those that do not fly yet.
+        """
+        chosen = self._overdue(now_s)
+        for lane, share in _SHARES:
+            room = min(most, math.floor(self.window * share) - len(self.in_flight))
+            for block in self._waiting(lane, room):
+                outgoing = Outgoing(block, lane)
+                self.in_flight[block.row_id] = self._sent(outgoing, now_s)
+                chosen.append(outgoing)
+                most -= 1
         return chosen
 
-    def sent_again(self, row_id: int, now_s: float) -> None:
-        """Notes that an overdue block was handed to MQTT again: its next wait is twice as long."""
-        flight = self.in_flight[row_id]
-        flight.timeout_s = min(self.longest_s, flight.timeout_s * 2)
-        flight.again_s = now_s + self._jittered(flight.timeout_s)
+    def _overdue(self, now_s: float) -> list[Outgoing]:
+        overdue = [f for f in self.in_flight.values() if f.again_s <= now_s]
+        for flight in overdue:
+            flight.timeout_s = min(self.longest_s, flight.timeout_s * 2)
+            flight.again_s = now_s + self._jittered(flight.timeout_s)
+        return [flight.outgoing for flight in overdue]
 
     def acked(self, ack: Ack) -> list[int]:
         """Row ids of blocks in flight that the ack covers whole; they are no longer in flight."""
@@ -105,28 +121,31 @@ class Lanes:
         return done
 
     def forget_flights(self) -> None:
-        """The connection is over: all unacked blocks wait again."""
+        """What was sent is lost: all unacked blocks wait again."""
         self.in_flight.clear()
+        self._looked_at.clear()
 
     def backlog(self) -> bool:
         """Whether anything waits or flies that is older than live."""
-        return bool(self.outbox.ordinary(0, self._live_from, 1))
+        return self.outbox.ordinary_before(self._live_from)
 
     def empty(self) -> bool:
         """Whether nothing waits or flies."""
-        return not self.in_flight and self.outbox.state().blocks == 0
+        return not self.in_flight and self.outbox.empty()
 
     def _waiting(self, lane: Lane, room: int) -> list[QueuedBlock]:
-        if not room:
+        if room <= 0:
             return []
-        limit = room + len(self.in_flight)
+        after = self._looked_at.get(lane, 0) + 1
         if lane is Lane.ALERT:
-            blocks = self.outbox.alerts(limit)
+            blocks = self.outbox.alerts(after, room)
         elif lane is Lane.LIVE:
-            blocks = self.outbox.ordinary(self._live_from, 2**62, limit)
+            blocks = self.outbox.ordinary(max(after, self._live_from), _NO_ROW_ID, room)
         else:
-            blocks = self.outbox.ordinary(0, self._live_from, limit)
-        return [b for b in blocks if b.row_id not in self.in_flight][:room]
+            blocks = self.outbox.ordinary(after, self._live_from, room)
+        if blocks:
+            self._looked_at[lane] = blocks[-1].row_id
+        return [b for b in blocks if b.row_id not in self.in_flight]
 
     def _sent(self, outgoing: Outgoing, now_s: float) -> InFlight:
         again_s = now_s + self._jittered(self.ack_timeout_s)

@@ -7,6 +7,7 @@ one and gives it the unacked blocks again.
 
 import json
 import queue
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,18 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from contract.errors import ConfigError
 from contract.topics import ack_topic, presence_topic
 from edge.config import UplinkConfig
-from edge.errors import UplinkRefused, UplinkUnavailable
+from edge.errors import UplinkError, UplinkRefused, UplinkUnavailable
 
 __all__ = ["Heard", "Lost", "MqttConnection", "News", "NobodyListens", "Woken", "connect"]
 
 _CONNECT_TIMEOUT_S = 10.0
 _KEEPALIVE_S = 30
-_REFUSED = frozenset({"Bad user name or password", "Not authorized", "Banned"})
+_GOODBYE_S = 2.0
+# MQTT 5, section 2.4: reasons that do not pass with time, somebody must change something
+_REFUSED = frozenset({0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x8F, 0x90, 0x95, 0x9A, 0x9B, 0x9D})
+_NO_SUBSCRIBER = 0x10
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,8 @@ class MqttConnection:
         """Ends the connection; `presence` is this gateway's topic to say goodbye on."""
         if presence is not None and self._client.is_connected():
             info = self._client.publish(presence, _presence(online=False), qos=1, retain=True)
-            info.wait_for_publish(2.0)
+            if info.rc == paho.MQTT_ERR_SUCCESS:
+                info.wait_for_publish(_GOODBYE_S)
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -99,31 +103,29 @@ def connect(
 
     Raises:
         UplinkUnavailable: No broker there, or it did not answer in time.
-        UplinkRefused: It refuses the credentials or the subscription.
-        ConfigError: The password file cannot be read.
+        UplinkRefused: It refuses the credentials or the subscription, or they cannot be read.
     """
     greeting: queue.SimpleQueue[ReasonCode] = queue.SimpleQueue()
     client = _client(device_id, config)
     _wire(client, news, greeting)
+    where = f"{config.host}:{config.port}"
     try:
-        client.connect(
-            config.host,
-            config.port,
-            keepalive=_KEEPALIVE_S,
-            clean_start=True,
-        )
-    except (OSError, ValueError) as error:
-        raise UplinkUnavailable(f"{config.host}:{config.port}: {error}") from error
+        client.connect(config.host, config.port, keepalive=_KEEPALIVE_S, clean_start=True)
+    except (OSError, ValueError, paho.WebsocketConnectionError) as error:
+        raise UplinkUnavailable(f"{where}: {error}") from error
     client.loop_start()
     connection = MqttConnection(client)
     try:
-        _expect(greeting, f"{config.host}:{config.port}: connect")
+        _expect(greeting, f"{where}: connect")
         client.subscribe(ack_topic(device_id), options=SubscribeOptions(qos=1))
-        _expect(greeting, f"{config.host}:{config.port}: subscribe to {ack_topic(device_id)}")
-    except (UplinkUnavailable, UplinkRefused):
+        _expect(greeting, f"{where}: subscribe to {ack_topic(device_id)}")
+        client.publish(presence_topic(device_id), _presence(online=True), qos=1, retain=True)
+        _expect(greeting, f"{where}: publish to {presence_topic(device_id)}")
+    except UplinkError:
         connection.close()
         raise
-    client.publish(presence_topic(device_id), _presence(online=True), qos=1, retain=True)
+    # only now: nobody need subscribe to presence, and what the broker says of it is no block's
+    client.on_publish = _tell_publish(news)
     return connection
 
 
@@ -155,16 +157,13 @@ def _wire(
 
     def on_disconnect(_c: Any, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
         greeting.put(reason)
-        news.put(Lost(str(reason), refused=str(reason) in _REFUSED))
+        news.put(Lost(f"disconnected: {reason}", refused=reason.value in _REFUSED))
 
     def on_message(_c: Any, _u: Any, message: paho.MQTTMessage) -> None:
         news.put(Heard(bytes(message.payload)))
 
     def on_publish(_c: Any, _u: Any, _m: int, reason: ReasonCode, _p: Any) -> None:
-        if str(reason) == "No matching subscribers":
-            news.put(NobodyListens())
-        elif reason.is_failure:
-            news.put(Lost(f"publish: {reason}", refused=str(reason) in _REFUSED))
+        greeting.put(reason)
 
     client.on_connect = on_connect
     client.on_subscribe = on_subscribe
@@ -173,13 +172,28 @@ def _wire(
     client.on_publish = on_publish
 
 
+def _tell_publish(news: "queue.SimpleQueue[News]") -> Callable[..., None]:
+    def on_publish(_c: Any, _u: Any, _m: int, reason: ReasonCode, _p: Any) -> None:
+        if reason.value == _NO_SUBSCRIBER:
+            news.put(NobodyListens())
+        elif reason.is_failure:
+            news.put(Lost(f"publish: {reason}", refused=reason.value in _REFUSED))
+
+    return on_publish
+
+
 def _expect(greeting: "queue.SimpleQueue[ReasonCode]", what: str) -> None:
     try:
         reason = greeting.get(timeout=_CONNECT_TIMEOUT_S)
     except queue.Empty:
         raise UplinkUnavailable(f"{what}: no answer within {_CONNECT_TIMEOUT_S:g} s") from None
-    if str(reason) in _REFUSED:
-        raise UplinkRefused(f"{what}: {reason}; check username and password of this device")
+    _require_granted(reason, what)
+
+
+def _require_granted(reason: ReasonCode, what: str) -> None:
+    """Raises what a reason of CONNACK, SUBACK or DISCONNECT means; returns if all is well."""
+    if reason.is_failure and reason.value in _REFUSED:
+        raise UplinkRefused(f"{what}: {reason}; check this device's name, password and rights")
     if reason.is_failure or reason.packetType == PacketTypes.DISCONNECT:
         raise UplinkUnavailable(f"{what}: {reason}")
 
@@ -189,10 +203,8 @@ def _password(config: UplinkConfig) -> str | None:
         return None
     try:
         return Path(config.password_file).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise ConfigError(
-            f"[uplink] password_file: {config.password_file}: {error.strerror}"
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UplinkRefused(f"[uplink] password_file: {config.password_file}: {error}") from error
 
 
 def _presence(*, online: bool) -> str:

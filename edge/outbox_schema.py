@@ -7,6 +7,8 @@ for it.
 import sqlite3
 from typing import TYPE_CHECKING
 
+from edge.errors import OutboxNewer
+
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
@@ -19,14 +21,15 @@ def migrate(connection: sqlite3.Connection) -> None:
     """Brings the file to `SCHEMA_VERSION`.
 
     Raises:
-        sqlite3.DatabaseError: The file is damaged, or was written by a newer dewline.
+        sqlite3.DatabaseError: The file is damaged.
+        OutboxNewer: It was written by a newer dewline.
     """
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found == SCHEMA_VERSION:
         return
     if found > SCHEMA_VERSION:
-        raise sqlite3.OperationalError(
-            f"schema {found} is newer than this program's {SCHEMA_VERSION}; install a newer dewline"
+        raise OutboxNewer(
+            f"schema {found} is newer than this program's {SCHEMA_VERSION}: install a newer dewline"
         )
     from sqlite_utils import Database, Migrations  # noqa: PLC0415 - see the module's docstring
 

@@ -19,6 +19,7 @@ __all__ = ["Sampler", "Sensor"]
 
 log = logging.getLogger(__name__)
 
+_SLEW_S = 0.6  # a little more than UTC may be slewed by without being called a jump
 _GOOD: tuple[Quality, tuple[Flag, ...]] = (Quality.GOOD, ())
 
 
@@ -73,6 +74,11 @@ class Sampler:
     def readings_in(self, seconds: float) -> int:
         """How many readings the sensors would make in that time: the estimate of a loss."""
         return sum(int(seconds / s.interval_s) * len(s.series) for s in self._sensors)
+
+    @property
+    def widest(self) -> int:
+        """The most readings that one sensor makes at once."""
+        return max(len(s.series) for s in self._sensors)
 
     @property
     def longest_interval_s(self) -> float:
@@ -131,8 +137,9 @@ class Sampler:
 
 def _next_due(now_s: float, interval_s: float, phase_s: float) -> float:
     due_s = (math.floor((now_s + phase_s) / interval_s) + 1) * interval_s - phase_s
-    # float rounding may land the multiple on this very instant: that one has been read
-    return due_s if due_s - now_s > interval_s * 1e-6 else due_s + interval_s
+    # float rounding or a slewed calendar may put the multiple at or just behind this instant, which
+    # has been read
+    return due_s if due_s - now_s > min(interval_s / 2, _SLEW_S) else due_s + interval_s
 
 
 def _measured(sensor: Sensor, offset_ms: int, sample: Sample) -> Measured:

@@ -16,19 +16,21 @@ from edge.clock import SenseClock, transport_s
 from edge.config import CommitConfig
 from edge.errors import OutboxFull
 from edge.journal import Journal, Tail
+from edge.losses import Dropped, unclean_stop
 from edge.open_block import Measured
 from edge.outbox import Outbox, QueuedBlock, StreamEnd
 from edge.sampler import Sampler
-from edge.timeline import Timeline
+from edge.timeline import StreamTime
 from edge.window import Window
 
 __all__ = ["Queue", "Rhythm", "SenseLoop", "Senses"]
 
 log = logging.getLogger(__name__)
 
-CLOCK_STEP_MS = 500  # UTC moved by more than this against the monotonic clock: a new block begins
-MAX_OPEN_RECORDS = 20_000  # held in memory while the disk refuses
+MAX_UNCOMMITTED_RECORDS = 20_000  # held in memory while the disk refuses: some 3 MB
+RETRY_S = 5.0  # how soon a refused commit is tried again, on the sense clock
 MAX_HELD_SPANS = 200
+CLOCK_FIX_UNCERTAINTY_MS = 1000  # what a network's clock may be off by just after a start
 
 
 class Queue(Protocol):
@@ -85,9 +87,8 @@ class Senses:
 class _Due:
     status_s: float
     held_transport_s: float
-    urgent: list[TimedEvent] = field(default_factory=list)
+    retry_s: float = math.inf
     forget: list[int] = field(default_factory=list)
-    disk_refused: bool = False
 
 
 class SenseLoop:
@@ -102,9 +103,10 @@ class SenseLoop:
     def __init__(self, senses: Senses, rhythm: Rhythm, previous: StreamEnd | None) -> None:
         self._s = senses
         self._rhythm = rhythm
-        self._origin_s = senses.clock.monotonic_s()
-        self._due = _Due(self._origin_s + rhythm.commit.status_s, transport_s() + rhythm.held_s)
-        self._epoch_ms: int | None = None
+        self._time = StreamTime(senses.clock, senses.journal.stream_id)
+        self._due = _Due(self._now_s() + rhythm.commit.status_s, transport_s() + rhythm.held_s)
+        self._urgent: list[TimedEvent] = []
+        self._dropped = Dropped()
         self._previous = previous
 
     def run(self) -> None:
@@ -115,9 +117,9 @@ class SenseLoop:
         self._stop()
 
     def _start(self) -> None:
-        self._follow_clock()
-        if self._epoch_ms is None:
-            self._s.alerts.rebase(None)
+        now_ms = self._s.clock.utc_ms()
+        self._s.window.resume(now_ms)
+        self._urgent = self._s.alerts.resume(now_ms)
         previous = self._previous
         self._add(
             Status(
@@ -128,12 +130,13 @@ class SenseLoop:
             )
         )
         if previous is not None and not previous.clean:
-            self._add(self._unclean_stop(previous))
+            self._add(unclean_stop(previous, now_ms, self._s.sampler.readings_in))
         self._commit()
 
     def _stop(self) -> None:
         self._add(self._status(Phase.STOP))
         self._commit(clean=True)
+        self._tell_dropped()
         self._add(self._held())
         self._commit(clean=True)
         self._s.alerts.close()
@@ -141,26 +144,27 @@ class SenseLoop:
 
     def _tick(self) -> None:
         self._follow_clock()
-        now_s = self._s.clock.monotonic_s()
-        phase_s = 0.0 if self._epoch_ms is None else self._epoch_ms / 1000 - self._origin_s
-        for measured in self._s.sampler.read_due(now_s, self._offset_ms, phase_s):
+        now_s = self._now_s()
+        for measured in self._s.sampler.read_due(now_s, self._time.offset_ms, self._time.phase_s):
             self._take(measured)
-        events = self._s.alerts.advance(self._offset_ms(), self._timeline())
-        self._due.urgent += events
+        self._urgent += self._s.alerts.advance(self._time.offset_ms(), self._time.timeline)
         self._periodic(now_s)
-        if self._due.urgent or self._commit_due(now_s):
+        if self._urgent or self._commit_due(now_s):
             self._commit()
 
     def _take(self, measured: Measured) -> None:
-        if self._s.journal.open_records >= MAX_OPEN_RECORDS:
-            return  # the disk refuses: said in the log, and as a Loss after the next start
-        timeline = self._timeline()
-        self._s.journal.add_reading(measured, self._utc_of(measured.offset_ms))
-        self._due.urgent += self._s.alerts.take(measured, timeline)
-        for signal, sample in samples_of(measured, timeline.of_offset(measured.offset_ms)):
+        timeline, journal = self._time.timeline, self._s.journal
+        samples = samples_of(measured, timeline.of_offset(measured.offset_ms))
+        self._urgent += self._s.alerts.take(samples, timeline)
+        for signal, sample in samples:
             if sample.value is not None:
                 self._s.window.take(signal, sample)
-        if self._s.journal.open_records >= self._rhythm.commit.records:
+        if journal.uncommitted_records < MAX_UNCOMMITTED_RECORDS:
+            journal.add_reading(measured, self._time.utc_of(measured.offset_ms))
+        else:
+            self._dropped.add(measured)
+        most = self._rhythm.commit.records - self._s.sampler.widest
+        if journal.open_records > max(0, most):
             self._commit()
 
     def _periodic(self, now_s: float) -> None:
@@ -170,69 +174,77 @@ class SenseLoop:
         if self._s.queue.backlog_drained() or transport_s() >= self._due.held_transport_s:
             self._due.held_transport_s = transport_s() + self._rhythm.held_s
             self._add(self._held())
+        self._tell_dropped()
         for block in self._s.queue.take_damaged():
             log.error("outbox: numbers %d-%d are unreadable: lost", block.first, block.last)
             lost = Span(stream_id=block.stream_id, first=block.first, last=block.last)
             self._add(Loss(reason=LossReason.CORRUPT, lost=lost))
             self._due.forget.append(block.row_id)
 
+    def _tell_dropped(self) -> None:
+        if self._dropped.readings_total and self._due.retry_s == math.inf:
+            self._add(self._dropped.told(self._time.utc_of))
+
     def _commit_due(self, now_s: float) -> bool:
+        return now_s >= self._next_commit_s() - 1e-9
+
+    def _next_commit_s(self) -> float:
         opened = self._s.journal.opened
         if opened is None:
-            return False
-        return now_s >= self._opened_s(opened[0]) + self._rhythm.commit.effective_rhythm_s - 1e-9
+            return self._due.retry_s
+        due_s = self._time.monotonic_s(opened[0]) + self._rhythm.commit.effective_rhythm_s
+        return min(due_s, self._due.retry_s)
 
     def _next_s(self) -> float:
-        due = [self._s.sampler.next_due_s(), self._due.status_s]
-        opened = self._s.journal.opened
-        if opened is not None:
-            due.append(self._opened_s(opened[0]) + self._rhythm.commit.effective_rhythm_s)
-        return min(due)
-
-    def _opened_s(self, offset_ms: int) -> float:
-        return self._origin_s + offset_ms / 1000
+        return min(self._s.sampler.next_due_s(), self._due.status_s, self._next_commit_s())
 
     def _commit(self, *, clean: bool = False) -> None:
-        window = self._s.window.dump_if_stale()
         memory = [("alerts", self._s.alerts.dump())]
-        memory += [] if window is None else [("window", window)]
-        tail = Tail(self._offset_ms(), self._s.clock.utc_ms(), self._tail_ms(), clean)
+        if self._s.window.stale:
+            memory.append(("window", self._s.window.dump()))
+        offset_ms = self._time.offset_ms()
+        tail = Tail(offset_ms, self._time.utc_of(offset_ms), self._tail_ms(), clean)
+        urgent, self._urgent = self._urgent, []
         try:
-            self._s.journal.commit(tail, self._due.urgent, memory, self._due.forget)
+            committed = self._s.journal.commit(tail, urgent, memory, self._due.forget)
         except OutboxFull as error:
-            if not self._due.disk_refused:
-                log.error("nothing can be committed: %s", error)
-            self._due.disk_refused = True
+            if self._due.retry_s == math.inf:
+                log.error("nothing can be committed, readings wait in memory: %s", error)
+            self._due.retry_s = self._now_s() + RETRY_S
             return
-        if self._due.disk_refused:
+        if committed:
+            self._committed()
+
+    def _committed(self) -> None:
+        if self._due.retry_s != math.inf:
             log.info("the outbox takes commits again")
-        self._due.disk_refused = False
-        self._due.urgent, self._due.forget = [], []
+        self._due.retry_s = math.inf
+        self._due.forget = []
+        self._s.window.stale = False
 
     def _follow_clock(self) -> None:
         """Closes the open block when UTC has become known (a ClockFix tells it) or has jumped."""
-        utc_ms = self._s.clock.utc_ms()
-        offset_ms = self._offset_ms()
-        epoch_ms = None if utc_ms is None else utc_ms - offset_ms
-        known_ms = self._epoch_ms
-        if epoch_ms is not None and known_ms is not None:
-            if abs(epoch_ms - known_ms) <= CLOCK_STEP_MS:
-                if not self._s.journal.open_records:
-                    self._epoch_ms = epoch_ms  # the calendar is slewed; a block keeps one epoch
-                return
-            log.warning("the clock jumped by %.1f s", (epoch_ms - known_ms) / 1000)
-        if epoch_ms == known_ms:
-            return
-        self._commit()
-        self._epoch_ms = epoch_ms
-        if epoch_ms is not None and known_ms is None and self._s.journal.last:
-            self._s.alerts.rebase(epoch_ms)
-            self._add(ClockFix(utc_at=epoch_ms + offset_ms, uncertainty_ms=1000))
+        unknown = self._time.timeline.epoch_ms is None
+        jumped = self._time.has_jumped()
+        if jumped:
             self._commit()
+        elif self._s.journal.open_records or not self._time.has_drifted():
+            return
+        delta_ms = self._time.follow()
+        self._s.alerts.rebase(delta_ms)
+        self._s.window.rebase(delta_ms)
+        utc_at = self._time.utc_of(self._time.offset_ms())
+        if utc_at is None:
+            log.warning("the clock fell below the floor: UTC is unknown")
+        elif unknown:
+            self._add(ClockFix(utc_at=utc_at, uncertainty_ms=CLOCK_FIX_UNCERTAINTY_MS))
+            self._commit()
+        elif jumped:
+            log.warning("the clock jumped by %.1f s", delta_ms / 1000)
 
     def _add(self, event: Event) -> None:
-        offset_ms = self._offset_ms()
-        self._s.journal.add_event(TimedEvent(offset_ms, event), self._utc_of(offset_ms))
+        offset_ms = self._time.offset_ms()
+        self._s.journal.add_event(TimedEvent(offset_ms, event), self._time.utc_of(offset_ms))
 
     def _status(self, phase: Phase) -> Status:
         queue = self._s.outbox.state()
@@ -250,28 +262,9 @@ class SenseLoop:
         spans = self._s.outbox.spans(MAX_HELD_SPANS + 1)
         return Held(spans=tuple(spans[:MAX_HELD_SPANS]), truncated=len(spans) > MAX_HELD_SPANS)
 
-    def _unclean_stop(self, previous: StreamEnd) -> Loss:
-        now_ms = self._s.clock.utc_ms()
-        from_at, to_at, lost_ms = previous.committed_at, None, previous.tail_ms
-        if from_at is not None and now_ms is not None and now_ms >= from_at:
-            to_at = min(now_ms, from_at + previous.tail_ms)
-            lost_ms = to_at - from_at
-        return Loss(
-            reason=LossReason.UNCLEAN_STOP,
-            from_at=from_at,
-            to_at=to_at,
-            estimated_total=self._s.sampler.readings_in(lost_ms / 1000),
-        )
-
     def _tail_ms(self) -> int:
         seconds = self._rhythm.commit.effective_rhythm_s + self._s.sampler.longest_interval_s
         return math.ceil(seconds * 1000)
 
-    def _offset_ms(self) -> int:
-        return round((self._s.clock.monotonic_s() - self._origin_s) * 1000)
-
-    def _utc_of(self, offset_ms: int) -> int | None:
-        return None if self._epoch_ms is None else self._epoch_ms + offset_ms
-
-    def _timeline(self) -> Timeline:
-        return Timeline(self._s.journal.stream_id, self._epoch_ms)
+    def _now_s(self) -> float:
+        return self._s.clock.monotonic_s()

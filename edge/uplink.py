@@ -5,9 +5,11 @@ the block stays until the ack of the cloud names it.
 """
 
 import logging
+import math
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Protocol
 
 from contract.acks import decode_ack
@@ -16,8 +18,8 @@ from contract.topics import presence_topic, up_topic
 from edge.backoff import Backoff
 from edge.clock import transport_s
 from edge.config import UplinkConfig
-from edge.errors import OutboxError, UplinkError, UplinkUnavailable
-from edge.lanes import Lanes, Outgoing
+from edge.errors import OutboxError, UplinkError, UplinkRefused, UplinkUnavailable
+from edge.lanes import Lanes
 from edge.mqtt import Heard, Lost, News, NobodyListens, Woken
 from edge.outbox import Outbox, QueuedBlock
 
@@ -70,9 +72,12 @@ class SendLoop:
         self._drained = threading.Event()
         self._damaged: queue.SimpleQueue[QueuedBlock] = queue.SimpleQueue()
         self._had_backlog = False
-        self._drain_until_s: float | None = None
-        self._nobody = Backoff(0.5, _NOBODY_LIMIT_S, 0.0)
+        self._drain_until_s = math.inf
+        self._nobody = Backoff(0.5, _NOBODY_LIMIT_S, math.inf)
         self._hold_until_s = 0.0
+        self._probing = False
+        self._connected_at_s: float | None = None
+        self._complaint = ""
         self.acked_total = 0
         self.refused_acks_total = 0
 
@@ -101,50 +106,74 @@ class SendLoop:
 
     def run(self) -> None:
         """Connects, sends, waits, again and again, until stopped."""
-        outbox = self._open_outbox()
+        backoff = Backoff(1.0, self._config.retry_max_s, self._config.stable_s)
+        while not self._expired():
+            try:
+                with closing(self._open_outbox()) as outbox:
+                    self._serve(outbox, backoff)
+            except OutboxError as error:
+                self._complain(error)
+            except Exception:  # a dead thread would keep all readings here, and nobody would know
+                log.exception("uplink: unexpected; it begins anew")
+            else:
+                return
+            self._stopping.wait(backoff.wait_s())
+
+    def _serve(self, outbox: Outbox, backoff: Backoff) -> None:
         lanes = Lanes(
             outbox, self._config.window, self._config.ack_timeout_s, self._config.retry_max_s
         )
-        backoff = Backoff(1.0, self._config.retry_max_s, self._config.stable_s)
         lanes.begin()
-        complained = False
         while not self._finished(lanes):
-            began_s = transport_s()
+            self._connected_at_s = None
             try:
                 self._session(lanes)
-                complained = False
             except (UplinkError, OutboxError) as error:
                 lanes.forget_flights()
-                worked_s = transport_s() - began_s
-                if not complained or worked_s > self._config.stable_s:
-                    log.warning("uplink: %s", error)
-                complained = True
-                self._pause(backoff.wait_s(worked_s), lanes)
-        outbox.close()
+                self._complain(error)
+                self._pause(backoff.wait_s(self._worked_s(), rarely=not error.retryable), lanes)
 
     def _session(self, lanes: Lanes) -> None:
         self._news = queue.SimpleQueue()
         wire = self._connect(self._news)
+        self._connected_at_s = transport_s()
+        self._probing = False
+        self._hold_until_s = 0.0
         log.info("uplink: connected")
         try:
             while not self._finished(lanes):
                 self._round(wire, lanes)
-            wire.close(presence_topic(self._device_id))
-        except (UplinkError, OutboxError):
+        except BaseException:
             wire.close()
             raise
+        wire.close(presence_topic(self._device_id))
+
+    def _worked_s(self) -> float:
+        return 0.0 if self._connected_at_s is None else transport_s() - self._connected_at_s
+
+    def _complain(self, error: UplinkError | OutboxError) -> None:
+        text = str(error)
+        if self._connected_at_s is not None or text != self._complaint:
+            log.warning("uplink: %s", text)
+        self._complaint = text
 
     def _round(self, wire: Wire, lanes: Lanes) -> None:
         now_s = transport_s()
         lanes.note_commits(now_s)
         if now_s >= self._hold_until_s:
-            for outgoing in lanes.next(now_s):
-                self._publish(wire, lanes, outgoing, now_s)
+            for outgoing in lanes.next(now_s, self._most(lanes)):
+                topic = up_topic(self._device_id, outgoing.lane)
+                wire.publish(topic, outgoing.block.payload)
         for news in self._heard(0.0 if self._finished(lanes) else _IDLE_S):
             self._hear(news, lanes)
         self._notice_backlog(lanes)
         for block in lanes.outbox.damaged():
             self._damaged.put(block)
+
+    def _most(self, lanes: Lanes) -> int:
+        if self._probing:
+            return 0 if lanes.in_flight else 1
+        return self._config.window
 
     def _heard(self, timeout_s: float) -> Iterator[News]:
         """What is in the queue, after waiting for the first of it."""
@@ -155,20 +184,21 @@ class SendLoop:
         except queue.Empty:
             return
 
-    def _publish(self, wire: Wire, lanes: Lanes, outgoing: Outgoing, now_s: float) -> None:
-        block = outgoing.block
-        flight = lanes.in_flight[block.row_id]
-        if flight.again_s <= now_s:
-            lanes.sent_again(block.row_id, now_s)
-        wire.publish(up_topic(self._device_id, outgoing.lane), block.payload)
-
     def _hear(self, news: News, lanes: Lanes) -> None:
         if isinstance(news, Heard):
             self._take_ack(news.payload, lanes)
         elif isinstance(news, NobodyListens):
-            self._hold_until_s = transport_s() + self._nobody.wait_s()
+            self._hold(lanes)
         elif isinstance(news, Lost):
-            raise UplinkUnavailable(news.reason)
+            raise UplinkRefused(news.reason) if news.refused else UplinkUnavailable(news.reason)
+
+    def _hold(self, lanes: Lanes) -> None:
+        """Nobody in the cloud took what was sent: later one block asks whether somebody does."""
+        if not self._probing:
+            log.warning("uplink: the broker takes blocks, but nobody in the cloud listens")
+        self._probing = True
+        lanes.forget_flights()
+        self._hold_until_s = transport_s() + self._nobody.wait_s()
 
     def _take_ack(self, payload: bytes, lanes: Lanes) -> None:
         try:
@@ -180,8 +210,14 @@ class SendLoop:
         if done:
             lanes.outbox.delete(done)
             self.acked_total += len(done)
-            self._nobody = Backoff(0.5, _NOBODY_LIMIT_S, 0.0)
-            self._hold_until_s = 0.0
+            self._listened()
+
+    def _listened(self) -> None:
+        if self._probing:
+            log.info("uplink: somebody in the cloud listens again")
+        self._probing = False
+        self._nobody = Backoff(0.5, _NOBODY_LIMIT_S, math.inf)
+        self._hold_until_s = 0.0
 
     def _notice_backlog(self, lanes: Lanes) -> None:
         backlog = lanes.backlog()
@@ -190,10 +226,10 @@ class SendLoop:
         self._had_backlog = backlog
 
     def _finished(self, lanes: Lanes) -> bool:
-        if not self._stopping.is_set():
-            return False
-        limit_s = self._drain_until_s or 0.0
-        return transport_s() >= limit_s or lanes.empty()
+        return self._stopping.is_set() and (self._expired() or lanes.empty())
+
+    def _expired(self) -> bool:
+        return self._stopping.is_set() and transport_s() >= self._drain_until_s
 
     def _pause(self, seconds: float, lanes: Lanes) -> None:
         until_s = transport_s() + seconds

@@ -13,6 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ CUT_OFF = "lga"
 CUT_FROM, CUT_TO = "2013-07-15T00:00:00+00:00", "2013-09-15T00:00:00+00:00"
 _MONTHS = [f"2013-{month:02d}-01T00:00:00+00:00" for month in range(2, 13)]
 MARKS = tuple(sorted([*_MONTHS, CUT_FROM, CUT_TO]))
+_SET_UP = (("warehouse", "migrate"), ("search", "setup"))
 _MARK_LIMIT_S = 120.0
 _POLL_S = 0.05
 
@@ -133,8 +135,9 @@ class Demo:
 
     def prepare(self) -> None:
         """Tables, templates, and the processes that run throughout."""
-        self.cloud.call("warehouse", "migrate")
-        self.cloud.call("search", "setup")
+        with ThreadPoolExecutor() as beside:
+            for done in beside.map(lambda words: self.cloud.call(*words), _SET_UP):
+                self._steps.say(done.splitlines()[-1])
         self.cloud.start("ingest", "run")
         for noun in FOLLOWERS:
             self.cloud.start(noun, "follow")
@@ -206,7 +209,11 @@ class Demo:
     def prove(self) -> Proof:
         """Counts everything again, in the stores themselves."""
         devices = [g.device for g in self.gateways]
-        lake = count_lake(open_lake(self.cloud.config))
+        with ThreadPoolExecutor() as beside:  # two commands of their own while the lake is read
+            ledger = beside.submit(self.cloud.call, "ledger", "show", "--json")
+            verify = beside.submit(self.cloud.call, "search", "verify", "--json")
+            lake = count_lake(open_lake(self.cloud.config))
+            shown, verified = json.loads(ledger.result()), json.loads(verify.result())
         produced: Counts = {
             (g.device, kind): n for g in self.gateways for kind, n in g.observer.committed.items()
         }
@@ -217,8 +224,6 @@ class Demo:
             self.cloud.search_counts(devices),
             self.cloud.warehouse_counts(),
         )
-        shown = json.loads(self.cloud.call("ledger", "show", "--json"))
-        verified = json.loads(self.cloud.call("search", "verify", "--json"))
         return Proof(table, lake, Totals(**shown["totals"]), bool(verified["equal"]))
 
 

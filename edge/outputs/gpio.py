@@ -25,12 +25,19 @@ class GpioOutput:
         self._pin = pin
         self._active_high = active_high
 
+    def resume(self, *, any_open: bool) -> None:
+        """Sets the pin as it was before the start."""
+        self._set(any_open, "start")
+
     def show(self, alert: Alert, *, any_open: bool) -> bool:
         """Sets the pin to whether any alert is open; false if the board refused."""
+        return self._set(any_open, alert.condition_id)
+
+    def _set(self, on: bool, why: str) -> bool:
         try:
-            self._pin.set(any_open == self._active_high)
+            self._pin.set(on == self._active_high)
         except BusError as error:
-            log.warning("alert output %s: %s: %s", self.output_id, alert.condition_id, error)
+            log.warning("alert output %s: %s: %s", self.output_id, why, error)
             return False
         return True
 

@@ -14,6 +14,11 @@ class LogOutput:
 
     output_id = "log"
 
+    def resume(self, *, any_open: bool) -> None:
+        """Writes a line if alerts of the time before the start are still open."""
+        if any_open:
+            log.warning("alerts raised before this start are still open")
+
     def show(self, alert: Alert, *, any_open: bool) -> bool:
         """Writes the line."""
         del any_open

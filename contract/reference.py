@@ -1,0 +1,190 @@
+"""The tables of docs/contract.md, derived from the dataclasses.
+
+    python -m contract.reference docs/contract.md           rewrites what stands between the markers
+    python -m contract.reference docs/contract.md --check   exits with 1 if that would change it
+
+A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`; the prose around it is
+written by people.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+from contract.acks import MAX_ACK_BYTES, Ack
+from contract.document import MAX_RECORDS
+from contract.quantities import QUANTITY_FACTS
+from contract.records import RECORD_TYPES, Receipt, Span
+from contract.schema import attribute_texts
+from contract.typed import LARGEST, Between, Pattern
+from contract.wire import DICTIONARY_VERSION, MAX_DOCUMENT_BYTES, MAX_PAYLOAD_BYTES, dictionary
+
+__all__ = ["main", "rewritten", "tables"]
+
+_MARKED = re.compile(r"(<!-- table: ([a-z_ ]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+_WORKED = Path(__file__).parent / "examples" / "valid" / "worked.json"
+_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+
+
+def tables() -> dict[str, str]:
+    """Every generated table by its name, as Markdown."""
+    classes = {"span": Span, "receipt": Receipt, "ack": Ack}
+    classes |= {kind.value: cls for kind, cls in RECORD_TYPES.items()}
+    return {f"fields of {name}": _fields(cls) for name, cls in classes.items()} | {
+        "quantities": _quantities(),
+        "limits": _limits(),
+        "dictionaries": _dictionaries(),
+        "worked document": _worked(_worked_document),
+        "worked entries": _worked(_worked_entries),
+    }
+
+
+def rewritten(text: str) -> str:
+    """A page with its tables as they are now.
+
+    Raises:
+        KeyError: The page names a table that does not exist.
+    """
+    known = tables()
+    return _MARKED.sub(lambda m: m[1] + known[m[2]] + m[3], text)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _fields(cls: Any) -> str:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    texts = attribute_texts(cls)
+    rows = [
+        (f"`{f.name}`", _type(hints[f.name]), _missing(f), texts[f.name].replace("None", "null"))
+        for f in fields(cls)
+    ]
+    return _table(("field", "type", "if missing", "meaning"), rows)
+
+
+def _missing(field: "Field[Any]") -> str:
+    if field.default is MISSING:
+        return "**refused**"
+    if field.default is None:
+        return "null"
+    return "empty" if field.default == () else f"`{json.dumps(field.default)}`"
+
+
+def _type(hint: Any) -> str:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return _bounded(arguments[0], arguments[1])
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join("null" if a is types.NoneType else _type(a) for a in arguments)
+    if origin is tuple:
+        return f"list of: {_type(arguments[0])}"
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return ", ".join(f"`{m.value}`" for m in hint)
+    if is_dataclass(hint) and isinstance(hint, type):
+        return f"[{hint.__name__.lower()}](#{hint.__name__.lower()})"
+    return _WORDS[hint]
+
+
+def _bounded(hint: Any, constraint: Any) -> str:
+    if isinstance(constraint, Pattern):
+        return f"text `{constraint.regex}`"
+    if isinstance(constraint, Between):
+        return f"{_WORDS[hint]}, {_number(constraint.low)} to {_number(constraint.high)}"
+    raise TypeError(f"{constraint!r} has no words")
+
+
+def _number(value: float) -> str:
+    return "2^53 - 1" if value == LARGEST else f"{int(value)}"
+
+
+def _quantities() -> str:
+    rows = [
+        (f"`{q.value}`", f"`{f.unit}`", f"{f.low:g} to {f.high:g}", str(f.decimals))
+        for q, f in QUANTITY_FACTS.items()
+    ]
+    return _table(("quantity", "unit", "plausible", "usual decimals"), rows)
+
+
+def _limits() -> str:
+    rows = [
+        ("payload", f"{MAX_PAYLOAD_BYTES} bytes"),
+        ("inflated document", f"{MAX_DOCUMENT_BYTES} bytes"),
+        ("records in a block", f"1 to {MAX_RECORDS}"),
+        ("ack", f"{MAX_ACK_BYTES} bytes"),
+        ("any whole number", f"2^53 - 1 = {LARGEST}"),
+    ]
+    return _table(("what", "at most"), rows)
+
+
+def _dictionaries() -> str:
+    rows = []
+    for version in range(1, DICTIONARY_VERSION + 1):
+        content = dictionary(version)
+        digest = hashlib.sha256(content).hexdigest()
+        rows.append((str(version), f"`{version}.txt`", str(len(content)), f"`{digest}`"))
+    return _table(("number", "file", "bytes", "SHA-256"), rows)
+
+
+def _worked(show: Callable[[dict[str, Any]], str]) -> str:
+    return show(json.loads(_WORKED.read_text(encoding="utf-8")))
+
+
+def _worked_document(example: dict[str, Any]) -> str:
+    payload = base64.b64decode(example["payload_base64"]).hex()
+    lines = [payload[i : i + 96] for i in range(0, len(payload), 96)]
+    document = [
+        f'"{key}": {json.dumps(value, separators=(", ", ": "))}'
+        for key, value in example["document"].items()
+    ]
+    shown = "{" + ",\n ".join(document).replace('}, {"sensor"', '},\n  {"sensor"') + "}"
+    return "```text\n" + "\n".join(lines) + "\n```\n\n```json\n" + shown + "\n```\n"
+
+
+def _worked_entries(example: dict[str, Any]) -> str:
+    rows = []
+    for entry in example["entries"]:
+        record = {name: v for name, v in entry["record"].items() if v not in (None, [])}
+        shown = json.dumps(record | ({"value": None} if _is_null(entry) else {}))
+        times = (str(entry[name]) for name in ("seq", "offset_ms", "observed_at"))
+        rows.append((*times, f"`{entry['kind']}`", f"`{shown}`"))
+    return _table(("number", "offset, ms", "UTC, ms", "kind", "fields that hold something"), rows)
+
+
+def _is_null(entry: dict[str, Any]) -> bool:
+    return entry["kind"] == "reading" and entry["record"]["value"] is None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Rewrite the tables of a page, or check that they are as they would be written."""
+    parser = argparse.ArgumentParser(prog="python -m contract.reference", description=main.__doc__)
+    parser.add_argument("page", type=Path, help="docs/contract.md")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 on a difference"
+    )
+    options = parser.parse_args(arguments)
+    old = options.page.read_text(encoding="utf-8")
+    new = rewritten(old)
+    if old == new:
+        return 0
+    if options.check:
+        print(f"{options.page}: tables are stale: run python -m contract.reference {options.page}")
+        return 1
+    options.page.write_text(new, encoding="utf-8")
+    print(f"{options.page}: written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,296 @@
+"""A gateway in pieces: a clock that a test winds, chips that it sets, what the outbox holds."""
+
+import math
+import random
+import resource
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from contract.blocks import Block, Series, TimedEvent, entries
+from contract.quantities import Flag, Quality, Quantity
+from contract.records import Status
+from contract.wire import decode
+from edge.alerts import Alerts
+from edge.config import CommitConfig
+from edge.journal import Journal
+from edge.open_block import Measured
+from edge.outbox import Encoded, Outbox, StreamEnd
+from edge.sampler import Sampler, Sensor
+from edge.sense import Rhythm, SenseLoop, Senses
+from edge.window import Window
+from firmware_bridge.board import Sample
+from firmware_bridge.errors import SensorError
+
+NEW_YEAR = 1_356_998_400_000  # 2013-01-01T00:00:00Z
+STREAM = "abcdefghij234"
+TEMPERATURE = Series(Quantity.TEMPERATURE, 2)
+HUMIDITY = Series(Quantity.HUMIDITY, 1)
+
+
+@dataclass
+class WoundClock:
+    """Time jumps to what is waited for, up to the end; UTC is what `calendar` says of the seconds.
+
+    `at` maps a second to what happens when the clock gets there.
+    """
+
+    end_s: float
+    calendar: Callable[[float], int | None] = lambda s: NEW_YEAR + round(s * 1000)
+    at: dict[float, Callable[[], object]] = field(default_factory=dict)
+    now_s: float = 0.0
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+    def utc_ms(self) -> int | None:
+        return self.calendar(self.now_s)
+
+    def sleep_s(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    def sleep_until(self, monotonic_s: float, before_wait: Callable[[], None]) -> bool:
+        del before_wait
+        if monotonic_s > self.end_s:
+            return False
+        for second in sorted(self.at):
+            if second <= monotonic_s:
+                self.at.pop(second)()
+        self.now_s = max(self.now_s, monotonic_s)
+        return True
+
+
+@dataclass
+class Dial:
+    """A chip that reads what the test has set; an error instead of numbers is raised."""
+
+    now: dict[Quantity, float] | SensorError
+    closed_total: int = 0
+
+    def read(self) -> Sample:
+        if isinstance(self.now, SensorError):
+            raise self.now
+        return Sample(values=tuple(self.now.items()), flags=frozenset())
+
+    def close(self) -> None:
+        self.closed_total += 1
+
+
+@dataclass
+class Lamp:
+    """An output that remembers what it was told, and may refuse."""
+
+    output_id: str = "lamp"
+    takes: bool = True
+    told: list[object] = field(default_factory=list)
+
+    def resume(self, *, any_open: bool) -> None:
+        self.told.append(("resume", any_open))
+
+    def show(self, alert, *, any_open: bool) -> bool:
+        self.told.append((alert.condition_id, alert.state.value, any_open))
+        return self.takes
+
+    def close(self) -> None:
+        self.told.append("close")
+
+
+@dataclass
+class IdleQueue:
+    """What the sense loop sees of a send loop that has nothing to say, until a test speaks."""
+
+    drained: bool = False
+    damaged: list[object] = field(default_factory=list)
+
+    def backlog_drained(self) -> bool:
+        drained, self.drained = self.drained, False
+        return drained
+
+    def take_damaged(self):
+        damaged, self.damaged = self.damaged, []
+        return damaged
+
+
+@pytest.fixture
+def new_year() -> int:
+    return NEW_YEAR
+
+
+@pytest.fixture
+def wound_clock():
+    return WoundClock
+
+
+@pytest.fixture
+def dial():
+    return Dial
+
+
+@pytest.fixture
+def lamp() -> Lamp:
+    return Lamp()
+
+
+@pytest.fixture
+def idle_queue() -> IdleQueue:
+    return IdleQueue()
+
+
+@pytest.fixture
+def measured():
+    """`measured(offset_ms, 21.5, 40.0)`: a reading of the sensor `attic`; None is a failed one."""
+
+    def make(offset_ms, temperature_c=20.0, humidity_pct=50.0, sensor_id="attic"):
+        numbers = (temperature_c, humidity_pct)
+        values = tuple(
+            None if v is None else round(v * 10**s.decimals)
+            for v, s in zip(numbers, (TEMPERATURE, HUMIDITY), strict=True)
+        )
+        qualities = tuple(
+            (Quality.BAD, (Flag.NO_ANSWER,)) if v is None else (Quality.GOOD, ()) for v in values
+        )
+        return Measured(sensor_id, (TEMPERATURE, HUMIDITY), offset_ms, values, qualities)
+
+    return make
+
+
+@pytest.fixture
+def status():
+    return lambda offset_ms: TimedEvent(offset_ms, Status(phase="running", version="0"))
+
+
+@pytest.fixture
+def outbox_path(tmp_path):
+    return tmp_path / "outbox.db"
+
+
+@pytest.fixture
+def outbox(outbox_path):
+    outbox = Outbox(outbox_path, durable=True)
+    yield outbox
+    outbox.close()
+
+
+@pytest.fixture
+def put():
+    """`put(outbox, 1, 8)`: commits one block with these numbers and returns its row id."""
+
+    def commit(outbox, first, last, *, stream=STREAM, alert=False, payload=None):
+        payload = payload or f"{stream} {first} {last}".encode()
+        end = StreamEnd(stream, last, NEW_YEAR, 1000, clean=False)
+        outbox.commit([Encoded(first, last, alert, payload)], end)
+        return outbox.newest_row_id()
+
+    return commit
+
+
+@pytest.fixture
+def damage():
+    """Flips a byte of a stored payload behind the outbox's back."""
+
+    def flip(path, row_id):
+        db = sqlite3.connect(path)
+        with db:
+            db.execute(
+                "UPDATE block SET payload = CAST(x'00' || substr(payload, 2) AS BLOB) "
+                "WHERE row_id = ?",
+                [row_id],
+            )
+        db.close()
+
+    return flip
+
+
+class Disk:
+    """The kernel refuses every write of this process to a file while `refuse` is in force."""
+
+    def __init__(self) -> None:
+        self._soft, self._hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def refuse(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, self._hard))
+
+    def take(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self._soft, self._hard))
+
+
+@pytest.fixture
+def disk():
+    disk = Disk()
+    yield disk
+    disk.take()
+
+
+@pytest.fixture
+def blocks_in():
+    """The blocks of an outbox file, oldest first, decoded."""
+
+    def read(path) -> list[Block]:
+        db = sqlite3.connect(path)
+        rows = db.execute("SELECT payload FROM block ORDER BY row_id").fetchall()
+        db.close()
+        return [decode(payload) for (payload,) in rows]
+
+    return read
+
+
+@pytest.fixture
+def records_in(blocks_in):
+    """All entries of an outbox file whose record is of a type, oldest first."""
+
+    def read(path, kind=object):
+        return [e for b in blocks_in(path) for e in entries(b) if isinstance(e.record, kind)]
+
+    return read
+
+
+@dataclass
+class Desk:
+    """A sense loop on a wound clock, with everything around it."""
+
+    clock: WoundClock
+    loop: SenseLoop
+    committed: list[Block]
+    outbox: Outbox
+    sampler: Sampler
+
+
+@pytest.fixture
+def sense(outbox_path, idle_queue):
+    """Builds a `Desk`: `sense(clock, {"attic": dial}, interval_s=60, rhythm_s=600, ...)`."""
+    opened = []
+
+    def build(clock, dials, *, conditions=(), outputs=(), interval_s=60.0, **commit):
+        outbox = Outbox(outbox_path, durable=True)
+        opened.append(outbox)
+        sensors = [
+            Sensor(
+                sensor_id=name,
+                interval_s=interval_s,
+                series=(TEMPERATURE, HUMIDITY),
+                open=lambda dial=dial: dial,
+            )
+            for name, dial in dials.items()
+        ]
+        committed: list[Block] = []
+        stored = outbox.recall("window")
+        stream = "".join(random.choices("abcdefghijklmnopqrstuvwxyz234567", k=13))
+        senses = Senses(
+            clock=clock,
+            sampler=Sampler(sensors),
+            alerts=Alerts(conditions, outputs, outbox.recall("alerts")),
+            window=Window() if stored is None else Window.load(stored),
+            journal=Journal(outbox, stream, lambda c: committed.extend(c.blocks)),
+            outbox=outbox,
+            queue=idle_queue,
+            version="test",
+        )
+        rhythm = Rhythm(CommitConfig(**{"rhythm_s": 600.0, "status_s": 1e7, **commit}), math.inf)
+        loop = SenseLoop(senses, rhythm, outbox.stream_end())
+        return Desk(clock, loop, committed, outbox, senses.sampler)
+
+    yield build
+    for outbox in opened:
+        outbox.close()

@@ -1,0 +1,359 @@
+"""The send loop against a cloud in this process, which acks, drops, breaks off and refuses."""
+
+import logging
+import queue
+import random
+import threading
+import time
+
+import pytest
+
+from contract.acks import Ack, encode_ack
+from contract.keys import payload_digest
+from contract.records import Span
+from contract.topics import Lane, parse_up_topic
+from contract.wire import decode
+from edge.config import UplinkConfig
+from edge.errors import UplinkRefused, UplinkUnavailable
+from edge.journal import Journal, Tail
+from edge.mqtt import Heard, Lost, NobodyListens
+from edge.outbox import Outbox
+from edge.uplink import SendLoop
+
+STREAM = "abcdefghij234"
+FAST = {"ack_timeout_s": 0.2, "retry_max_s": 0.4, "stable_s": 5.0, "window": 8}
+
+
+class Cloud:
+    """What stands behind the wire: keeps what it gets and behaves as a test says."""
+
+    def __init__(self):
+        self.got = []
+        self.lanes = []
+        self.unacked = 0
+        self.most_unacked = 0
+        self.connections = 0
+        self.goodbyes = []
+        self.refuses = None  # an error for whoever connects
+        self.listens = True
+        self.acks = True
+        self.drops_every = 0
+        self.breaks_one_in = 0
+        self._chance = random.Random(20130101)
+
+    def connect(self, news):
+        if self.refuses is not None:
+            raise self.refuses
+        self.connections += 1
+        self.unacked = 0
+        return Line(self, news)
+
+    def take(self, topic, payload, news):
+        device_id, lane = parse_up_topic(topic)
+        assert device_id == "gw-1"
+        if not self.listens:
+            news.put(NobodyListens())
+            return
+        self.got.append(payload)
+        self.lanes.append(lane)
+        if self.breaks_one_in and self._chance.randrange(self.breaks_one_in) == 0:
+            news.put(Lost("cut off"))
+            return
+        if self.drops_every and len(self.got) % self.drops_every == 0:
+            return
+        self.unacked += 1
+        self.most_unacked = max(self.most_unacked, self.unacked)
+        if self.acks:
+            self.ack(payload, news)
+
+    def ack(self, payload, news):
+        block = decode(payload)
+        span = Span(stream_id=block.stream_id, first=block.first, last=block.last)
+        self.unacked -= 1
+        news.put(Heard(encode_ack(Ack(spans=(span,)))))
+
+
+class Line:
+    def __init__(self, cloud, news):
+        self._cloud, self._news, self._open = cloud, news, True
+
+    def publish(self, topic, payload):
+        assert self._open
+        self._cloud.take(topic, payload, self._news)
+
+    def close(self, presence=None):
+        self._open = False
+        self._cloud.goodbyes.append(presence)
+
+
+@pytest.fixture
+def cloud():
+    return Cloud()
+
+
+@pytest.fixture
+def journal(outbox):
+    return Journal(outbox, STREAM, lambda _: None)
+
+
+@pytest.fixture
+def write(journal, measured):
+    """Commits that many blocks of two readings."""
+
+    def commit(count):
+        for _ in range(count):
+            journal.add_reading(measured(journal.last), None)
+            journal.commit(Tail(0, None, 0))
+
+    return commit
+
+
+@pytest.fixture
+def send(outbox_path, cloud):
+    """Starts a send loop in a thread; it is stopped at the end in any case."""
+    running = []
+
+    def start(connect=None, **keys):
+        config = UplinkConfig(host="nowhere", **{**FAST, **keys})
+        loop = SendLoop(
+            "gw-1", config, lambda: Outbox(outbox_path, durable=False), connect or cloud.connect
+        )
+        thread = threading.Thread(target=loop.run, daemon=True)
+        thread.start()
+        running.append((loop, thread))
+        return loop, thread
+
+    yield start
+    for loop, thread in running:
+        loop.stop(0.0)
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_all_is_sent_acked_and_gone(send, cloud, write, outbox, wait_until):
+    write(30)
+    loop, _ = send()
+    wait_until(outbox.empty)
+    write(5)
+    loop.notice()
+    wait_until(outbox.empty)
+    assert [decode(p).first for p in cloud.got] == list(range(1, 71, 2))
+    assert cloud.lanes == [Lane.BACKFILL] * 30 + [Lane.LIVE] * 5
+    assert loop.acked_total == 35
+    assert cloud.connections == 1
+
+
+def test_no_more_than_the_window_is_unacked(send, cloud, write, outbox, wait_until):
+    cloud.acks = False
+    write(50)
+    send(ack_timeout_s=60.0)
+    wait_until(lambda: cloud.most_unacked >= 6)
+    time.sleep(0.3)
+    assert len(cloud.got) == 6  # three quarters of 8
+    assert outbox.state().blocks == 50
+
+
+def test_nothing_is_deleted_without_an_ack(send, cloud, write, outbox, wait_until):
+    """A broker's word that it has a block means nothing."""
+    cloud.acks = False
+    write(3)
+    _, _ = send()
+    wait_until(lambda: len(cloud.got) > 9)  # again and again
+    assert {decode(p).first for p in cloud.got} == {1, 3, 5}
+    assert [(s.first, s.last) for s in outbox.spans(9)] == [(1, 6)]
+
+
+@pytest.mark.parametrize("fault", [{"drops_every": 3}, {"breaks_one_in": 4}])
+def test_dropped_blocks_and_broken_lines_cost_repeats_only(
+    send, cloud, write, outbox, wait_until, fault
+):
+    for name, value in fault.items():
+        setattr(cloud, name, value)
+    write(20)
+    send()
+    wait_until(outbox.empty, 30.0)
+    assert {decode(p).first for p in cloud.got} == set(range(1, 41, 2))
+
+
+def test_a_cloud_that_nobody_listens_in_is_asked_with_one_block_at_a_time(
+    send, cloud, write, outbox, wait_until, caplog
+):
+    caplog.set_level(logging.INFO)
+    cloud.listens, asked = False, []
+    take = cloud.take
+    cloud.take = lambda topic, payload, news: (asked.append(1), take(topic, payload, news))
+    write(40)
+    send(ack_timeout_s=60.0)
+    wait_until(lambda: len(asked) > 8)
+    assert len(asked) < 6 + 8  # a first window, then single ones
+    cloud.listens = True
+    began_s = time.monotonic()
+    wait_until(outbox.empty)
+    assert time.monotonic() - began_s < 5  # not the 60 s of an ack that never comes
+    said = [r.getMessage() for r in caplog.records]
+    assert len([s for s in said if "nobody in the cloud listens" in s]) == 1
+    assert len([s for s in said if "listens again" in s]) == 1
+
+
+def test_acks_that_cannot_be_read_are_counted_and_change_nothing(
+    send, cloud, write, outbox, wait_until
+):
+    cloud.ack = lambda _payload, news: news.put(Heard(b"{not an ack"))
+    write(2)
+    loop, _ = send()
+    wait_until(lambda: loop.refused_acks_total >= 2)
+    assert outbox.state().blocks == 2
+
+
+def test_an_ack_by_digest(send, cloud, write, outbox, wait_until):
+    cloud.ack = lambda payload, news: news.put(
+        Heard(encode_ack(Ack(digests=(payload_digest(payload),))))
+    )
+    write(2)
+    send()
+    wait_until(outbox.empty)
+
+
+def test_refusals_and_absences_are_told_once(send, cloud, write, outbox, wait_until, caplog):
+    caplog.set_level(logging.INFO)
+    cloud.refuses = UplinkUnavailable("nowhere:1883: no route")
+    write(1)
+    send(retry_max_s=0.02)
+    time.sleep(0.3)
+    cloud.refuses = UplinkRefused("nowhere:1883: connect: Not authorized")
+    time.sleep(0.3)
+    cloud.refuses = None
+    wait_until(outbox.empty)
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert warnings == [
+        "uplink: nowhere:1883: no route",
+        "uplink: nowhere:1883: connect: Not authorized",
+    ]
+
+
+def test_an_unexpected_error_does_not_end_the_sending(
+    send, cloud, write, outbox, wait_until, caplog
+):
+    connect, failures = cloud.connect, iter([ZeroDivisionError("a mistake of ours")])
+
+    def clumsy(news):
+        for failure in failures:
+            raise failure
+        return connect(news)
+
+    write(2)
+    send(connect=clumsy)
+    wait_until(outbox.empty)
+    assert "a mistake of ours" in caplog.text
+
+
+def test_an_outbox_that_cannot_be_opened_yet_is_tried_again(cloud, outbox_path, put, wait_until):
+    folder = outbox_path.parent / "later"
+    config = UplinkConfig(host="nowhere", **FAST)
+    loop = SendLoop("gw-1", config, lambda: Outbox(folder / "o.db", durable=False), cloud.connect)
+    thread = threading.Thread(target=loop.run, daemon=True)
+    thread.start()
+    time.sleep(0.1)
+    folder.mkdir()
+    wait_until(lambda: cloud.connections == 1)
+    loop.stop(0.0)
+    thread.join(10)
+    assert not thread.is_alive()
+    del put
+
+
+# --- stopping ------------------------------------------------------------------------------------
+
+
+def test_a_stop_drains_and_says_goodbye(send, cloud, write, outbox):
+    cloud.drops_every = 4
+    write(30)
+    loop, thread = send()
+    loop.stop(20.0)
+    thread.join(20)
+    assert outbox.empty()
+    assert cloud.goodbyes == ["dewline/v1/gw-1/presence"]
+
+
+def test_a_stop_before_ever_connecting_ends_in_time(send, cloud, write, outbox):
+    cloud.refuses = UplinkUnavailable("no route")
+    write(3)
+    loop, thread = send(retry_max_s=60.0)
+    time.sleep(0.2)
+    began_s = time.monotonic()
+    loop.stop(0.5)
+    thread.join(10)
+    assert 0.3 <= time.monotonic() - began_s < 2.0
+    assert outbox.state().blocks == 3
+
+
+def test_a_stop_with_nothing_to_send_ends_at_once(send, cloud, outbox):
+    cloud.refuses = UplinkUnavailable("no route")
+    loop, thread = send(retry_max_s=60.0)
+    began_s = time.monotonic()
+    loop.stop(30.0)
+    thread.join(10)
+    assert time.monotonic() - began_s < 2.0
+    assert outbox.empty()
+
+
+def test_a_stop_while_acks_stay_away_ends_at_the_limit(send, cloud, write):
+    cloud.acks = False
+    write(3)
+    loop, thread = send()
+    began_s = time.monotonic()
+    loop.stop(0.5)
+    thread.join(10)
+    assert 0.4 <= time.monotonic() - began_s < 2.0
+
+
+# --- what the sense loop is told -----------------------------------------------------------------
+
+
+def test_a_backlog_worked_off_is_told_once(send, cloud, write, outbox, wait_until):
+    cloud.acks = False
+    write(5)
+    loop, _ = send()
+    wait_until(lambda: len(cloud.got) >= 5)
+    assert not loop.backlog_drained()
+    cloud.acks = True
+    wait_until(loop.backlog_drained)
+    assert not loop.backlog_drained()
+    write(1)
+    loop.notice()
+    wait_until(outbox.empty)
+    assert not loop.backlog_drained()  # what was live never was a backlog
+
+
+def test_damaged_blocks_are_told_once_and_never_sent(
+    send, cloud, write, outbox, damage, wait_until
+):
+    write(3)
+    damage(outbox.path, 2)
+    loop, _ = send()
+    found = []
+    wait_until(lambda: found.extend(loop.take_damaged()) or found)
+    wait_until(lambda: outbox.state().blocks == 1)
+    assert [(b.row_id, b.first, b.last) for b in found] == [(2, 3, 4)]
+    assert loop.take_damaged() == []
+    assert {decode(p).first for p in cloud.got} == {1, 5}
+
+
+def test_news_of_an_old_connection_do_not_reach_the_next(send, cloud, write, outbox, wait_until):
+    """Each connection has a queue of its own."""
+    queues = []
+    connect = cloud.connect
+
+    def noting(news):
+        assert isinstance(news, queue.SimpleQueue)
+        queues.append(news)
+        return connect(news)
+
+    cloud.breaks_one_in = 1
+    write(4)
+    send(connect=noting)
+    wait_until(lambda: len(queues) > 1)
+    cloud.breaks_one_in = 0
+    queues[0].put(Lost("an echo"))
+    wait_until(outbox.empty)
+    assert len(set(map(id, queues))) == len(queues)

@@ -1,0 +1,121 @@
+"""Declarations: what is refused, and in which words."""
+
+import pytest
+
+from contract.errors import ConfigError
+from models.conditions import Comparison, load_conditions, signals_of
+
+PLAIN = {
+    "id": "damp",
+    "signal": "attic/humidity",
+    "comparison": "above",
+    "limit": 70.0,
+    "step_s": 3600,
+    "max_age_s": 7200,
+}
+DERIVED = {
+    "id": "dew",
+    "derived": "dew_point_margin",
+    "temperature": "attic/temperature",
+    "humidity": "attic/humidity",
+    "comparison": "below",
+    "limit": 3.0,
+    "step_s": 600,
+    "max_age_s": 1200,
+}
+
+
+def without(table, *keys):
+    return {key: value for key, value in table.items() if key not in keys}
+
+
+def test_defaults_and_signals():
+    plain, derived = load_conditions([PLAIN, DERIVED], "gateway.toml")
+    assert plain.comparison is Comparison.ABOVE
+    assert (plain.hysteresis, plain.duration_s, plain.horizon_s, plain.warn_at) == (
+        0,
+        0,
+        21_600,
+        0.5,
+    )
+    assert signals_of(plain) == ("attic/humidity",)
+    assert signals_of(derived) == ("attic/temperature", "attic/humidity")
+
+
+REFUSED = {
+    "unknown key": (
+        [{**PLAIN, "limt": 3}],
+        ["gateway.toml", "[[condition]] damp", "unknown key 'limt'", "known are id, comparison"],
+    ),
+    "missing key": ([without(PLAIN, "limit")], ["[[condition]] damp", "'limit' is missing"]),
+    "limit of another quantity": (
+        [{**PLAIN, "limit": 101_325.0}],
+        ["damp: limit", "0 to 100 %RH", "found 101325"],
+    ),
+    "limit in another unit": (
+        [{**PLAIN, "signal": "attic/pressure", "limit": 1013.0}],
+        ["limit", "30000 to 110000 Pa", "found 1013"],
+    ),
+    "limit that is no number": ([{**PLAIN, "limit": "70 %"}], ["limit", "finite number", "'70 %'"]),
+    "limit that is a flag": ([{**PLAIN, "limit": True}], ["limit", "finite number", "True"]),
+    "step that is a flag": ([{**PLAIN, "step_s": True}], ["step_s", "whole number", "True"]),
+    "step of nothing": ([{**PLAIN, "step_s": 0}], ["step_s", "1 to 86400", "found 0"]),
+    "negative hysteresis": ([{**PLAIN, "hysteresis": -1.0}], ["hysteresis", "found -1"]),
+    "unlikely warn_at": ([{**PLAIN, "warn_at": 50.0}], ["warn_at", "0 to 1", "found 50"]),
+    "unknown comparison": (
+        [{**PLAIN, "comparison": "over"}],
+        ["comparison", "above, below", "'over'"],
+    ),
+    "signal without quantity": (
+        [{**PLAIN, "signal": "attic"}],
+        ["signal", "<sensor id>/<quantity>"],
+    ),
+    "unknown quantity": ([{**PLAIN, "signal": "attic/light"}], ["signal", "attic/temperature"]),
+    "no signal at all": ([without(PLAIN, "signal")], ["damp", "expected signal, or derived"]),
+    "half a pair": (
+        [without(DERIVED, "humidity")],
+        ["[[condition]] dew", "derived", "humidity = <sensor>/humidity"],
+    ),
+    "pair the wrong way round": (
+        [{**DERIVED, "temperature": "attic/humidity", "humidity": "attic/temperature"}],
+        ["derived", "temperature = <sensor>/temperature"],
+    ),
+    "pair and signal": ([{**DERIVED, "signal": "attic/humidity"}], ["dew: signal", "remove it"]),
+    "pair without derived": (
+        [{**PLAIN, "humidity": "attic/humidity"}],
+        ["damp", "expected derived beside"],
+    ),
+    "same id twice": ([PLAIN, {**DERIVED, "id": "damp"}], ["damp: id", "declared twice"]),
+    "id that fits no topic": ([{**PLAIN, "id": "Damp attic"}], ["id", "1 to 63 of a-z"]),
+    "not a list": (PLAIN, ["gateway.toml", "[[condition]] tables"]),
+    "not a table": (["damp"], ["[[condition]] 1", "expected a table", "'damp'"]),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_with_place_expectation_and_finding(name):
+    tables, words = REFUSED[name]
+    with pytest.raises(ConfigError) as refused:
+        load_conditions(tables, "gateway.toml")
+    text = str(refused.value)
+    assert [word for word in words if word not in text] == [], text
+    assert "bad_field" not in text
+
+
+@pytest.mark.parametrize(
+    ("comparison", "value", "beyond", "back"),
+    [
+        ("above", 70.0, False, False),  # the limit itself is not beyond it
+        ("above", 70.1, True, False),
+        ("above", 68.0, False, True),
+        ("above", 68.1, False, False),
+        ("below", 70.0, False, False),
+        ("below", 69.9, True, False),
+        ("below", 72.0, False, True),
+        ("below", 71.9, False, False),
+    ],
+)
+def test_limit_and_hysteresis(comparison, value, beyond, back):
+    table = {**PLAIN, "comparison": comparison, "hysteresis": 2.0}
+    (condition,) = load_conditions([table], "x")
+    assert (condition.beyond(value), condition.back(value)) == (beyond, back)
