@@ -260,7 +260,7 @@ class LossReason(StrEnum):
     UNCLEAN_STOP = (
         "unclean_stop"  # sampled, not committed when the process died: an unnumbered span
     )
-    BUDGET = "budget"  # deleted to keep within the outbox's budget: numbers
+    BUDGET = "budget"  # no room: deleted numbers, or a span of readings that found no room
     CORRUPT = "corrupt"  # unreadable in the outbox: numbers
 
 

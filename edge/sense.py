@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 MAX_UNCOMMITTED_RECORDS = 20_000  # held in memory while the disk refuses: some 3 MB
 RETRY_S = 5.0  # how soon a refused commit is tried again, on the sense clock
+MOST_EARLY_S = 0.1  # a commit that is due so soon after a tick comes before its readings
 MAX_HELD_SPANS = 200
 CLOCK_FIX_UNCERTAINTY_MS = 1000  # what a network's clock may be off by just after a start
 
@@ -108,6 +109,7 @@ class SenseLoop:
         self._urgent: list[TimedEvent] = []
         self._dropped = Dropped()
         self._previous = previous
+        self._soon_s = min(MOST_EARLY_S, rhythm.commit.effective_rhythm_s / 10)
 
     def run(self) -> None:
         """Measures until the clock says stop; then what is open is committed and told as Held."""
@@ -143,8 +145,10 @@ class SenseLoop:
         self._s.sampler.close()
 
     def _tick(self) -> None:
-        self._follow_clock()
         now_s = self._now_s()
+        if self._next_commit_s() - now_s <= self._soon_s:
+            self._commit()  # else a rhythm as long as the interval would gather two samples a block
+        self._follow_clock()
         for measured in self._s.sampler.read_due(now_s, self._time.offset_ms, self._time.phase_s):
             self._take(measured)
         self._urgent += self._s.alerts.advance(self._time.offset_ms(), self._time.timeline)

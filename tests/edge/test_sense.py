@@ -87,9 +87,29 @@ def test_blocks_close_by_time(sense, wound_clock, dial):
     desk = sense(wound_clock(end_s=3600.0), {"attic": dial(AIR)}, rhythm_s=600.0)
     desk.loop.run()
     with_readings = [b for b in desk.committed if b.sensors]
-    # a block opens with its first reading; 600 s later it is closed, with that instant's reading
-    assert [len(b.sensors[0].offsets_ms) for b in with_readings] == [11, 11, 11, 11, 11, 6]
-    assert [b.offset_ms // 60_000 for b in with_readings] == [0, 11, 22, 33, 44, 55]
+    # a block opens with its first reading; 600 s later it is closed, before that instant's reading
+    assert [len(b.sensors[0].offsets_ms) for b in with_readings] == [10] * 6 + [1]
+    assert [b.offset_ms // 60_000 for b in with_readings] == [0, 10, 20, 30, 40, 50, 60]
+
+
+def test_a_rhythm_of_one_interval_gives_one_tick_a_block(sense, wound_clock, dial):
+    """A chip takes its time, so a block opens a little after its tick: still one tick a block."""
+    clock = wound_clock(end_s=10.0)
+
+    class SlowDial:
+        def read(self):
+            clock.sleep_s(0.004)
+            return dial(AIR).read()
+
+        def close(self):
+            pass
+
+    dials = {"attic": SlowDial(), "hall": SlowDial()}
+    desk = sense(clock, dials, interval_s=1.0, rhythm_s=1.0)
+    desk.loop.run()
+    sizes = [b.records_total for b in desk.committed if b.sensors]
+    assert len(sizes) >= 9
+    assert set(sizes[:-1]) == {4}
 
 
 def test_blocks_close_by_count_and_never_hold_more(sense, wound_clock, dial):
@@ -169,20 +189,20 @@ def test_what_was_not_committed_at_a_sudden_end_is_told_at_the_next_start(
     desk = sense(clock, {"attic": dial(AIR)}, rhythm_s=600.0, interval_s=60.0)
     with pytest.raises(PowerCut):
         desk.loop.run()
-    assert desk.outbox.stream_end().committed_at == NEW_YEAR + 1_260_000  # 22 readings later
+    assert desk.outbox.stream_end().committed_at == NEW_YEAR + 1_200_000  # 20 readings later
     last = desk.committed[-1].last
     run_once(sense, wound_clock(end_s=2000.0, now_s=1800.0), dial(AIR))
     (loss,) = [e.record for e in records_in(outbox_path, Loss)]
     assert (loss.reason, loss.lost) == (LossReason.UNCLEAN_STOP, None)
-    assert (loss.from_at, loss.to_at) == (NEW_YEAR + 1_260_000, NEW_YEAR + 1_800_000)
-    assert loss.estimated_total == 2 * 9  # 9 minutes of two readings
+    assert (loss.from_at, loss.to_at) == (NEW_YEAR + 1_200_000, NEW_YEAR + 1_800_000)
+    assert loss.estimated_total == 2 * 10  # 10 minutes of two readings
     starts = [e.record for e in records_in(outbox_path, Status) if e.record.phase is Phase.START]
     assert starts[1].previous_last == last
-    # what really was lost lies inside: the readings of 22:00 to 28:00
-    lost = set(range(1_320_000, 1_700_000, 60_000))
+    # what really was lost lies inside: the readings of 20:00 to 28:00
+    lost = set(range(1_200_000, 1_700_000, 60_000))
     stored = {e.offset_ms for e in records_in(outbox_path, Reading)}
     assert not lost & stored
-    assert all(loss.from_at < NEW_YEAR + at_ms <= loss.to_at for at_ms in lost)
+    assert all(loss.from_at <= NEW_YEAR + at_ms <= loss.to_at for at_ms in lost)
 
 
 def test_a_long_absence_does_not_count_as_lost(sense, wound_clock, dial, outbox_path, records_in):
