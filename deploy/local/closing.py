@@ -1,0 +1,120 @@
+"""The demo's last words: progress with seconds, the closing table, the figures."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.table import Table
+
+from cloud.ledger.report import Totals
+from contract.records import Kind
+from deploy.local.proof import LakeCount, Line, totals
+
+__all__ = ["Proof", "Steps", "show", "summary", "verdict"]
+
+
+@dataclass(slots=True)
+class Steps:
+    """Prints each step with its seconds, and keeps them for the summary."""
+
+    console: Console
+    seconds: dict[str, float] = field(default_factory=dict)
+    begun_s: float = field(default_factory=time.monotonic)
+
+    @contextmanager
+    def step(self, name: str, text: str) -> Iterator[None]:
+        """Times what is done inside."""
+        begun_s = time.monotonic()
+        self.console.print(f"[bold]{text}[/bold]", highlight=False)
+        yield
+        self.seconds[name] = round(time.monotonic() - begun_s, 2)
+        self.say(f"{self.seconds[name]:.1f} s")
+
+    def say(self, text: str) -> None:
+        """Prints a detail of the current step."""
+        self.console.print(f"    {text}", highlight=False, style="dim")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was counted when everything had stopped.
+
+    Attributes:
+        lines: The closing table.
+        lake: What the lake's files hold.
+        ledger: The ledger's own totals.
+        search_equal: Whether every stream has the same numbers in lake and Elasticsearch.
+    """
+
+    lines: Sequence[Line]
+    lake: LakeCount
+    ledger: Totals
+    search_equal: bool
+
+    @property
+    def closed(self) -> bool:
+        """Whether there is something to prove, and nothing is lost, doubled or unexplained."""
+        return (
+            any(line.produced for line in self.lines)
+            and self.search_equal
+            and not self.ledger.unexplained
+            and not self.ledger.doubled
+            and not any(line.lost or line.doubled for line in self.lines)
+        )
+
+
+def show(proof: Proof, console: Console) -> None:
+    """Prints the closing table and what the ledger says."""
+    table = Table(title="What the gateways made, counted again in every store")
+    for heading in ("gateway", "kind"):
+        table.add_column(heading)
+    headings = ("produced", "sent", "in the lake", "searchable", "warehouse", "lost", "doubled")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for line in (ln for ln in proof.lines if not ln.empty):
+        numbers = (line.produced, line.sent, line.lake, line.search, line.warehouse)
+        wrong = [f"[red]{n}[/red]" if n else "0" for n in (line.lost, line.doubled)]
+        table.add_row(line.device, line.kind.value, *(f"{n:,}" for n in numbers), *wrong)
+    console.print(table)
+    absent = sorted(kind for kind, n in totals(proof.lake.keys).items() if not n)
+    console.print(f"none of: {', '.join(absent)} (counted too: their tables and indices are empty)")
+    ledger = proof.ledger
+    console.print(
+        f"ledger: {ledger.stored:,} numbers stored, {ledger.lost} declared lost, "
+        f"{ledger.unexplained} unexplained, {ledger.doubled} doubled; "
+        f"{proof.lake.repeated} of {proof.lake.deliveries:,} deliveries were repeats, stored once",
+        highlight=False,
+    )
+
+
+def summary(proof: Proof, steps: Steps) -> dict[str, object]:
+    """The figures, as they stand in `summary.json`."""
+
+    def column(name: str) -> dict[str, int]:
+        return totals({(ln.device, ln.kind): getattr(ln, name) for ln in proof.lines})
+
+    readings = sum(n for (_, kind), n in proof.lake.keys.items() if kind is Kind.READING)
+    return {
+        "produced": column("produced"),
+        "lake": column("lake"),
+        "search": column("search"),
+        "warehouse": column("warehouse"),
+        "lost": sum(line.lost for line in proof.lines),
+        "doubled": sum(line.doubled for line in proof.lines) + proof.ledger.doubled,
+        "unexplained": proof.ledger.unexplained,
+        "bytes_per_reading": round(proof.lake.payload_bytes / max(1, readings), 2),
+        "seconds": steps.seconds,
+        "total_s": round(time.monotonic() - steps.begun_s, 2),
+    }
+
+
+def verdict(proof: Proof, figures: dict[str, object], console: Console) -> None:
+    """Prints whether the proof closes, and what it cost."""
+    text = "Not one reading is missing or doubled." if proof.closed else "THE PROOF DOES NOT CLOSE."
+    console.print(
+        f"[bold]{text}[/bold] {figures['bytes_per_reading']} bytes a reading, "
+        f"{figures['total_s']} s in all.",
+        highlight=False,
+    )
