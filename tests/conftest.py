@@ -12,6 +12,7 @@ import pytest
 from deploy.local.elasticsearch import Elasticsearch
 from deploy.local.mariadb import MariaDb
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
+from deploy.local.servers import temporary_parent
 
 DEVICES = ("ewr", "jfk", "lga", "gw-1", "gw-2", "gw-3")
 
@@ -54,7 +55,7 @@ def _is_about(process: Path, folder: str) -> bool:
 @pytest.fixture(scope="session")
 def stack_base() -> Generator[Path]:
     """Folder that servers of another user can reach; pytest's own are closed to them."""
-    folder = Path(tempfile.mkdtemp(prefix="dewline-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="dewline-test-", dir=temporary_parent()))
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=os.getuid() != 0)

@@ -1,5 +1,6 @@
 import pytest
 
+from cloud.config import SparkConfig
 from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
 from cloud.ledger.account import Told, account
 from cloud.ledger.facts import Delivery, HeldFact, LossFact, StartFact, facts_of
@@ -9,11 +10,13 @@ from cloud.warehouse.ledger_tables import DELIVERIES
 from cloud.warehouse.migrate import migrate
 from cloud.warehouse.tables import METADATA
 from contract.blocks import Block, SensorColumns, Series, TimedEvent
+from contract.errors import ConfigError
 from contract.keys import payload_digest
 from contract.quantities import Quantity
 from contract.records import Held, Loss, LossReason, Phase, Span, Status
 from contract.topics import Lane, up_topic
 from contract.wire import decode, encode
+from deploy.local.artifacts import spark_jars
 
 assert DELIVERIES.metadata is METADATA  # the ledger's tables are known as well
 
@@ -158,3 +161,17 @@ def warehouse(mariadb):
             connection.execute(table.delete())
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory):
+    """The run's one Spark session."""
+    from cloud.spark import session  # noqa: PLC0415  # only tests that need it wait for its import
+
+    try:
+        jars = tuple(str(jar) for jar in spark_jars())
+    except ConfigError as error:
+        pytest.skip(str(error))
+    spark = session(SparkConfig(jars=jars), tmp_path_factory.mktemp("spark"))
+    yield spark
+    spark.stop()

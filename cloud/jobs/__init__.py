@@ -1,0 +1,1 @@
+"""Jobs: what reads tables, applies transforms and writes tables."""

@@ -1,0 +1,201 @@
+"""Blocks as Arrow record batches; runs in Spark's Python workers, knows nothing of Spark.
+
+Readings stay columns from the payload on: one Python object a series, none a reading. Events go
+through `cloud.columns.row`; a test holds both against it.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cloud.columns import COLUMNS, COMMON, row
+from cloud.lake.landed import Position
+from contract.blocks import Block, SensorColumns, entries, kind_of
+from contract.records import Kind
+
+__all__ = ["Arrived", "event_rows", "reading_columns", "source_of"]
+
+_DAY_MS = 86_400_000
+_MS = pa.timestamp("ms", "UTC")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """A decoded block and where its payload stands in `raw`.
+
+    Attributes:
+        device_id: From the topic.
+        received_at: When ingest took it, ms since 1970 UTC.
+        source: From `source_of`.
+        block: What the payload says.
+    """
+
+    device_id: str
+    received_at: int
+    source: str
+    block: Block
+
+    @property
+    def shift_ms(self) -> int | None:
+        """What turns an offset into UTC; None if the clock was not believable."""
+        at = self.block.utc_at
+        return None if at is None else at - self.block.offset_ms
+
+
+def source_of(position: Position, row: int) -> str:
+    """A block's place in the lake, as a text that sorts as (node, n, start, lane, row).
+
+    A space, since it sorts before all that a node's name is made of.
+    """
+    sequence = position.sequence
+    return f"{sequence.node} {position.n:012d} {sequence.start_id} {sequence.lane} {row:06d}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One series of one block: readings with consecutive numbers."""
+
+    arrived: Arrived
+    sensor: SensorColumns
+    series: int
+    first: int
+
+
+def reading_columns(arrived: Sequence[Arrived], schema: pa.Schema) -> pa.RecordBatch:
+    """Every reading of the blocks, in the order of blocks and numbers."""
+    runs = [run for a in arrived for run in _runs(a)]
+    lengths = np.array([len(r.sensor.offsets_ms) for r in runs], np.int64)
+    starts = np.cumsum(lengths) - lengths
+    of_run = np.repeat(np.arange(len(runs)), lengths)
+    spread = pa.array(of_run)
+    columns = {
+        name: pa.array(items, schema.field(name).type).take(spread)
+        for name, items in _run_cells(runs).items()
+    }
+    firsts = np.array([r.first for r in runs], np.int64)
+    columns["seq"] = pa.array(firsts[of_run] + np.arange(len(of_run)) - starts[of_run])
+    columns |= _times(runs, of_run)
+    columns |= _values(runs)
+    columns |= _marks(runs, starts, len(of_run))
+    columns["received_at"] = _instants([r.arrived.received_at for r in runs]).take(spread)
+    return _batch(columns, len(of_run), schema)
+
+
+def _runs(arrived: Arrived) -> Iterator[_Run]:
+    first = arrived.block.first
+    for sensor in arrived.block.sensors:
+        for series in range(len(sensor.series)):
+            yield _Run(arrived, sensor, series, first)
+            first += len(sensor.offsets_ms)
+
+
+def _run_cells(runs: Sequence[_Run]) -> dict[str, list[Any]]:
+    """Columns that have one value per run."""
+    return {
+        "kind": [Kind.READING.value] * len(runs),
+        "device_id": [r.arrived.device_id for r in runs],
+        "stream_id": [r.arrived.block.stream_id for r in runs],
+        "sensor_id": [r.sensor.sensor_id for r in runs],
+        "quantity": [r.sensor.series[r.series].quantity.value for r in runs],
+        "calibration": [r.sensor.calibration for r in runs],
+        "statistic": [r.sensor.statistic.value if r.sensor.statistic else None for r in runs],
+        "span_s": [r.sensor.span_s for r in runs],
+        "source": [r.arrived.source for r in runs],
+    }
+
+
+def _times(runs: Sequence[_Run], of_run: Any) -> dict[str, pa.Array]:
+    offsets = _joined([np.array(r.sensor.offsets_ms, np.int64) for r in runs], np.int64)
+    shifts = [r.arrived.shift_ms for r in runs]
+    unsynced = np.array([s is None for s in shifts], np.bool_)[of_run]
+    observed = offsets + np.array([s or 0 for s in shifts], np.int64)[of_run]
+    # 0 is 1970-01-01: contract.keys.UNSYNCED_DAY
+    days = np.where(unsynced, 0, observed // _DAY_MS).astype(np.int32)
+    return {
+        "offset_ms": pa.array(offsets),
+        "observed_at": pa.array(observed * 1000, pa.timestamp("us", "UTC"), mask=unsynced),
+        "event_day": pa.array(days, pa.int32()).cast(pa.date32()),
+    }
+
+
+def _values(runs: Sequence[_Run]) -> dict[str, pa.Array]:
+    # None becomes NaN, which no value can be: scaled integers are below 2^53, where a float's
+    # division rounds as Python's does.
+    parts = [
+        np.array(r.sensor.columns[r.series], np.float64) / 10 ** r.sensor.series[r.series].decimals
+        for r in runs
+    ]
+    counts = [np.array(r.sensor.counts or (-1,) * len(r.sensor.offsets_ms), np.int64) for r in runs]
+    values, count = _joined(parts, np.float64), _joined(counts, np.int64)
+    return {
+        "value": pa.array(values, mask=np.isnan(values)),
+        "count": pa.array(count, mask=count < 0),
+    }
+
+
+def _marks(runs: Sequence[_Run], starts: Any, total: int) -> dict[str, pa.Array]:
+    """Quality and flags: good and none, but for the few marked rows."""
+    marked = {
+        int(start) + mark.row: mark
+        for run, start in zip(runs, starts, strict=True)
+        for mark in run.sensor.marks
+        if mark.series == run.series
+    }
+    quality = np.full(total, "good", dtype=object)
+    lengths = np.zeros(total, np.int32)
+    words: list[str] = []
+    for place in sorted(marked):
+        quality[place] = marked[place].quality.value
+        lengths[place] = len(marked[place].flags)
+        words += [flag.value for flag in marked[place].flags]
+    ends = np.concatenate((np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)))
+    flags = pa.ListArray.from_arrays(
+        pa.array(ends), pa.array(words, pa.string()), mask=pa.array(lengths == 0)
+    )
+    return {"quality": pa.array(quality, pa.string()), "flags": flags}
+
+
+def _joined(parts: list[Any], kind: Any) -> Any:
+    return np.concatenate(parts) if parts else np.zeros(0, kind)
+
+
+def event_rows(arrived: Sequence[Arrived], schema: pa.Schema) -> pa.RecordBatch:
+    """Every record of the blocks that is not a reading, in the order of blocks and numbers.
+
+    The kind's own columns stand in `fields`, a JSON text; instants in it are ms since 1970.
+    """
+    rows = [cells for a in arrived for cells in _event_cells(a)]
+    names = ("kind", *(c.name for c in COMMON), "fields", "source")
+    columns = {}
+    for name, items in zip(names, zip(*rows, strict=True), strict=True) if rows else ():
+        kind = schema.field(name).type
+        columns[name] = _instants(items) if pa.types.is_timestamp(kind) else pa.array(items, kind)
+    return _batch(columns, len(rows), schema)
+
+
+def _event_cells(arrived: Arrived) -> Iterator[tuple[Any, ...]]:
+    block = arrived.block
+    first = block.last - len(block.events) + 1
+    for entry in entries(replace(block, first=first, sensors=())):
+        kind = kind_of(entry.record)
+        cells = row(arrived.device_id, block.stream_id, arrived.received_at, entry)
+        names = (column.name for column in COLUMNS[kind][len(COMMON) :])
+        own = dict(zip(names, cells[len(COMMON) :], strict=True))
+        fields = json.dumps(own, separators=(",", ":"), allow_nan=False)
+        yield (kind.value, *cells[: len(COMMON)], fields, arrived.source)
+
+
+def _instants(items: Sequence[int | None]) -> pa.Array:
+    return pa.array(items, _MS).cast(pa.timestamp("us", "UTC"))
+
+
+def _batch(columns: dict[str, pa.Array], total: int, schema: pa.Schema) -> pa.RecordBatch:
+    arrays = [
+        columns[field.name] if field.name in columns else pa.nulls(total, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

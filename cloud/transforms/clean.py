@@ -1,0 +1,33 @@
+"""Which readings a model may learn from. Rows are flagged with the reason, never dropped."""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
+
+from cloud.transforms.schema import CLEAN_FLAGS, require
+from contract.quantities import QUANTITY_FACTS, Flag, Quality
+
+__all__ = ["BAD_QUALITY", "NO_VALUE", "OUT_OF_RANGE", "flag"]
+
+BAD_QUALITY = "bad_quality"
+NO_VALUE = "no_value"
+OUT_OF_RANGE = Flag.OUT_OF_RANGE.value
+
+
+def flag(readings: DataFrame) -> DataFrame:
+    """The readings with `clean_flags`: why a row is not fit; empty for a fit one."""
+    require(readings, ("quantity", "value", "quality", "flags"))
+    reasons = F.array(
+        F.when(F.col("quality") == Quality.BAD.value, F.lit(BAD_QUALITY)),
+        F.when(F.col("value").isNull(), F.lit(NO_VALUE)),
+        F.when(_out_of_range(), F.lit(OUT_OF_RANGE)),
+    )
+    return readings.withColumn(CLEAN_FLAGS, F.array_compact(reasons))
+
+
+def _out_of_range() -> Column:
+    # Both what the gateway said and the number itself: an old gateway may know other limits.
+    said = F.coalesce(F.array_contains("flags", OUT_OF_RANGE), F.lit(False))
+    for quantity, facts in QUANTITY_FACTS.items():
+        inside = F.col("value").between(facts.low, facts.high)
+        said = said | ((F.col("quantity") == quantity.value) & ~inside)
+    return F.coalesce(said, F.lit(False))

@@ -1,0 +1,71 @@
+"""Payloads of table `raw` to rows: one pass that serves every kind.
+
+Payloads that cannot be decoded are passed over: the quarantine projection keeps and counts them.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import to_arrow_schema
+
+from cloud.lake.landed import FileSequence, Position
+from cloud.transforms.arrow_blocks import Arrived, event_rows, reading_columns, source_of
+from cloud.transforms.schema import DECODED, require
+from contract.blocks import Block
+from contract.errors import ContractError
+from contract.keys import event_day
+from contract.topics import Lane
+from contract.wire import decode as decode_payload
+
+__all__ = ["decode"]
+
+_PLACE = ("node", "start_id", "lane", "n", "row")
+_WANTED = ("device_id", "received_at", "payload", *_PLACE)
+_BLOCKS_AT_ONCE = 512  # about 40,000 readings in the worker's memory
+
+
+def decode(raw: DataFrame) -> DataFrame:
+    """Every record in the payloads of `raw`, in the columns of `DECODED`."""
+    require(raw, _WANTED)
+    return raw.select(*_WANTED).mapInArrow(_decode, DECODED)
+
+
+def _decode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    schema = to_arrow_schema(DECODED, timezone="UTC")
+    for batch in batches:
+        for start in range(0, batch.num_rows, _BLOCKS_AT_ONCE):
+            arrived = list(_arrived(batch.slice(start, _BLOCKS_AT_ONCE)))
+            yield reading_columns(arrived, schema)
+            yield event_rows(arrived, schema)
+
+
+def _arrived(batch: pa.RecordBatch) -> Iterator[Arrived]:
+    columns = [batch.column("received_at").cast(pa.int64())]
+    columns += [batch.column(name) for name in ("device_id", "payload", *_PLACE)]
+    for received_us, device_id, payload, node, start_id, lane, n, row in zip(
+        *(column.to_pylist() for column in columns), strict=True
+    ):
+        block = _block(payload)
+        if block is not None:
+            position = Position(FileSequence(node, start_id, Lane(lane)), n)
+            yield Arrived(
+                device_id=device_id,
+                received_at=received_us // 1000,
+                source=source_of(position, row),
+                block=block,
+            )
+
+
+def _block(payload: bytes) -> Block | None:
+    try:
+        block = decode_payload(payload)
+        event_day(block.observed_at(_last_offset(block)))
+    except (ContractError, ValueError, OverflowError):
+        return None  # the last two: a time beyond the year 9999, which no store can hold
+    return block
+
+
+def _last_offset(block: Block) -> int:
+    sensors = (s.offsets_ms[-1] for s in block.sensors)
+    return max((*sensors, *(e.offset_ms for e in block.events)))

@@ -1,0 +1,18 @@
+"""One row per key: deliveries repeat, records do not."""
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
+
+from cloud.transforms.schema import KEY, ORDER, require
+
+__all__ = ["deduplicate"]
+
+_PLACE = "_place"
+
+
+def deduplicate(rows: DataFrame) -> DataFrame:
+    """Of each key the earliest row, by (received_at, node, n) and then by place in the lake."""
+    require(rows, (*KEY, *ORDER))
+    window = Window.partitionBy(*KEY).orderBy(*ORDER)
+    placed = rows.withColumn(_PLACE, F.row_number().over(window))
+    return placed.where(F.col(_PLACE) == 1).drop(_PLACE)

@@ -1,0 +1,116 @@
+import pytest
+
+from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.raw_rows import rows_of
+from contract.blocks import Block, Mark, SensorColumns, Series, TimedEvent
+from contract.quantities import Flag, Quality, Quantity
+from contract.records import (
+    Alert,
+    AlertBasis,
+    AlertState,
+    ClockFix,
+    Held,
+    Loss,
+    LossReason,
+    ModelReport,
+    Phase,
+    Prediction,
+    Receipt,
+    Span,
+    Statistic,
+    Status,
+)
+from contract.topics import Lane, up_topic
+from contract.wire import encode
+
+STREAM = "aaaaaaaaaaaaa"
+JULY = 1_372_895_999_123  # 2013-07-03T23:59:59.123Z: the block crosses midnight
+RECEIVED_AT = JULY + 60_001
+EVERY_EVENT = (
+    Prediction(condition_id="damp", model="m", version="1", horizon_s=3600, probability=0.1),
+    Alert(
+        alert_id="0123456789abcdef",
+        condition_id="damp",
+        state=AlertState.RAISED,
+        basis=AlertBasis.FORECAST,
+        value=2.5,
+        probability=1e-07,
+        receipts=(Receipt(output_id="lamp", delivered=True),),
+    ),
+    Status(phase=Phase.START, version='0.1.0 "ä"', samples_total=2**53 - 1),
+    ModelReport(model="m", version="1", outcome="active", reason="größer \\ kleiner"),
+    Loss(reason=LossReason.BUDGET, lost=Span(stream_id=STREAM, first=1, last=9)),
+    Loss(reason=LossReason.UNCLEAN_STOP, from_at=-1, to_at=JULY, estimated_total=0),
+    ClockFix(utc_at=JULY, uncertainty_ms=20),
+    Held(spans=(Span(stream_id=STREAM, first=1, last=1),), truncated=True),
+    Held(),
+)
+
+
+def _full_block(utc_at=JULY, stream_id=STREAM):
+    """Every kind, marks, nulls, a thinned sensor with a calibration."""
+    plain = SensorColumns(
+        sensor_id="attic",
+        series=(Series(Quantity.TEMPERATURE, 2), Series(Quantity.HUMIDITY, 1)),
+        offsets_ms=(5, 1000, 1000),
+        columns=((2508, -2508, 0), (451, None, 1001)),
+        marks=(
+            Mark(1, 1, Quality.BAD, (Flag.CHECK_FAILED,)),
+            Mark(1, 2, Quality.UNCERTAIN, (Flag.OUT_OF_RANGE, Flag.JUMP)),
+            Mark(0, 2, Quality.UNCERTAIN, ()),
+        ),
+    )
+    thinned = SensorColumns(
+        sensor_id="roof",
+        series=(Series(Quantity.PRESSURE, 0),),
+        offsets_ms=(0, 600_000),
+        columns=((101_325, 29_999),),
+        calibration="c-7",
+        statistic=Statistic.MEAN,
+        span_s=60.5,
+        counts=(60, 0),
+    )
+    return Block(
+        stream_id=stream_id,
+        first=41,
+        offset_ms=0,
+        utc_at=utc_at,
+        sensors=(plain, thinned),
+        events=tuple(TimedEvent(2000 * n, e) for n, e in enumerate(EVERY_EVENT)),
+    )
+
+
+def _landed(block, received_at, device_id):
+    numbers = (None, None, None)
+    if isinstance(block, Block):
+        numbers = (block.stream_id, block.first, block.last)
+        block = encode(block)
+    return LandedBlock(
+        received_at=received_at,
+        topic=up_topic(device_id, Lane.LIVE),
+        device_id=device_id,
+        stream_id=numbers[0],
+        first=numbers[1],
+        last=numbers[2],
+        payload=block,
+    )
+
+
+@pytest.fixture(scope="session")
+def full_block():
+    return _full_block
+
+
+@pytest.fixture(scope="session")
+def raw_frame(spark):
+    """Rows of table `raw` from blocks or payloads, one file each."""
+
+    def make(*blocks, received_at=RECEIVED_AT, node="node-1", device_id="gw-1"):
+        sequence = FileSequence(node, "1372895999000-0000abcd", Lane.LIVE)
+        files = [
+            LandedFile(Position(sequence, n), (_landed(block, received_at, device_id),))
+            for n, block in enumerate(blocks, start=1)
+        ]
+        return spark.createDataFrame(rows_of(files))
+
+    return make
