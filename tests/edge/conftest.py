@@ -216,11 +216,19 @@ class Disk:
         resource.setrlimit(resource.RLIMIT_FSIZE, (self._soft, self._hard))
 
 
-@pytest.fixture
-def disk():
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call():
+    """Ends a refusal before pytest writes the test's result: its output may be a file, too."""
     disk = Disk()
-    yield disk
-    disk.take()
+    try:
+        return (yield)
+    finally:
+        disk.take()
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
 
 
 @pytest.fixture
