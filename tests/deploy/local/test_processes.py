@@ -44,13 +44,15 @@ def server_of(folder: Path, script: str, **changes: object) -> PrivateServer:
 
 
 def test_stop_leaves_no_process(
-    stack_base: Path, processes_in: Callable[[Path], list[int]]
+    stack_base: Path,
+    processes_in: Callable[[Path], list[int]],
+    wait_until: Callable[[Callable[[], bool], float], None],
 ) -> None:
     folder = private_folder(stack_base, "stop")
     server = server_of(folder, "sleep 600 & sleep 600")
     server.spawn()
     server.wait_ready()
-    assert len(processes_in(folder)) >= 3  # guard, shell, sleepers
+    wait_until(lambda: len(processes_in(folder)) >= 3, 10)  # guard, shell, sleepers
     server.stop()
     assert processes_in(folder) == []
     assert not server.running
@@ -175,11 +177,11 @@ def test_the_guard_starts_fast(tmp_path: Path) -> None:
     """Three servers wait for it at each start; loose, for busy machines."""
     guard = ROOT / "deploy" / "local" / "guard.py"
     begun = time.monotonic()
-    subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-I", "-S", str(guard), "--", shutil.which("true") or "/bin/true"],
         cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,  # the lease: its end would end the program
         stdout=subprocess.DEVNULL,
-        check=True,
-    )
+    ) as started:
+        assert started.wait(10) == 0
     assert time.monotonic() - begun < 2
