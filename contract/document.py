@@ -20,6 +20,8 @@ __all__ = ["MAX_RECORDS", "SCHEMA", "document_of", "parse_document"]
 SCHEMA = 1
 MAX_RECORDS = 65_536
 
+_QUANTITIES = {quantity.value: quantity for quantity in Quantity}
+
 Document = Mapping[str, Any]
 Offset = Annotated[int, Between(0, LARGEST)]
 
@@ -183,13 +185,18 @@ def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
     )
 
 
+def _begins_with_text(item: Any) -> bool:
+    return isinstance(item, list) and bool(item) and isinstance(item[0], str)
+
+
 def _series(item: Any, where: str) -> Series:
-    if not isinstance(item, list) or len(item) < 3 or item[0] not in list(Quantity):
+    quantity = _QUANTITIES.get(item[0]) if _begins_with_text(item) and len(item) > 2 else None
+    if quantity is None:
         known = ", ".join(Quantity)
         raise ContractError(
             "bad_quantity", f"{where}: series {repr(item)[:60]}; known quantities are {known}"
         )
-    quantity, unit, decimals = Quantity(item[0]), item[1], item[2]
+    unit, decimals = item[1], item[2]
     expected = QUANTITY_FACTS[quantity].unit
     if unit != expected:
         raise ContractError(

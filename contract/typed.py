@@ -65,25 +65,46 @@ def build(cls: type[T], table: object, where: str, *, ignore_unknown: bool = Fal
     """
     if not isinstance(table, Mapping):
         raise ContractError("bad_field", f"{where}: expected a table, found {_shown(table)}")
-    hints = _hints(cls)  # type: ignore[arg-type]  # a class is hashable
-    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]  # callers pass dataclasses
-    unknown = sorted(str(key) for key in table if key not in known)
-    if unknown and not ignore_unknown:
-        raise ContractError(
-            "bad_field", f"{where}: unknown key {unknown[0]!r}; known are {', '.join(known)}"
-        )
+    plan = _plan(cls)  # type: ignore[arg-type]  # a class is hashable
+    if not ignore_unknown:
+        _refuse_unknown(table, [field.name for field in plan], where)
     values: dict[str, Any] = {}
-    for name, field in known.items():
-        if name in table:
-            values[name] = _value(hints[name], table[name], f"{where}: {name}", ignore_unknown)
-        elif field.default is MISSING and field.default_factory is MISSING:
-            raise ContractError("bad_field", f"{where}: key {name!r} is missing")
+    for field in plan:
+        if field.name in table:
+            place = f"{where}: {field.name}"
+            values[field.name] = _value(field.hint, table[field.name], place, ignore_unknown)
+        elif field.required:
+            raise ContractError("bad_field", f"{where}: key {field.name!r} is missing")
     return cls(**values)
 
 
+def _refuse_unknown(table: Mapping[Any, Any], known: list[str], where: str) -> None:
+    unknown = sorted(str(key) for key in table if key not in known)
+    if unknown:
+        raise ContractError(
+            "bad_field", f"{where}: unknown key {unknown[0]!r}; known are {', '.join(known)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    name: str
+    hint: Any
+    required: bool
+
+
 @cache
-def _hints(cls: type) -> Mapping[str, Any]:  # resolving annotations anew costs 20 us a table
-    return typing.get_type_hints(cls, include_extras=True)
+def _plan(cls: type) -> tuple[_Field, ...]:  # resolving annotations anew costs 20 us a table
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return tuple(
+        _Field(f.name, hints[f.name], f.default is MISSING and f.default_factory is MISSING)
+        for f in fields(cls)
+    )
+
+
+@cache
+def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    return typing.get_origin(hint), typing.get_args(hint)
 
 
 def plain(value: Any) -> Any:
@@ -99,7 +120,7 @@ def plain(value: Any) -> Any:
 
 
 def _value(hint: Any, value: object, where: str, ignore_unknown: bool) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    origin, arguments = _parts(hint)
     if origin is Annotated:
         built = _value(arguments[0], value, where, ignore_unknown)
         _check(arguments[1:], built, where)
