@@ -16,7 +16,7 @@ from cloud.commands.arguments import Verbs
 from cloud.config import CloudConfig, load_config
 from contract.errors import ConfigError, DewlineError
 
-__all__ = ["NOUNS", "main"]
+__all__ = ["NOUNS", "main", "parser_of"]
 
 NOUNS = ("ingest", "lake", "search", "ledger", "quarantine", "warehouse", "transform")
 _NEEDS_SPARK = ("transform",)  # an ingest host takes extra `cloud` alone
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
     _start_logging()
     words = sys.argv[1:] if arguments is None else list(arguments)
-    args = _parser(words).parse_args(words)
+    args = parser_of(words).parse_args(words)
     try:
         status: int = args.run(args, load_config(args.config))
     except ConfigError as error:
@@ -54,7 +54,8 @@ def _start_logging() -> None:
     logging.getLogger("cloud").setLevel(logging.INFO)
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def parser_of(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The command line, with the noun that `words` name, or with all; docs are made from it."""
     parser = argparse.ArgumentParser(
         prog="dewline-cloud",
         description="The cloud's side of dewline: ingest, the lake and what is projected from it.",

@@ -245,7 +245,7 @@ class Outbox:
         self, lane: str, from_row_id: int, before_row_id: int, limit: int
     ) -> list[QueuedBlock]:
         sql = (
-            "SELECT row_id, stream_id, first, last, alert, payload, crc32 FROM block "  # noqa: S608
+            "SELECT row_id, stream_id, first, last, alert, payload, crc32 FROM block "  # noqa: S608 - our words
             f"WHERE {lane} AND row_id >= ? AND row_id < ? ORDER BY row_id LIMIT ?"  # a constant
         )
         while rows := self._rows(sql, from_row_id, before_row_id, limit):

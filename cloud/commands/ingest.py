@@ -1,4 +1,4 @@
-"""`ingest run`."""
+"""`ingest run`; paho and Arrow are imported only when it runs, not for the help."""
 
 import argparse
 
@@ -23,8 +23,8 @@ def register(nouns: Verbs) -> None:
 
 def _run(_args: argparse.Namespace, config: CloudConfig) -> int:
     # here and not above: other commands do without broker and Arrow
-    from cloud.ingest.service import run_ingest  # noqa: PLC0415
-    from cloud.lake.store import FolderStore  # noqa: PLC0415
+    from cloud.ingest.service import run_ingest  # noqa: PLC0415 - see the docstring
+    from cloud.lake.store import FolderStore  # noqa: PLC0415 - see the docstring
 
     lake = need(config.lake, "lake", config)
     ingest = need(config.ingest, "ingest", config)

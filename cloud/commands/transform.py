@@ -30,7 +30,7 @@ def register(nouns: Verbs) -> None:
 
 
 def _run(args: argparse.Namespace, config: CloudConfig) -> int:
-    from cloud.commands.transforming import open_transform, private_session  # noqa: PLC0415
+    from cloud.commands.transforming import open_transform, private_session  # noqa: PLC0415 - see the docstring
 
     with private_session(config) as spark:
         transform = open_transform(config, spark)
@@ -53,9 +53,9 @@ def _print_run(rows: Mapping[Kind, int], seconds: Mapping[str, float], *, as_jso
 
 
 def _show(args: argparse.Namespace, config: CloudConfig) -> int:
-    from cloud.commands.transforming import private_session, tables_of  # noqa: PLC0415
-    from cloud.jobs.derive import stored_counts  # noqa: PLC0415
-    from cloud.jobs.transform import PROJECTION  # noqa: PLC0415
+    from cloud.commands.transforming import private_session, tables_of  # noqa: PLC0415 - see the docstring
+    from cloud.jobs.derive import stored_counts  # noqa: PLC0415 - see the docstring
+    from cloud.jobs.transform import PROJECTION  # noqa: PLC0415 - see the docstring
 
     with private_session(config) as spark:
         stored = stored_counts(spark, tables_of(config))

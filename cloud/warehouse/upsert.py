@@ -41,7 +41,7 @@ def upsert_from_staging(kind: Kind) -> str:
     changes = [f"{n} = IF({newer}, s.{n}, {target}.{n})" for n in changed]
     changes.append(f"`received_at` = LEAST({target}.`received_at`, s.`received_at`)")
     return (
-        f"INSERT INTO {target} ({', '.join(names)})"  # noqa: S608
+        f"INSERT INTO {target} ({', '.join(names)})"  # noqa: S608 - names of columns
         f" SELECT {', '.join(f's.{n}' for n in names)} FROM `stg_{kind}` AS s"
         " WHERE s.`batch_id` = :batch_id AND NOT EXISTS"
         f" (SELECT 1 FROM {target} AS f WHERE {_SAME_KEY} AND f.`event_day` <> s.`event_day`)"
@@ -51,7 +51,7 @@ def upsert_from_staging(kind: Kind) -> str:
 
 def clear_staging(kind: Kind) -> str:
     """SQL that empties the staging table of the batch `:batch_id`."""
-    return f"DELETE FROM `stg_{kind}` WHERE `batch_id` = :batch_id"  # noqa: S608
+    return f"DELETE FROM `stg_{kind}` WHERE `batch_id` = :batch_id"  # noqa: S608 - names of columns
 
 
 def load_batch(engine: Engine, kind: Kind, batch_id: str) -> int:
