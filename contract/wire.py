@@ -29,7 +29,6 @@ MAX_PAYLOAD_BYTES = 200_000  # the brokers of dewline take 262,144 with topic an
 MAX_DOCUMENT_BYTES = 4_194_304  # of the inflated document: refuses zip bombs
 _DICTIONARIES = (1,)
 _SMALL_DOCUMENT_BYTES = 4_096  # symbols that memory level 6 buffers; 8 kB of window hold it too
-_TINY_DOCUMENT_BYTES = 1024
 
 
 @cache
@@ -50,10 +49,8 @@ def encode(block: Block) -> bytes:
     # 64 kB the bytes are the same as long as window and symbol buffer are not outgrown.
     small = len(document) < _SMALL_DOCUMENT_BYTES
     window, memory = (13, 6) if small else (zlib.MAX_WBITS, 8)
-    # short matches with the dictionary cost more than their letters; in long columns they pay
-    strategy = zlib.Z_FILTERED if len(document) < _TINY_DOCUMENT_BYTES else zlib.Z_DEFAULT_STRATEGY
     deflate = zlib.compressobj(
-        9, zlib.DEFLATED, -window, memory, strategy, zdict=dictionary(DICTIONARY_VERSION)
+        9, zlib.DEFLATED, -window, memory, zdict=dictionary(DICTIONARY_VERSION)
     )
     payload = bytes((DICTIONARY_VERSION,)) + deflate.compress(document) + deflate.flush()
     if len(payload) > MAX_PAYLOAD_BYTES or len(document) > MAX_DOCUMENT_BYTES:
