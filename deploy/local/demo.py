@@ -217,6 +217,7 @@ def run(folder: Path, console: Console, *, stay: bool) -> int:
 
 def _stay(demo: Demo, stack: Stack, console: Console) -> None:
     config = demo.cloud.config_path
+    programs = Path(sys.executable).parent
     for name in ("ingest run", *(f"{n} follow" for n in FOLLOWERS)):
         demo.cloud.start(*name.split())
     console.print(
@@ -224,10 +225,10 @@ def _stay(demo: Demo, stack: Stack, console: Console) -> None:
         f"MySQL dialect   {stack.mariadb.url}\n"
         f"Elasticsearch   {stack.elasticsearch.url}\n"
         "Try, in another terminal:\n"
-        f"  dewline-cloud --config {config} ledger show\n"
-        f"  dewline-cloud --config {config} ledger proof\n"
-        f"  dewline-cloud --config {config} lake show\n"
-        f"  dewline-gateway outbox --config {demo.gateways[0].config_path}\n"
+        f"  {programs}/dewline-cloud --config {config} ledger show\n"
+        f"  {programs}/dewline-cloud --config {config} ledger proof\n"
+        f"  {programs}/dewline-cloud --config {config} lake show\n"
+        f"  {programs}/dewline-gateway outbox --config {demo.gateways[0].config_path}\n"
         f"  curl -s {stack.elasticsearch.url}/dewline-alert/_search?size=1\n"
         "Ctrl-C ends the servers; the lake stays in var/demo.",
         highlight=False,
