@@ -28,7 +28,7 @@ from deploy.local.errors import ServerError
 from deploy.local.fleet import SITES, Gateway
 from deploy.local.proof import Counts, count_lake, lines
 from deploy.local.proxy import Proxy
-from deploy.local.servers import BrokerAccount, Stack, open_folder, start_stack
+from deploy.local.servers import BrokerAccount, Stack, open_folder, start_stack, term_as_interrupt
 from deploy.local.weather import recorded_ms, write_recordings
 
 __all__ = ["main"]
@@ -253,6 +253,7 @@ def main() -> int:
     parser.add_argument("--stay", action="store_true", help="leave the servers up at the end")
     parser.add_argument("--folder", type=Path, default=Path("var/demo"))
     args = parser.parse_args()
+    term_as_interrupt()
     try:
         return run(args.folder.absolute(), _console(), stay=args.stay)
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ readiness are in the module of its name.
 """
 
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -29,6 +30,7 @@ __all__ = [
     "open_folder",
     "start_stack",
     "temporary_parent",
+    "term_as_interrupt",
 ]
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - private folders are made in it
@@ -97,6 +99,15 @@ def start_stack(
         yield Stack(mosquitto=mosquitto, mariadb=mariadb, elasticsearch=elasticsearch)
 
 
+def term_as_interrupt() -> None:
+    """Makes SIGTERM end this program as Ctrl-C does: servers stopped, their folders removed."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
 def _describe(stack: Stack, accounts: Sequence[BrokerAccount]) -> str:
     names = "\n".join(f"    {a.name:<8} {a.role:<9} {a.password}" for a in accounts)
     return (
@@ -109,6 +120,7 @@ def _describe(stack: Stack, accounts: Sequence[BrokerAccount]) -> str:
 
 def main() -> int:
     """Run the stack until Ctrl-C."""
+    term_as_interrupt()
     accounts = [BrokerAccount.generate(name, "device") for name in _DEMO_DEVICES]
     accounts.append(BrokerAccount.generate("ingest", "ingest"))
     accounts.append(BrokerAccount.generate("observer", "observer"))
