@@ -7,11 +7,9 @@ They stand between `<!-- table: NAME -->` and `<!-- end of table -->`; the rest 
 """
 
 import argparse
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, fields
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Table
@@ -20,6 +18,7 @@ from cloud import config
 from cloud.cli import parser_of
 from cloud.columns import COLUMNS, COMMON
 from cloud.warehouse.tables import FACTS, METADATA, STAGING
+from contract import page
 from contract.records import RECORD_TYPES
 from contract.schema import attribute_texts
 
@@ -39,7 +38,6 @@ _GRAINS = {
     "ledger_held": "one Held record",
     "quarantine_block": "one refused block or document, and why",
 }
-_MARKED = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
 def tables() -> dict[str, str]:
@@ -49,13 +47,8 @@ def tables() -> dict[str, str]:
 
 
 def rewritten(text: str) -> str:
-    """A page with its generated parts as they are now.
-
-    Raises:
-        KeyError: The page names a part that does not exist.
-    """
-    known = tables()
-    return _MARKED.sub(lambda m: m[1] + known[m[2]] + m[3], text)
+    """A page with its parts as they are now; KeyError if it names one that does not exist."""
+    return page.rewritten(text, tables())
 
 
 def commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
@@ -81,13 +74,13 @@ def _commands() -> str:
             if action.option_strings and action.dest != "help"
         ]
         rows.append((f"`{name}`", (parser.description or "").strip(), " ".join(options) or "none"))
-    return _table(("command", "what it does", "options"), rows)
+    return page.table(("command", "what it does", "options"), rows)
 
 
 def _keys(cls: Any) -> str:
     texts = attribute_texts(cls)
     rows = [(f"`{f.name}`", _missing(f), texts[f.name]) for f in fields(cls)]
-    return _table(("key", "if missing", "meaning"), rows)
+    return page.table(("key", "if missing", "meaning"), rows)
 
 
 def _missing(field: "Field[Any]") -> str:
@@ -102,41 +95,23 @@ def _kinds() -> str:
         about = (RECORD_TYPES[kind].__doc__ or "").strip().splitlines()[0]
         own = ", ".join(f"`{column.name}`" for column in columns[len(COMMON) :])
         rows.append((f"`{FACTS[kind].name}`", f"`{kind}`", about, own))
-    return _table(("table", "kind", "one row is", "its own columns"), rows)
+    return page.table(("table", "kind", "one row is", "its own columns"), rows)
 
 
 def _other_tables() -> str:
     kinds = {table.name for table in (*FACTS.values(), *STAGING.values())}
     others = [t for name, t in sorted(METADATA.tables.items()) if name not in kinds]
     rows = [(f"`{t.name}`", _GRAINS[t.name], _key(t)) for t in others]
-    return _table(("table", "one row is", "key"), rows)
+    return page.table(("table", "one row is", "key"), rows)
 
 
 def _key(table: Table) -> str:
     return ", ".join(f"`{column.name}`" for column in table.primary_key)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrites the generated parts of a page, or checks that they are current."""
-    parser = argparse.ArgumentParser(prog="python -m cloud.reference", description=main.__doc__)
-    parser.add_argument("page", type=Path, help="docs/cloud.md")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if stale")
-    options = parser.parse_args(arguments)
-    old = options.page.read_text(encoding="utf-8")
-    new = rewritten(old)
-    if old == new:
-        return 0
-    if options.check:
-        print(f"{options.page}: stale: run python -m cloud.reference {options.page}")
-        return 1
-    options.page.write_text(new, encoding="utf-8")
-    print(f"{options.page}: written")
-    return 0
+    return page.maintain("cloud.reference", tables(), arguments)
 
 
 if __name__ == "__main__":

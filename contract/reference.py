@@ -7,11 +7,9 @@ A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`; the p
 written by people.
 """
 
-import argparse
 import base64
 import hashlib
 import json
-import re
 import sys
 import types
 import typing
@@ -21,6 +19,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
+from contract import page
 from contract.acks import MAX_ACK_BYTES, Ack
 from contract.document import MAX_RECORDS
 from contract.quantities import QUANTITY_FACTS
@@ -31,7 +30,6 @@ from contract.wire import DICTIONARY_VERSION, MAX_DOCUMENT_BYTES, MAX_PAYLOAD_BY
 
 __all__ = ["main", "rewritten", "tables"]
 
-_MARKED = re.compile(r"(<!-- table: ([a-z_ ]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 _WORKED = Path(__file__).parent / "examples" / "valid" / "worked.json"
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
@@ -50,18 +48,8 @@ def tables() -> dict[str, str]:
 
 
 def rewritten(text: str) -> str:
-    """A page with its tables as they are now.
-
-    Raises:
-        KeyError: The page names a table that does not exist.
-    """
-    known = tables()
-    return _MARKED.sub(lambda m: m[1] + known[m[2]] + m[3], text)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    """A page with its parts as they are now; KeyError if it names one that does not exist."""
+    return page.rewritten(text, tables())
 
 
 def _fields(cls: Any) -> str:
@@ -71,7 +59,7 @@ def _fields(cls: Any) -> str:
         (f"`{f.name}`", _type(hints[f.name]), _missing(f), texts[f.name].replace("None", "null"))
         for f in fields(cls)
     ]
-    return _table(("field", "type", "if missing", "meaning"), rows)
+    return page.table(("field", "type", "if missing", "meaning"), rows)
 
 
 def _missing(field: "Field[Any]") -> str:
@@ -114,7 +102,7 @@ def _quantities() -> str:
         (f"`{q.value}`", f"`{f.unit}`", f"{f.low:g} to {f.high:g}", str(f.decimals))
         for q, f in QUANTITY_FACTS.items()
     ]
-    return _table(("quantity", "unit", "plausible", "usual decimals"), rows)
+    return page.table(("quantity", "unit", "plausible", "usual decimals"), rows)
 
 
 def _limits() -> str:
@@ -125,7 +113,7 @@ def _limits() -> str:
         ("ack", f"{MAX_ACK_BYTES} bytes"),
         ("any whole number", f"2^53 - 1 = {LARGEST}"),
     ]
-    return _table(("what", "at most"), rows)
+    return page.table(("what", "at most"), rows)
 
 
 def _dictionaries() -> str:
@@ -134,7 +122,7 @@ def _dictionaries() -> str:
         content = dictionary(version)
         digest = hashlib.sha256(content).hexdigest()
         rows.append((str(version), f"`{version}.txt`", str(len(content)), f"`{digest}`"))
-    return _table(("number", "file", "bytes", "SHA-256"), rows)
+    return page.table(("number", "file", "bytes", "SHA-256"), rows)
 
 
 def _worked(show: Callable[[dict[str, Any]], str]) -> str:
@@ -159,7 +147,9 @@ def _worked_entries(example: dict[str, Any]) -> str:
         shown = json.dumps(record | ({"value": None} if _is_null(entry) else {}))
         times = (str(entry[name]) for name in ("seq", "offset_ms", "observed_at"))
         rows.append((*times, f"`{entry['kind']}`", f"`{shown}`"))
-    return _table(("number", "offset, ms", "UTC, ms", "kind", "fields that hold something"), rows)
+    return page.table(
+        ("number", "offset, ms", "UTC, ms", "kind", "fields that hold something"), rows
+    )
 
 
 def _is_null(entry: dict[str, Any]) -> bool:
@@ -167,23 +157,8 @@ def _is_null(entry: dict[str, Any]) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Rewrite the tables of a page, or check that they are as they would be written."""
-    parser = argparse.ArgumentParser(prog="python -m contract.reference", description=main.__doc__)
-    parser.add_argument("page", type=Path, help="docs/contract.md")
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit 1 on a difference"
-    )
-    options = parser.parse_args(arguments)
-    old = options.page.read_text(encoding="utf-8")
-    new = rewritten(old)
-    if old == new:
-        return 0
-    if options.check:
-        print(f"{options.page}: tables are stale: run python -m contract.reference {options.page}")
-        return 1
-    options.page.write_text(new, encoding="utf-8")
-    print(f"{options.page}: written")
-    return 0
+    """Rewrites the generated parts of a page, or checks that they are current."""
+    return page.maintain("contract.reference", tables(), arguments)
 
 
 if __name__ == "__main__":

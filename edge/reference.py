@@ -7,17 +7,15 @@ A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`; the p
 written by people.
 """
 
-import argparse
-import re
 import sys
 import types
 import typing
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
-from pathlib import Path
 from typing import Annotated, Any
 
+from contract import page
 from contract.schema import attribute_texts
 from contract.typed import Between, Pattern
 from edge.config import (
@@ -46,7 +44,6 @@ CONFIG_TABLES: dict[str, Any] = {
     "sensor": SensorConfig,
     "condition": Condition,
 }
-_MARKED = re.compile(r"(<!-- table: ([a-z0-9_ ]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
 
@@ -57,20 +54,15 @@ def tables() -> dict[str, str]:
 
 
 def rewritten(text: str) -> str:
-    """A page with its tables as they are now.
-
-    Raises:
-        KeyError: The page names a table that does not exist.
-    """
-    known = tables()
-    return _MARKED.sub(lambda m: m[1] + known[m[2]] + m[3], text)
+    """A page with its parts as they are now; KeyError if it names one that does not exist."""
+    return page.rewritten(text, tables())
 
 
 def _keys(cls: Any) -> str:
     hints = typing.get_type_hints(cls, include_extras=True)
     texts = attribute_texts(cls)
     rows = [(f"`{f.name}`", _type(hints[f.name]), _missing(f), texts[f.name]) for f in fields(cls)]
-    return _table(("key", "value", "if missing", "meaning"), rows)
+    return page.table(("key", "value", "if missing", "meaning"), rows)
 
 
 def _driver(name: str) -> str:
@@ -78,12 +70,7 @@ def _driver(name: str) -> str:
     hints = typing.get_type_hints(driver.Config, include_extras=True)
     rows = [(f"`{f.name}`", _type(hints[f.name]), _missing(f)) for f in fields(driver.Config)]
     manual = (sys.modules[driver.Config.__module__].__doc__ or "").partition("Quirks")[0]
-    return f"{manual.strip()}\n\n" + _table(("key", "value", "if missing"), rows)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"{manual.strip()}\n\n" + page.table(("key", "value", "if missing"), rows)
 
 
 def _missing(field: "Field[Any]") -> str:
@@ -129,23 +116,8 @@ def _bounded(hint: Any, constraint: Any) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Rewrites the tables of a page, or checks that they are as they would be written."""
-    parser = argparse.ArgumentParser(prog="python -m edge.reference", description=main.__doc__)
-    parser.add_argument("page", type=Path, help="docs/edge.md")
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit 1 on a difference"
-    )
-    options = parser.parse_args(arguments)
-    old = options.page.read_text(encoding="utf-8")
-    new = rewritten(old)
-    if old == new:
-        return 0
-    if options.check:
-        print(f"{options.page}: tables are stale: run python -m edge.reference {options.page}")
-        return 1
-    options.page.write_text(new, encoding="utf-8")
-    print(f"{options.page}: written")
-    return 0
+    """Rewrites the generated parts of a page, or checks that they are current."""
+    return page.maintain("edge.reference", tables(), arguments)
 
 
 if __name__ == "__main__":
