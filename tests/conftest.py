@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from deploy.local.elasticsearch import Elasticsearch
 from deploy.local.mariadb import MariaDb
@@ -15,6 +16,11 @@ from deploy.local.mosquitto import BrokerAccount, Mosquitto
 from deploy.local.servers import temporary_parent
 
 DEVICES = ("ewr", "jfk", "lga", "gw-1", "gw-2", "gw-3")
+
+
+# a busy machine is no counterexample
+settings.register_profile("patient", settings(), deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
