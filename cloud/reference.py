@@ -31,6 +31,7 @@ SECTIONS: dict[str, Any] = {
     "warehouse": config.WarehouseConfig,
     "spark": config.SparkConfig,
 }
+_EXAMPLE = "example: dewline-cloud --config cloud.toml "
 _GRAINS = {
     "ledger_delivery": "one readable block in a committed file",
     "ledger_stream": "one Status of phase `start`: a stream and the one before it",
@@ -43,7 +44,12 @@ _GRAINS = {
 def tables() -> dict[str, str]:
     """Every generated part by its name, as Markdown."""
     keys = {f"keys of {name}": _keys(cls) for name, cls in SECTIONS.items()}
-    return keys | {"commands": _commands(), "kinds": _kinds(), "other tables": _other_tables()}
+    return keys | {
+        "commands": _commands(),
+        "options": _options(),
+        "kinds": _kinds(),
+        "other tables": _other_tables(),
+    }
 
 
 def rewritten(text: str) -> str:
@@ -66,15 +72,26 @@ def _choices(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPars
 
 
 def _commands() -> str:
-    rows = []
+    rows = [
+        (f"`{name}`", parser.description or "", _example(parser)) for name, parser in commands()
+    ]
+    return page.table(("command", "what it does", "example"), rows)
+
+
+def _example(parser: argparse.ArgumentParser) -> str:
+    return f"`{(parser.epilog or '').removeprefix(_EXAMPLE)}`"
+
+
+def _options() -> str:
+    takers: dict[tuple[str, str], list[str]] = {}
     for name, parser in commands():
-        options = [
-            f"`{action.option_strings[-1]}`"
-            for action in parser._actions  # noqa: SLF001  # see above
-            if action.option_strings and action.dest != "help"
-        ]
-        rows.append((f"`{name}`", (parser.description or "").strip(), " ".join(options) or "none"))
-    return page.table(("command", "what it does", "options"), rows)
+        for action in parser._actions:  # noqa: SLF001  # see above
+            if action.dest != "help":
+                value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
+                shown = action.option_strings[-1] + value
+                takers.setdefault((f"`{shown}`", action.help or ""), []).append(f"`{name}`")
+    rows = [(option, ", ".join(names), text) for (option, text), names in takers.items()]
+    return page.table(("option", "of", "meaning"), rows)
 
 
 def _keys(cls: Any) -> str:

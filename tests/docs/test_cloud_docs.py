@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cloud import reference
+from cloud.cli import parser_of
 from cloud.warehouse.tables import METADATA, STAGING
 
 PAGE = Path(__file__).parents[2] / "docs" / "cloud.md"
@@ -41,7 +42,20 @@ def test_every_key_has_a_meaning(section):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_says_what_it_does_with_an_example(command):
     assert COMMANDS[command].description
-    assert f"example: dewline-cloud --config cloud.toml {command}" in COMMANDS[command].epilog
+    start = f"example: dewline-cloud --config cloud.toml {command}"
+    assert COMMANDS[command].epilog.startswith(start)
+    example = re.search(rf"^\| `{command}` \| .+ \| `(.+)` \|$", TEXT, re.MULTILINE)[1]
+    words = ["--config", "cloud.toml", *example.partition(" > ")[0].split()]
+    assert parser_of(words).parse_args(words).run
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_a_meaning(command):
+    for action in COMMANDS[command]._actions:
+        if action.dest != "help":
+            option = action.option_strings[-1]
+            rows = re.findall(rf"^\| `{option}\b[^`]*` \| (.+) \| (.+) \|$", TEXT, re.MULTILINE)
+            assert any(f"`{command}`" in of and len(text) > 5 for of, text in rows), option
 
 
 def test_every_table_is_there():
