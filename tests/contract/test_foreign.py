@@ -19,9 +19,8 @@ def check(*words):
 def test_it_reads_every_example():
     done = check("examples", EXAMPLES)
     assert done.returncode == 0, done.stdout + done.stderr
-    counts = json.loads(done.stdout.splitlines()[0])
-    assert counts["valid"] == len(list((EXAMPLES / "valid").glob("*.json")))
-    assert counts["invalid"] == len(list((EXAMPLES / "invalid").glob("*.json")))
+    for folder in ("valid", "invalid"):
+        assert f"{folder} {len(list((EXAMPLES / folder).glob('*.json')))}" in done.stdout
 
 
 def test_a_difference_is_seen(tmp_path):
@@ -35,4 +34,4 @@ def test_a_difference_is_seen(tmp_path):
     (tmp_path / "invalid" / "x.json").write_text(json.dumps(refused))
     done = check("examples", tmp_path)
     assert done.returncode == 1
-    assert json.loads(done.stdout.splitlines()[0])["differences"] == 2
+    assert "2 differences" in done.stdout

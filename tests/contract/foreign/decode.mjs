@@ -1,300 +1,351 @@
-// A decoder of dewline's blocks in plain JavaScript, after docs/contract.md.
+// A decoder of payloads in plain JavaScript, written from docs/contract.md alone.
 //
-// decode(payload) gives the block's records in the order of their numbers, or throws a
-// ContractError with the document's code. Standard library of Node 18 and later only.
+// decode(payload) gives the entries of a block in the order of their numbers; decodeBlock(payload)
+// gives the block around them. Both throw a ContractError with the code of the broken rule.
 
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { inflateRawSync } from "node:zlib";
 
-const MOST = Number.MAX_SAFE_INTEGER; // 2^53 - 1
+const MOST = Number.MAX_SAFE_INTEGER;
 const MAX_PAYLOAD = 200000;
 const MAX_DOCUMENT = 4194304;
 const MAX_RECORDS = 65536;
 const MAX_DEPTH = 32;
-const FIRST_UTC = -62135596800000;
-const LAST_UTC = 253402300799999;
-const UNITS = { temperature: "Cel", humidity: "%RH", pressure: "Pa" };
+const UTC_FIRST = -62135596800000;
+const UTC_LAST = 253402300799999;
+const POWERS = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+const DICTIONARIES = new Map(
+  [1].map((n) => [n, readFileSync(new URL(`../../../contract/dictionaries/${n}.txt`, import.meta.url))]),
+);
+const UNITS = new Map([["temperature", "Cel"], ["humidity", "%RH"], ["pressure", "Pa"]]);
 const QUALITIES = ["good", "uncertain", "bad"];
-const FLAGS = [
-  "retried", "out_of_range", "jump", "stuck", "heater", "disagrees",
-  "no_answer", "check_failed", "sensor_fault",
-];
-const DICTIONARIES = new Map([
-  [1, readFileSync(new URL("../../../contract/dictionaries/1.txt", import.meta.url))],
-]);
+const FLAGS = ["retried", "out_of_range", "jump", "stuck", "heater", "disagrees", "no_answer",
+  "check_failed", "sensor_fault"];
 
 export class ContractError extends Error {
   constructor(code, text) {
     super(`${code}: ${text}`);
+    this.name = "ContractError";
     this.code = code;
   }
 }
-
 const refuse = (code, text) => {
   throw new ContractError(code, text);
 };
 
-// --- fields: each reader takes a value and its place, and returns it or refuses ------------------
+// JSON. JSON.parse would lose the difference between 1 and 1.0: whole numbers become numbers here,
+// all others become Fraction. Tables have no prototype.
 
-const isTable = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
-
-const whole = (low, high) => (value, place) =>
-  Number.isSafeInteger(value) && value >= low && value <= high
-    ? value + 0 // -0 is 0
-    : refuse("bad_field", `${place}: no whole number ${low} to ${high}`);
-
-const number = (low, high) => (value, place) =>
-  typeof value === "number" && Number.isFinite(value) && value >= low && value <= high
-    ? value
-    : refuse("bad_field", `${place}: no number ${low} to ${high}`);
-
-const text = (pattern) => (value, place) =>
-  typeof value === "string" && new RegExp(`^(?:${pattern})$`, "u").test(value)
-    ? value
-    : refuse("bad_field", `${place}: not ${pattern}`);
-
-const word = (...words) => (value, place) =>
-  words.includes(value) ? value : refuse("bad_field", `${place}: none of ${words}`);
-
-const truth = (value, place) =>
-  typeof value === "boolean" ? value : refuse("bad_field", `${place}: neither true nor false`);
-
-const list = (item) => (value, place) =>
-  Array.isArray(value)
-    ? value.map((v, i) => item(v, `${place}[${i}]`))
-    : refuse("bad_field", `${place}: no list`);
-
-const table = (fields, check = () => {}) => (value, place) => {
-  if (!isTable(value)) refuse("bad_field", `${place}: no table`);
-  const built = {};
-  for (const [name, field] of Object.entries(fields)) {
-    const missing = !Object.hasOwn(value, name) || (value[name] === null && field.nullable);
-    if (missing && field.missing === undefined) refuse("bad_field", `${place}: no ${name}`);
-    built[name] = missing ? field.missing : field.read(value[name], `${place}.${name}`);
+class Fraction {
+  constructor(value) {
+    this.value = value;
   }
-  check(built, place);
-  return built;
-};
+}
+const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
+const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
+const SPACE = /[ \t\n\r]*/y;
 
-const needed = (read) => ({ read });
-const or = (missing, read) => ({ read, missing });
-const nullable = (read) => ({ read, missing: null, nullable: true });
-
-const id = text("[a-z0-9][a-z0-9-]{0,62}");
-const streamId = text("[a-z2-7]{13}");
-const shortText = text("[^\\x00-\\x1f\\ud800-\\udfff]{1,200}");
-const count = whole(0, MOST);
-const seq = whole(1, MOST);
-const utc = whole(FIRST_UTC, LAST_UTC);
-const anyNumber = number(-Number.MAX_VALUE, Number.MAX_VALUE);
-const probability = number(0, 1);
-
-const span = table(
-  { stream_id: needed(streamId), first: needed(seq), last: needed(seq) },
-  (s, place) => s.last >= s.first || refuse("bad_field", `${place}: last below first`),
-);
-
-const KINDS = {
-  prediction: table({
-    condition_id: needed(id),
-    model: needed(id),
-    version: needed(id),
-    horizon_s: needed(whole(1, 100000000)),
-    probability: needed(probability),
-    origin: or("edge", word("edge", "cloud")),
-    mode: or("active", word("active", "shadow")),
-  }),
-  alert: table({
-    alert_id: needed(text("[0-9a-f]{16}")),
-    condition_id: needed(id),
-    state: needed(word("raised", "cleared")),
-    basis: needed(word("observed", "forecast", "no_data")),
-    value: nullable(anyNumber),
-    probability: nullable(probability),
-    receipts: or([], list(table({ output_id: needed(id), delivered: needed(truth) }))),
-  }),
-  status: table({
-    phase: needed(word("start", "running", "stop")),
-    version: needed(shortText),
-    previous_stream_id: nullable(streamId),
-    previous_last: nullable(count),
-    samples_total: or(0, count),
-    sample_failures_total: or(0, count),
-    committed_total: or(0, count),
-    queued_blocks: or(0, count),
-    queued_bytes: or(0, count),
-  }),
-  model_report: table({
-    model: needed(id),
-    version: needed(id),
-    outcome: needed(id),
-    reason: nullable(shortText),
-  }),
-  loss: table({
-    reason: needed(word("unclean_stop", "budget", "corrupt")),
-    lost: nullable(span),
-    from_at: nullable(utc),
-    to_at: nullable(utc),
-    estimated_total: nullable(count),
-  }),
-  clock_fix: table({ utc_at: needed(utc), uncertainty_ms: needed(count) }),
-  held: table({ spans: or([], list(span)), truncated: or(false, truth) }),
-};
-
-const HEAD = table({
-  clock: needed(word("synced", "unsynced")),
-  stream: needed(streamId),
-  first: needed(seq),
-  at: needed(list(whole(-MOST, MOST))),
-  sensors: or([], list((value) => value)),
-  events: or([], list((value) => value)),
-});
-
-const SENSOR = table({
-  sensor: needed(id),
-  series: needed(list((value) => value)),
-  data: needed(list((value) => value)),
-  marks: or([], list((value) => value)),
-  calibration: nullable(id),
-  statistic: nullable(word("min", "mean", "max")),
-  span_s: nullable(number(0, 1000000000)),
-  counts: or([], list(count)),
-});
-
-// --- from the outside to the inside --------------------------------------------------------------
-
-export function inflate(payload) {
-  if (payload.length === 0) refuse("empty", "no bytes");
-  if (payload.length > MAX_PAYLOAD) refuse("bad_size", `${payload.length} bytes`);
-  const dictionary = DICTIONARIES.get(payload[0]);
-  if (dictionary === undefined) refuse("bad_dictionary", `number ${payload[0]}`);
-  const deflated = payload.subarray(1);
-  let inflated;
-  try {
-    inflated = inflateRawSync(deflated, { dictionary, maxOutputLength: MAX_DOCUMENT, info: true });
-  } catch (error) {
-    const large = error.code === "ERR_BUFFER_TOO_LARGE";
-    refuse(large ? "bad_size" : "bad_deflate", error.message);
-  }
-  if (inflated.engine.bytesWritten !== deflated.length) refuse("bad_deflate", "bytes after the end");
-  return inflated.buffer;
+function parse(text) {
+  let i = 0;
+  const bad = (why) => refuse("bad_json", `${why} at ${i}`);
+  const take = (pattern) => {
+    pattern.lastIndex = i;
+    const match = pattern.exec(text);
+    if (match) i = pattern.lastIndex;
+    return match;
+  };
+  const next = () => {
+    take(SPACE);
+    return text[i];
+  };
+  const expect = (character) => {
+    if (next() !== character) bad(`no ${character}`);
+    i += 1;
+  };
+  const string = () => {
+    const start = i;
+    // A long text may be more than the engine of patterns can take in one go.
+    let match;
+    try {
+      match = take(STRING);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      let end = i + 1;
+      while (end < text.length && text[end] !== '"') end += text[end] === "\\" ? 2 : 1;
+      i = end + 1;
+      match = [text.slice(start, i)];
+    }
+    if (!match) bad("no text");
+    try {
+      return JSON.parse(match[0]);
+    } catch {
+      return bad("no text");
+    }
+  };
+  const items = (close, one) => {
+    i += 1;
+    if (next() === close) {
+      i += 1;
+      return;
+    }
+    for (;;) {
+      one();
+      if (next() !== ",") break;
+      i += 1;
+    }
+    expect(close);
+  };
+  const value = (depth) => {
+    const character = next();
+    if (character === '"') return string();
+    if (character === "{" || character === "[") {
+      if (depth >= MAX_DEPTH) bad("nested too deeply");
+      if (character === "[") {
+        const list = [];
+        items("]", () => list.push(value(depth + 1)));
+        return list;
+      }
+      const table = Object.create(null);
+      items("}", () => {
+        if (next() !== '"') bad("no name");
+        const name = string();
+        expect(":");
+        table[name] = value(depth + 1);
+      });
+      return table;
+    }
+    for (const [word, meaning] of [["true", true], ["false", false], ["null", null]]) {
+      if (text.startsWith(word, i)) {
+        i += word.length;
+        return meaning;
+      }
+    }
+    const match = take(NUMBER);
+    if (!match) bad("no value");
+    const number = Number(match[0]) + 0; // -0 + 0 is 0
+    return match[1] === undefined && match[2] === undefined ? number : new Fraction(number);
+  };
+  const found = value(0);
+  if (next() !== undefined) bad("something follows");
+  return found;
 }
 
-function parse(bytes) {
+// Types. Each gives what a decoder makes of the value, or refuses it with bad_field.
+
+const isTable = (v) => typeof v === "object" && v !== null && !Array.isArray(v) && !(v instanceof Fraction);
+const isWhole = (v, least, most) => typeof v === "number" && Number.isSafeInteger(v) && v >= least && v <= most;
+const field = (ok, what) => ok || refuse("bad_field", what);
+
+const whole = (least = 0, most = MOST) => (v, at) => {
+  field(isWhole(v, least, most), `${at} is no whole number ${least} to ${most}`);
+  return v;
+};
+const number = (least = -Infinity, most = Infinity) => (v, at) => {
+  const n = v instanceof Fraction ? v.value : v;
+  field(Number.isFinite(n) && n >= least && n <= most, `${at} is no number ${least} to ${most}`);
+  return n;
+};
+const text = (pattern) => {
+  const full = new RegExp(`^(?:${pattern})$`, "u");
+  return (v, at) => {
+    field(typeof v === "string" && full.test(v), `${at} is no text ${pattern}`);
+    return v;
+  };
+};
+const word = (...words) => (v, at) => {
+  field(words.includes(v), `${at} is none of ${words}`);
+  return v;
+};
+const flag = (v, at) => {
+  field(typeof v === "boolean", `${at} is neither true nor false`);
+  return v;
+};
+const list = (type) => (v, at) => {
+  field(Array.isArray(v), `${at} is no list`);
+  return v.map((item, n) => type(item, `${at}[${n}]`));
+};
+const orNull = (type) => (v, at) => (v === null ? null : type(v, at));
+const anything = (v) => v;
+
+const needed = (type) => ({ type });
+const optional = (type, missing) => ({ type, missing: () => missing });
+const maybe = (type) => optional(orNull(type), null);
+const many = (type) => ({ type: list(type), missing: () => [] });
+const table = (fields, check = () => {}) => (v, at) => {
+  field(isTable(v), `${at} is no table`);
+  const found = {};
+  for (const [name, { type, missing }] of Object.entries(fields)) {
+    if (name in v) found[name] = type(v[name], `${at}.${name}`);
+    else if (missing) found[name] = missing();
+    else refuse("bad_field", `${at}.${name} is missing`);
+  }
+  check(found, at);
+  return found;
+};
+
+const id = text("[a-z0-9][a-z0-9-]{0,62}");
+const stream = text("[a-z2-7]{13}");
+const line = text("[^\\x00-\\x1f\\ud800-\\udfff]{1,200}");
+const total = whole();
+const instant = whole(UTC_FIRST, UTC_LAST);
+const span = table(
+  { stream_id: needed(stream), first: needed(whole(1)), last: needed(whole(1)) },
+  (s, at) => field(s.last >= s.first, `${at}.last is below first`),
+);
+
+const KINDS = new Map(Object.entries({
+  prediction: table({
+    condition_id: needed(id), model: needed(id), version: needed(id), horizon_s: needed(whole(1, 100000000)),
+    probability: needed(number(0, 1)), origin: optional(word("edge", "cloud"), "edge"),
+    mode: optional(word("active", "shadow"), "active"),
+  }),
+  alert: table({
+    alert_id: needed(text("[0-9a-f]{16}")), condition_id: needed(id), state: needed(word("raised", "cleared")),
+    basis: needed(word("observed", "forecast", "no_data")), value: maybe(number()), probability: maybe(number(0, 1)),
+    receipts: many(table({ output_id: needed(id), delivered: needed(flag) })),
+  }),
+  status: table({
+    phase: needed(word("start", "running", "stop")), version: needed(line), previous_stream_id: maybe(stream),
+    previous_last: maybe(total), samples_total: optional(total, 0), sample_failures_total: optional(total, 0),
+    committed_total: optional(total, 0), queued_blocks: optional(total, 0), queued_bytes: optional(total, 0),
+  }),
+  model_report: table({ model: needed(id), version: needed(id), outcome: needed(id), reason: maybe(line) }),
+  loss: table({
+    reason: needed(word("unclean_stop", "budget", "corrupt")), lost: maybe(span), from_at: maybe(instant),
+    to_at: maybe(instant), estimated_total: maybe(total),
+  }),
+  clock_fix: table({ utc_at: needed(instant), uncertainty_ms: needed(total) }),
+  held: table({ spans: many(span), truncated: optional(flag, false) }),
+}));
+
+const documentType = table({
+  clock: needed(word("synced", "unsynced")), stream: needed(stream), first: needed(whole(1)),
+  at: needed(list(anything)), sensors: many(anything), events: many(anything),
+});
+const sensorType = table({
+  sensor: needed(id), series: needed(list(anything)), data: needed(list(anything)), marks: many(anything),
+  calibration: maybe(id), statistic: maybe(word("min", "mean", "max")), span_s: maybe(number(0, 1000000000)),
+  counts: many(anything),
+});
+
+function inflate(payload) {
+  if (payload.length === 0) refuse("empty", "no bytes");
+  if (payload.length > MAX_PAYLOAD) refuse("bad_size", `${payload.length} bytes of payload`);
+  const dictionary = DICTIONARIES.get(payload[0]);
+  if (!dictionary) refuse("bad_dictionary", `no dictionary ${payload[0]}`);
+  const deflated = payload.subarray(1);
+  try {
+    const { buffer, engine } = inflateRawSync(deflated, { dictionary, maxOutputLength: MAX_DOCUMENT, info: true });
+    if (engine.bytesWritten !== deflated.length) refuse("bad_deflate", "bytes after the end");
+    return buffer;
+  } catch (error) {
+    if (error instanceof ContractError) throw error;
+    if (error.code === "ERR_BUFFER_TOO_LARGE") refuse("bad_size", "the document is too large");
+    return refuse("bad_deflate", error.message);
+  }
+}
+
+function readDocument(bytes) {
   let json;
   try {
     json = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (error) {
-    refuse("bad_json", error.message);
+  } catch {
+    refuse("bad_json", "no UTF-8");
   }
-  let depth = 0;
-  for (const token of json.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/gs)) {
-    if (token[0] === "[" || token[0] === "{") depth += 1;
-    if (token[0] === "]" || token[0] === "}") depth -= 1;
-    if (depth > MAX_DEPTH) refuse("bad_json", "nested too deeply");
+  const found = parse(json);
+  field(isTable(found), "the document is no table");
+  if (found.schema !== 1) refuse("bad_schema", "schema is not 1");
+  return documentType(found, "document");
+}
+
+// The columns of one sensor: its rows' offsets, and for each series its values with their marks.
+function readColumns(item, where, begin) {
+  const sensor = sensorType(item, where);
+  const { series, data, marks, counts } = sensor;
+  const columns = (ok, what) => ok || refuse("bad_columns", `${where}: ${what}`);
+  columns(series.length > 0, "series is empty: there is no column to fill");
+  for (const one of series) {
+    if (!Array.isArray(one) || one.length < 3) refuse("bad_quantity", `${where}: a series has fewer than 3 items`);
+    const [quantity, unit, decimals] = one;
+    if (!UNITS.has(quantity)) refuse("bad_quantity", `${where}: no quantity ${JSON.stringify(quantity)}`);
+    if (UNITS.get(quantity) !== unit) refuse("bad_unit", `${where}: ${quantity} in ${JSON.stringify(unit)}`);
+    field(isWhole(decimals, 0, 9), `${where}: decimals are not 0 to 9`);
   }
-  try {
-    return JSON.parse(json);
-  } catch (error) {
-    return refuse("bad_json", error.message);
-  }
-}
-
-export function decode(payload) {
-  const document = parse(inflate(payload));
-  if (!isTable(document)) refuse("bad_field", "the document is no table");
-  if (document.schema !== 1) refuse("bad_schema", `schema ${document.schema}`);
-  const head = HEAD(document, "block");
-  if (head.at.length !== (head.clock === "synced" ? 2 : 1)) refuse("bad_field", "at and clock");
-  const base = count(head.at[0], "at[0]");
-  const utcAt = head.clock === "synced" ? utc(head.at[1], "at[1]") : null;
-  const records = [
-    ...head.sensors.flatMap((value, i) => readings(value, base, `sensors[${i}]`)),
-    ...head.events.map((value, i) => event(value, base, `events[${i}]`)),
-  ];
-  if (records.length < 1 || records.length > MAX_RECORDS) refuse("bad_size", "records");
-  if (head.first + records.length - 1 > MOST) refuse("bad_size", "last number");
-  return records.map(({ offset, kind, record }, i) => {
-    const observed = utcAt === null ? null : utcAt + offset - base;
-    if (observed !== null && observed > LAST_UTC) refuse("bad_field", "beyond the year 9999");
-    const entry = { seq: head.first + i, offset_ms: offset, observed_at: observed, kind, record };
-    return Object.defineProperty(entry, "stream", { value: head.stream });
-  });
-}
-
-function event(value, base, place) {
-  if (!Array.isArray(value) || value.length < 3) refuse("bad_field", `${place}: no event`);
-  const [kind, difference, fields] = value;
-  if (typeof kind !== "string" || !Object.hasOwn(KINDS, kind)) refuse("bad_kind", place);
-  const offset = base + whole(0, MOST - base)(difference, `${place}[1]`);
-  return { offset, kind, record: KINDS[kind](fields, place) };
-}
-
-function readings(value, base, place) {
-  const sensor = SENSOR(value, place);
-  const series = sensor.series.map((item) => column(item, place));
-  const rows = sensor.data.length / (1 + series.length);
-  if (series.length === 0 || rows < 1 || !Number.isInteger(rows)) refuse("bad_columns", place);
-  const offsets = times(sensor.data.slice(0, rows), base, place);
-  if (sensor.counts.length && sensor.counts.length !== rows) refuse("bad_columns", `${place} counts`);
-  const marks = marked(sensor.marks, series.length, rows, place);
-  return series.flatMap(({ quantity, decimals }, s) =>
-    offsets.map((offset, row) => {
-      const scaled = sensor.data[rows * (1 + s) + row];
-      const [quality, flags] = marks.get(`${s} ${row}`) ?? ["good", []];
-      if (scaled === null ? quality !== "bad" || !flags.length : !Number.isSafeInteger(scaled)) {
-        refuse("bad_columns", `${place}: series ${s} row ${row}`);
-      }
-      const record = {
-        sensor_id: sensor.sensor,
-        quantity,
-        value: scaled === null ? null : (scaled + 0) / 10 ** decimals,
-        quality,
-        flags,
-        calibration: sensor.calibration,
-        statistic: sensor.statistic,
-        span_s: sensor.span_s,
-        count: sensor.counts.length ? sensor.counts[row] : null,
-      };
-      return { offset, kind: "reading", record };
-    }),
-  );
-}
-
-function column(item, place) {
-  if (!Array.isArray(item) || item.length < 3) refuse("bad_quantity", place);
-  const [quantity, unit, decimals] = item;
-  if (typeof quantity !== "string" || !Object.hasOwn(UNITS, quantity)) refuse("bad_quantity", place);
-  if (unit !== UNITS[quantity]) refuse("bad_unit", `${place}: ${quantity}`);
-  return { quantity, decimals: whole(0, 9)(decimals, `${place} decimals`) };
-}
-
-function times(differences, base, place) {
-  let offset = base;
-  return differences.map((difference) => {
-    if (!Number.isSafeInteger(difference) || difference < 0) refuse("bad_columns", `${place} times`);
+  const rows = data.length / (1 + series.length);
+  columns(rows >= 1 && Number.isInteger(rows), "data does not fill the columns");
+  if (rows * series.length > MAX_RECORDS) refuse("bad_size", "too many records");
+  const offsets = [];
+  let offset = begin;
+  for (const difference of data.slice(0, rows)) {
+    columns(isWhole(difference, 0, MOST), "a time is no difference");
     offset += difference;
-    if (offset > MOST) refuse("bad_columns", `${place}: a time beyond 2^53 - 1`);
-    return offset;
-  });
-}
-
-function marked(items, columns, rows, place) {
-  const marks = new Map();
-  for (const item of items) {
-    if (!Array.isArray(item) || item.length < 4) refuse("bad_columns", `${place}: mark`);
-    const [s, row, quality, flags] = item;
-    const named =
-      Number.isSafeInteger(s) && s >= 0 && s < columns &&
-      Number.isSafeInteger(row) && row >= 0 && row < rows;
-    const worded =
-      QUALITIES.includes(quality) && Array.isArray(flags) && flags.every((f) => FLAGS.includes(f));
-    if (!named || !worded || marks.has(`${s} ${row}`)) refuse("bad_columns", `${place}: mark`);
-    marks.set(`${s} ${row}`, [quality, flags]);
+    columns(offset <= MOST, "a time is too late");
+    offsets.push(offset);
   }
-  return marks;
+  columns(data.slice(rows).every((v) => v === null || isWhole(v, -MOST, MOST)), "a value is neither whole nor null");
+  columns(counts.length === 0 || counts.length === rows, "counts do not fit");
+  columns(counts.every((v) => isWhole(v, 0, MOST)), "counts do not fit");
+  const marked = new Map();
+  for (const mark of marks) {
+    columns(Array.isArray(mark) && mark.length >= 4, "a mark has fewer than 4 items");
+    const [s, row, quality, flags] = mark;
+    columns(isWhole(s, 0, series.length - 1) && isWhole(row, 0, rows - 1), "a mark names no value");
+    columns(QUALITIES.includes(quality), "a mark names no quality");
+    columns(Array.isArray(flags) && flags.every((f) => FLAGS.includes(f)), "a mark names no flag");
+    const place = s * rows + row;
+    columns(!marked.has(place), "a value has two marks");
+    marked.set(place, { quality, flags });
+  }
+  return { ...sensor, rows, offsets, marked };
 }
 
-export const digest = (payload) =>
-  createHash("sha256").update(payload).digest("hex").slice(0, 16);
+export function decodeBlock(payload) {
+  const doc = readDocument(inflate(payload));
+  const synced = doc.clock === "synced";
+  field(doc.at.length === (synced ? 2 : 1), "at does not fit clock");
+  const begin = whole()(doc.at[0], "at[0]");
+  const utc = synced ? instant(doc.at[1], "at[1]") : null;
+  const entries = [];
+  const add = (offset, kind, record) => {
+    const observed = synced ? utc + (offset - begin) : null;
+    field(observed === null || observed <= UTC_LAST, "a time beyond the year 9999");
+    if (entries.length === MAX_RECORDS) refuse("bad_size", "too many records");
+    const seq = doc.first + entries.length;
+    if (seq > MOST) refuse("bad_size", "last number beyond 2^53 - 1");
+    entries.push({ seq, offset_ms: offset, observed_at: observed, kind, record });
+  };
+  doc.sensors.forEach((item, n) => {
+    const sensor = readColumns(item, `sensors[${n}]`, begin);
+    sensor.series.forEach(([quantity, , decimals], s) => {
+      sensor.offsets.forEach((offset, row) => {
+        const place = s * sensor.rows + row;
+        const raw = sensor.data[sensor.rows + place];
+        const { quality, flags } = sensor.marked.get(place) ?? { quality: "good", flags: [] };
+        if (raw === null && (quality !== "bad" || flags.length === 0)) {
+          refuse("bad_columns", `sensors[${n}]: a null without a reason`);
+        }
+        add(offset, "reading", {
+          sensor_id: sensor.sensor, quantity, value: raw === null ? null : raw / POWERS[decimals], quality,
+          flags: [...flags], calibration: sensor.calibration, statistic: sensor.statistic, span_s: sensor.span_s,
+          count: sensor.counts.length ? sensor.counts[row] : null,
+        });
+      });
+    });
+  });
+  doc.events.forEach((item, n) => {
+    const where = `events[${n}]`;
+    field(Array.isArray(item) && item.length >= 3, `${where} has fewer than 3 items`);
+    const [kind, difference, fields] = item;
+    const type = KINDS.get(kind) ?? refuse("bad_kind", `${where}: no kind ${JSON.stringify(kind)}`);
+    const offset = begin + whole()(difference, `${where}: difference`);
+    field(offset <= MOST, `${where} is too late`);
+    add(offset, kind, type(fields, where));
+  });
+  if (entries.length === 0) refuse("bad_size", "no records");
+  const kinds = {};
+  for (const { kind } of entries) kinds[kind] = (kinds[kind] ?? 0) + 1;
+  const last = entries.at(-1).seq;
+  return { stream_id: doc.stream, first: doc.first, last, clock: doc.clock, kinds_total: kinds, entries };
+}
+
+export const decode = (payload) => decodeBlock(payload).entries;
