@@ -225,7 +225,7 @@ const documentType = table({
 const sensorType = table({
   sensor: needed(id), series: needed(list(anything)), data: needed(list(anything)), marks: many(anything),
   calibration: maybe(id), statistic: maybe(word("min", "mean", "max")), span_s: maybe(number(0, 1000000000)),
-  counts: many(anything),
+  counts: many(total),
 });
 
 function inflate(payload) {
@@ -283,8 +283,7 @@ function readColumns(item, where, begin) {
     offsets.push(offset);
   }
   columns(data.slice(rows).every((v) => v === null || isWhole(v, -MOST, MOST)), "a value is neither whole nor null");
-  columns(counts.length === 0 || counts.length === rows, "counts do not fit");
-  columns(counts.every((v) => isWhole(v, 0, MOST)), "counts do not fit");
+  columns(counts.length === 0 || counts.length === rows, "counts are not one a row");
   const marked = new Map();
   for (const mark of marks) {
     columns(Array.isArray(mark) && mark.length >= 4, "a mark has fewer than 4 items");
