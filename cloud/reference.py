@@ -8,9 +8,12 @@ They stand between `<!-- table: NAME -->` and `<!-- end of table -->`; the rest 
 
 import argparse
 import sys
+import types
+import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, fields
-from typing import Any
+from enum import Enum
+from typing import Annotated, Any
 
 from sqlalchemy import Table
 
@@ -21,6 +24,7 @@ from cloud.warehouse.tables import FACTS, METADATA, STAGING
 from contract import page
 from contract.records import RECORD_TYPES
 from contract.schema import attribute_texts
+from contract.typed import Between, Pattern
 
 __all__ = ["SECTIONS", "commands", "main", "rewritten", "tables"]
 
@@ -31,6 +35,7 @@ SECTIONS: dict[str, Any] = {
     "warehouse": config.WarehouseConfig,
     "spark": config.SparkConfig,
 }
+_WORDS = {str: "text", int: "whole number", float: "number"}
 _EXAMPLE = "example: dewline-cloud --config cloud.toml "
 _GRAINS = {
     "ledger_delivery": "one readable block in a committed file",
@@ -95,15 +100,39 @@ def _options() -> str:
 
 
 def _keys(cls: Any) -> str:
+    hints = typing.get_type_hints(cls, include_extras=True)
     texts = attribute_texts(cls)
-    rows = [(f"`{f.name}`", _missing(f), texts[f.name]) for f in fields(cls)]
-    return page.table(("key", "if missing", "meaning"), rows)
+    rows = [(f"`{f.name}`", _type(hints[f.name]), _missing(f), texts[f.name]) for f in fields(cls)]
+    return page.table(("key", "value", "if missing", "meaning"), rows)
 
 
 def _missing(field: "Field[Any]") -> str:
     if field.default is MISSING:
         return "**refused**"
-    return "none" if field.default in (None, ()) else f"`{field.default}`"
+    if field.default in (None, ()):
+        return "none"
+    return f'`"{field.default}"`' if isinstance(field.default, str) else f"`{field.default}`"
+
+
+def _type(hint: Any) -> str:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return _bounded(arguments[0], arguments[1])
+    if origin in (types.UnionType, typing.Union):
+        return _type(next(a for a in arguments if a is not types.NoneType))
+    if origin is tuple:
+        return f"list of texts, {_type(arguments[0])} each"
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return ", ".join(f'`"{m.value}"`' for m in hint)
+    return _WORDS[hint]
+
+
+def _bounded(hint: Any, constraint: Any) -> str:
+    if isinstance(constraint, Between):
+        return f"{_WORDS[hint]}, {constraint.low:.10g} to {constraint.high:.10g}"
+    if isinstance(constraint, Pattern):
+        return constraint.says
+    raise TypeError(f"{constraint!r} has no words")
 
 
 def _kinds() -> str:

@@ -2,13 +2,22 @@
 
 import re
 from dataclasses import fields
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from cloud import reference
 from cloud.cli import parser_of
-from cloud.warehouse.tables import METADATA, STAGING
+from cloud.config import Period, SearchConfig
+from cloud.lake.landed import FileSequence, Position
+from cloud.lake.landing import path_of
+from cloud.lake.raw_rows import BLOCK_COLUMNS, RAW_SCHEMA
+from cloud.search.names import IndexNames
+from cloud.transforms import clean, schema
+from cloud.warehouse.tables import KEY, METADATA, STAGING
+from contract.records import Kind
+from contract.topics import Lane
 
 PAGE = Path(__file__).parents[2] / "docs" / "cloud.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -58,6 +67,51 @@ def test_every_option_has_a_meaning(command):
             assert any(f"`{command}`" in of and len(text) > 5 for of, text in rows), option
 
 
+def section(title):
+    rest = TEXT.partition(f"\n## {title}\n")[2]
+    assert rest, title
+    return rest.partition("\n## ")[0]
+
+
+def words(text):
+    return set(re.findall(r"`(\w+)`", text))
+
+
 def test_every_table_is_there():
-    named = set(re.findall(r"`(\w+)`", TEXT))
-    assert set(METADATA.tables) - {t.name for t in STAGING.values()} <= named
+    others = set(METADATA.tables) - {t.name for t in STAGING.values()}
+    assert others <= words(section("The warehouse"))
+    assert set(KEY) <= words(section("The warehouse"))
+
+
+def test_the_lakes_columns_are_there():
+    named = words(section("The lake"))
+    assert {*BLOCK_COLUMNS, *RAW_SCHEMA.names} <= named
+    added = {schema.PERIOD, schema.SOURCE, schema.CLEAN_FLAGS}
+    added |= {clean.BAD_QUALITY, clean.NO_VALUE, clean.OUT_OF_RANGE}
+    assert added <= named
+    columns = {c.name for c in schema.COLUMNS[Kind.READING]}
+    assert set(schema.READINGS.names) - columns == {
+        schema.PERIOD,
+        schema.SOURCE,
+        schema.CLEAN_FLAGS,
+    }
+
+
+def test_a_landing_files_path_is_as_the_page_says():
+    form = re.search(r"^\| `(landing/\S+)` ", TEXT, re.MULTILINE)[1]
+    path = path_of(Position(FileSequence("a", "1795517522667-5619e7b6", Lane.LIVE), 7), 0)
+    pattern = re.sub(r"<\w+>", "[^/]+", form.replace(".", r"\."))
+    assert re.fullmatch(pattern, path), path
+
+
+def test_an_index_is_named_as_the_page_says():
+    names = IndexNames(SearchConfig(url="http://127.0.0.1").prefix, Period.MONTH)
+    text = section("The indices")
+    assert f"`{names.index(Kind.READING, date(2026, 11, 24))}`" in text
+    assert names.unsynced(Kind.READING).replace("dewline-reading", "<prefix>-<kind>") in text
+
+
+def test_every_process_that_stays_up_is_in_the_list():
+    rows = set(re.findall(r"^\| `([a-z -]+)` \|", section("What runs"), re.MULTILINE))
+    follows = {name for name in COMMANDS if name.endswith(" follow")}
+    assert rows == follows | {"ingest run", "lake fold --follow", "transform run"}

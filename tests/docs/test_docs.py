@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud.cli import parser_of
+from cloud.cli import NOUNS, parser_of
 from edge.cli import build_parser
 
 ROOT = Path(__file__).parents[2]
@@ -20,8 +20,16 @@ PAGES = sorted(
 )
 SOURCES = sorted(p for room in ROOMS for p in (ROOT / room).rglob("*.py"))
 COMMAND = re.compile(r"(?:^[ \t]*(?:\$ )?|`)(dewline-(?:cloud|gateway) [^`\n]+)", re.MULTILINE)
+INLINE = re.compile(rf"`((?:{'|'.join(NOUNS)}) [^`\n]+)`")
+FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 MODULE_LINES = 300
-FUNCTION_LINES = 40
+FUNCTION_LINES = 25
+LONGER = {  # one thing after the other, and nothing to be gained by a name for its half
+    "contract/document.py _sensor": 28,  # ten of them hand over what was checked
+    "deploy/local/demo.py run": 33,  # the course of the demo, step by step
+    "deploy/local/fleet.py __init__": 33,  # seven are its arguments, thirteen fill a template
+    "firmware_bridge/simulated/bme280_inverse.py raw_words": 26,  # three channels, three functions
+}
 EXCEPTION = re.compile(r"#\s*(?:noqa|type:\s*ignore)\b(.*)")
 
 
@@ -70,6 +78,15 @@ def command_lines(line):
     return [words]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=short)
+def test_commands_named_by_noun_and_verb_parse(page):
+    for line in INLINE.findall(page.read_text()):
+        for words in command_lines(f"dewline-cloud --config cloud.toml {line}"):
+            # a sentence that names the verb leaves out where to
+            needed = ["--out", "blocks"] if line == "lake export" else []
+            parser_of(words[1:]).parse_args([*words[1:], *needed])
+
+
 def test_a_wrong_command_line_is_seen():
     (line,) = COMMAND.findall("```sh\n  $ dewline-cloud --config c.toml lake shew | less\n```\n")
     (words,) = command_lines(line)
@@ -80,9 +97,32 @@ def test_a_wrong_command_line_is_seen():
 
 @pytest.mark.parametrize("page", PAGES, ids=short)
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
-        if "://" not in target:
-            assert (page.parent / target).exists(), target
+    assert not list(broken_links(page))
+
+
+def broken_links(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", FENCED.sub("", page.read_text())):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        leads_to = page.parent / path if path else page
+        if not leads_to.exists() or (anchor and anchor not in anchors(leads_to)):
+            yield target
+
+
+def anchors(page):
+    """The anchors that the headings of a page get."""
+    found = {}
+    for title in re.findall(r"^#+ (.*)$", FENCED.sub("", page.read_text()), re.MULTILINE):
+        name = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        found[name] = found.get(name, -1) + 1
+    return {n + (f"-{i}" if i else "") for n, times in found.items() for i in range(times + 1)}
+
+
+def test_a_broken_link_is_seen(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Big `Title`\n[a](#big-title) [b](#small) [c](gone.md) [d](page.md#none)\n")
+    assert list(broken_links(page)) == ["#small", "gone.md", "page.md#none"]
 
 
 def test_every_decision_is_in_the_index():
@@ -94,7 +134,7 @@ def test_every_decision_is_in_the_index():
 def test_no_registry_and_no_private_path_is_named():
     hosts = ("py" + "pi.org", "pythonhosted" + ".org", "registry.npm" + "js", "maven" + ".org")
     hosts += ("deb.deb" + "ian.org", "proxy.go" + "lang", "static.cra" + "tes.io")
-    paths = ("/wo" + "rk/", "/ro" + "ot/")
+    paths = ("/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/", "/Us" + "ers/", ":\\Us" + "ers")
     for path in committed():
         try:
             text = path.read_text(encoding="utf-8")
@@ -116,7 +156,20 @@ def test_a_module_says_what_it_is_and_stays_small(source):
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             own = len(lines & set(range(node.lineno, node.end_lineno + 1)))
-            assert own <= FUNCTION_LINES, f"{node.name}: {own} lines of code"
+            allowed = LONGER.get(f"{short(source)} {node.name}", FUNCTION_LINES)
+            assert own <= allowed, f"{node.name}: {own} lines of code"
+
+
+def test_what_may_be_longer_is_longer():
+    for name, allowed in LONGER.items():
+        path, function = name.split()
+        tree = ast.parse((ROOT / path).read_text())
+        lines = _code_lines(ROOT / path, tree)
+        assert allowed in [
+            len(lines & set(range(node.lineno, node.end_lineno + 1)))
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef) and node.name == function
+        ], f"{name} is no longer so long: take it off the list"
 
 
 def _code_lines(source, tree):

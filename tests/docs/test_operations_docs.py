@@ -1,0 +1,51 @@
+"""docs/operations.md configures the broker as the tests do; both pages know each exit code."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from deploy.local import mosquitto
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+COMMANDS = {
+    "docs/cloud.md": [ROOT / "cloud/cli.py", *sorted((ROOT / "cloud/commands").glob("*.py"))],
+    "docs/edge.md": [ROOT / "edge/cli.py"],
+}
+
+
+def test_the_brokers_rules_are_those_that_the_tests_use():
+    assert mosquitto._DEVICE_RULES in TEXT
+    assert f"user ingest\n{mosquitto._ROLE_RULES['ingest']}" in TEXT
+
+
+def test_the_brokers_limits_are_those_that_the_tests_use():
+    shown = TEXT.splitlines()
+    for line in mosquitto._CONFIGURATION.splitlines():
+        if "{" not in line and not line.startswith("log_"):
+            assert line in shown, line
+
+
+@pytest.mark.parametrize("page", COMMANDS)
+def test_every_exit_code_is_on_its_page(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    table = re.search(r"^\| exit code \|.*\n(?:\|.*\n)+", text, re.MULTILINE)[0]
+    rows = {int(code) for code in re.findall(r"^\| (\d+) \| .{4,} \|$", table, re.MULTILINE)}
+    assert rows == set().union(*map(exit_codes, COMMANDS[page]))
+
+
+def exit_codes(path):
+    """The whole numbers that the functions of a command's module return."""
+    returned = [
+        node.value
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Return)
+    ]
+    returned += [part for n in returned if isinstance(n, ast.IfExp) for part in (n.body, n.orelse)]
+    return {
+        node.value
+        for node in returned
+        if isinstance(node, ast.Constant) and type(node.value) is int
+    }
