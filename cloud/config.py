@@ -104,7 +104,7 @@ class WarehouseConfig:
         host: Of the MySQL server.
         port: Its port.
         user: Account.
-        password_file: File that holds its password; None for none.
+        password_file: File that holds its password; absent: no password.
         database: Name of the database.
     """
 

@@ -230,7 +230,7 @@ def _stay(demo: Demo, stack: Stack, console: Console) -> None:
         f"  {programs}/dewline-cloud --config {config} lake show\n"
         f"  {programs}/dewline-gateway outbox --config {demo.gateways[0].config_path}\n"
         f"  curl -s {stack.elasticsearch.url}/dewline-alert/_search?size=1\n"
-        "Ctrl-C ends the servers; the lake stays in var/demo.",
+        f"Ctrl-C ends the servers; the lake stays in {config.parent}.",
         highlight=False,
         soft_wrap=True,
     )
