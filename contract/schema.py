@@ -68,10 +68,19 @@ def _constraints(constraints: tuple[Any, ...]) -> Schema:
     found: Schema = {}
     for constraint in constraints:
         if isinstance(constraint, Between):
-            found |= {"minimum": constraint.low, "maximum": constraint.high}
+            found |= {"minimum": _bound(constraint.low), "maximum": _bound(constraint.high)}
         if isinstance(constraint, Pattern):
             found |= {"pattern": f"^(?:{constraint.regex})$"}
     return found
+
+
+def _bound(value: float) -> float:
+    """A whole bound without a fraction.
+
+    Annotations that are equal are one object to `typing`, whichever was written first: 1e9 here may
+    be another module's 10**9.
+    """
+    return int(value) if float(value).is_integer() else value
 
 
 def _table(cls: type) -> Schema:

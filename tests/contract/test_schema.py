@@ -1,6 +1,6 @@
 import base64
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +13,7 @@ from contract.blocks import Block
 from contract.document import document_of
 from contract.errors import ContractError
 from contract.records import Kind
+from contract.typed import Between
 
 Examples = dict[str, dict[str, Any]]
 
@@ -112,3 +113,12 @@ def test_a_bad_ack_fails(ack: object) -> None:
 def test_a_type_that_does_not_travel_is_refused() -> None:
     with pytest.raises(TypeError, match="does not travel"):
         schema.schema_of(bytes)
+
+
+def test_equal_bounds_are_written_alike() -> None:
+    """The fraction first: `typing` then gives the same object for the whole one."""
+    fraction = schema.schema_of(Annotated[float, Between(0.0, 1e7)])
+    whole = schema.schema_of(Annotated[float, Between(0, 10**7)])
+    assert json.dumps(fraction) == json.dumps(whole)
+    assert isinstance(fraction["maximum"], int)
+    assert schema.schema_of(Annotated[float, Between(0.5, 1)])["minimum"] == 0.5
