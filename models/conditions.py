@@ -5,9 +5,11 @@ a model is trained for and the truth it is judged by. This module owns the decla
 checks; `models.evaluation` replays it. Standard library only.
 """
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 from contract.errors import ConfigError, ContractError
@@ -18,7 +20,9 @@ __all__ = [
     "Comparison",
     "Condition",
     "Derived",
+    "inputs_of",
     "load_conditions",
+    "read_conditions",
     "signals_of",
 ]
 
@@ -53,8 +57,9 @@ class Condition:
         id: Name of the condition, the same on every gateway.
         signal: `<sensor id>/<quantity>`, for a plain condition.
         derived: For a derived one instead of `signal`: how it is computed.
-        temperature: The temperature signal that a derived one is paired from.
-        humidity: The humidity signal that it is paired with.
+        temperature: The temperature signal that a model looks at, and a derived one is made from.
+        humidity: The humidity signal, likewise.
+        pressure: The pressure signal that a model looks at too.
         comparison: Above or below the limit.
         limit: In the signal's unit; K for a margin.
         hysteresis: How far back across the limit the signal must come to end it, same unit.
@@ -74,6 +79,7 @@ class Condition:
     derived: Derived | None = None
     temperature: SignalName | None = None
     humidity: SignalName | None = None
+    pressure: SignalName | None = None
     hysteresis: Annotated[float, Between(0, 1e6)] = 0.0
     duration_s: Seconds = 0
     horizon_s: Seconds = 21_600
@@ -96,6 +102,33 @@ def signals_of(condition: Condition) -> tuple[str, ...]:
     if condition.derived is not None:
         return (str(condition.temperature), str(condition.humidity))
     return (str(condition.signal),)
+
+
+def inputs_of(condition: Condition) -> tuple[str | None, str | None, str | None]:
+    """What a model looks at: temperature, humidity and pressure signal, None where undeclared."""
+    declared = (condition.temperature, condition.humidity, condition.pressure)
+    own = condition.signal
+    return tuple(  # type: ignore[return-value]  # one per quantity, in their order
+        name if name is not None or own is None or not own.endswith(f"/{quantity}") else own
+        for name, quantity in zip(declared, Quantity, strict=True)
+    )
+
+
+def read_conditions(path: Path) -> tuple[Condition, ...]:
+    """The conditions of a file that holds nothing but `[[condition]]` tables.
+
+    Raises:
+        ConfigError: It cannot be read, holds something else, or a declaration is wrong.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    if others := sorted(set(table) - {"condition"}):
+        raise ConfigError(f"{path}: {others[0]}: expected [[condition]] tables and nothing else")
+    return load_conditions(table.get("condition", []), str(path))
 
 
 def load_conditions(tables: object, where: str) -> tuple[Condition, ...]:
@@ -126,11 +159,14 @@ def load_conditions(tables: object, where: str) -> tuple[Condition, ...]:
 
 
 def _check(condition: Condition, place: str) -> None:
+    for quantity in Quantity:
+        name: str | None = getattr(condition, quantity.value)
+        if name is not None and not name.endswith(f"/{quantity}"):
+            raise ConfigError(f"{place}: {quantity}: expected <sensor id>/{quantity}, found {name}")
     if condition.derived is None:
         _check_plain(condition, place)
         return
-    pair = (condition.temperature or "", condition.humidity or "")
-    if not pair[0].endswith("/temperature") or not pair[1].endswith("/humidity"):
+    if condition.temperature is None or condition.humidity is None:
         raise ConfigError(
             f"{place}: derived: expected temperature = <sensor>/temperature and "
             "humidity = <sensor>/humidity beside it"
@@ -142,9 +178,11 @@ def _check(condition: Condition, place: str) -> None:
 def _check_plain(condition: Condition, place: str) -> None:
     if condition.signal is None:
         raise ConfigError(f"{place}: expected signal, or derived with temperature and humidity")
-    if condition.temperature is not None or condition.humidity is not None:
-        raise ConfigError(f"{place}: temperature and humidity: expected derived beside them")
-    facts = QUANTITY_FACTS[Quantity(condition.signal.split("/")[1])]
+    quantity = condition.signal.split("/")[1]
+    beside: str | None = getattr(condition, quantity)
+    if beside not in (None, condition.signal):
+        raise ConfigError(f"{place}: {quantity}: the signal is {condition.signal}; remove {beside}")
+    facts = QUANTITY_FACTS[Quantity(quantity)]
     if not facts.low <= condition.limit <= facts.high:
         raise ConfigError(
             f"{place}: limit: expected {facts.low:g} to {facts.high:g} {facts.unit}, "

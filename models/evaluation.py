@@ -40,6 +40,7 @@ class Step:
         value: The signal's value.
         holds: Whether the condition holds after this step.
         changed: Whether it did not hold before, or held and no longer does.
+        full: Whether a sample completed it; False if it ended with signals overdue.
     """
 
     begins_ms: int
@@ -47,6 +48,7 @@ class Step:
     value: float
     holds: bool
     changed: bool
+    full: bool
 
 
 def dew_point_c(temperature_c: float, humidity_pct: float) -> float:
@@ -106,7 +108,7 @@ class Evaluator:
         state.step_ms = begins
         at_ms = max(s.at_ms for s in state.latest.values())
         if state.completed_ms != begins and self._full(begins, at_ms):
-            steps += self._complete(begins, at_ms)
+            steps += self._complete(begins, at_ms, full=True)
         return steps
 
     def advance(self, now_ms: int) -> list[Step]:
@@ -120,7 +122,7 @@ class Evaluator:
             begins += self._step_ms
         steps: list[Step] = []
         for ended in range(begins, current, self._step_ms):
-            verdict = self._complete(ended, ended + self._step_ms)
+            verdict = self._complete(ended, ended + self._step_ms, full=False)
             if not verdict:
                 break  # nothing came in since, so the steps after it have no value either
             steps += verdict
@@ -164,7 +166,7 @@ class Evaluator:
         latest, oldest_ms = self.state.latest, max(begins_ms, at_ms - self._max_age_ms)
         return all(s in latest and latest[s].at_ms >= oldest_ms for s in self._signals)
 
-    def _complete(self, begins_ms: int, at_ms: int) -> list[Step]:
+    def _complete(self, begins_ms: int, at_ms: int, *, full: bool) -> list[Step]:
         state = self.state
         state.completed_ms = begins_ms
         value = self._value(at_ms)
@@ -173,7 +175,7 @@ class Evaluator:
             return []
         held = state.holds
         self._judge(value, at_ms)
-        return [Step(begins_ms, at_ms, value, state.holds, state.holds != held)]
+        return [Step(begins_ms, at_ms, value, state.holds, state.holds != held, full)]
 
     def _judge(self, value: float, at_ms: int) -> None:
         state, condition = self.state, self.condition

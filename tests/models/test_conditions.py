@@ -3,7 +3,13 @@
 import pytest
 
 from contract.errors import ConfigError
-from models.conditions import Comparison, load_conditions, signals_of
+from models.conditions import (
+    Comparison,
+    inputs_of,
+    load_conditions,
+    read_conditions,
+    signals_of,
+)
 
 PLAIN = {
     "id": "damp",
@@ -42,6 +48,44 @@ def test_defaults_and_signals():
     assert signals_of(derived) == ("attic/temperature", "attic/humidity")
 
 
+def test_inputs_are_what_is_declared_and_the_own_signal():
+    plain, derived = load_conditions(
+        [{**PLAIN, "temperature": "attic/temperature", "pressure": "hall/pressure"}, DERIVED], "x"
+    )
+    assert inputs_of(plain) == ("attic/temperature", "attic/humidity", "hall/pressure")
+    assert inputs_of(derived) == ("attic/temperature", "attic/humidity", None)
+    (alone,) = load_conditions([PLAIN], "x")
+    assert inputs_of(alone) == (None, "attic/humidity", None)
+
+
+def test_a_file_of_conditions(tmp_path):
+    path = tmp_path / "conditions.toml"
+    path.write_text(
+        '[[condition]]\nid = "damp"\nsignal = "attic/humidity"\ncomparison = "above"\n'
+        "limit = 70.0\nstep_s = 3600\nmax_age_s = 7200\n"
+    )
+    assert read_conditions(path) == load_conditions([PLAIN], "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "cannot be read"),
+        ("[[condition", "is not TOML"),
+        ("[board]\n", "board: expected"),
+        ("condition = 1", "expected [[condition]] tables"),
+    ],
+)
+def test_a_file_that_is_none(tmp_path, text, words):
+    path = tmp_path / "conditions.toml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        read_conditions(path)
+    assert words in str(refused.value)
+    assert str(path) in str(refused.value)
+
+
 REFUSED = {
     "unknown key": (
         [{**PLAIN, "limt": 3}],
@@ -78,12 +122,12 @@ REFUSED = {
     ),
     "pair the wrong way round": (
         [{**DERIVED, "temperature": "attic/humidity", "humidity": "attic/temperature"}],
-        ["derived", "temperature = <sensor>/temperature"],
+        ["temperature: expected <sensor id>/temperature", "attic/humidity"],
     ),
     "pair and signal": ([{**DERIVED, "signal": "attic/humidity"}], ["dew: signal", "remove it"]),
-    "pair without derived": (
-        [{**PLAIN, "humidity": "attic/humidity"}],
-        ["damp", "expected derived beside"],
+    "another of its own quantity": (
+        [{**PLAIN, "humidity": "cellar/humidity"}],
+        ["damp: humidity", "the signal is attic/humidity"],
     ),
     "same id twice": ([PLAIN, {**DERIVED, "id": "damp"}], ["damp: id", "declared twice"]),
     "id that fits no topic": ([{**PLAIN, "id": "Damp attic"}], ["id", "1 to 63 of a-z"]),

@@ -76,7 +76,7 @@ def test_at_the_dew_point_air_is_saturated(temperature_c, humidity_pct):
 def test_a_step_completes_with_its_first_sample():
     evaluator = Evaluator(condition())
     assert evaluator.take(HUMIDITY, Sample(10 * MINUTE, 71.0)) == [
-        Step(begins_ms=0, at_ms=10 * MINUTE, value=71.0, holds=True, changed=True)
+        Step(begins_ms=0, at_ms=10 * MINUTE, value=71.0, holds=True, changed=True, full=True)
     ]
     assert evaluator.take(HUMIDITY, Sample(20 * MINUTE, 60.0)) == []
     later = evaluator.take(HUMIDITY, Sample(HOUR + 10 * MINUTE, 60.0))
@@ -323,7 +323,7 @@ def test_rebase_by_whole_steps_moves_the_verdicts_and_changes_none(declared, sam
     evaluator.rebase(delta_ms)
     moved = [(name, Sample(s.at_ms + delta_ms, s.value)) for name, s in samples[cut:]]
     rest = [
-        Step(s.begins_ms - delta_ms, s.at_ms - delta_ms, s.value, s.holds, s.changed)
+        Step(s.begins_ms - delta_ms, s.at_ms - delta_ms, s.value, s.holds, s.changed, s.full)
         for s in replay(evaluator, moved)
     ]
     assert steps + rest == whole

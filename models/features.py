@@ -1,0 +1,208 @@
+"""Features: what a model sees of the past day, computed in one way everywhere.
+
+Gateway, training and live scoring call the same two functions: `windows` cuts, for each instant,
+the values that were known then into a grid of whole hours, `features` turns grids into columns.
+A value is known at an instant if it was measured at or before it and is not older than its age
+limit; nothing is interpolated, since that would look into the future. Pure; numpy.
+
+An hour's value is the last one of its ten-minute slot, as a gateway keeps it (`edge.window`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.conditions import Comparison, Condition, Derived, inputs_of
+from models.replay import Readings
+
+__all__ = [
+    "BASELINE_NAMES",
+    "FEATURES_VERSION",
+    "FEATURE_NAMES",
+    "LAGS",
+    "SLOT_MS",
+    "Features",
+    "features",
+    "windows",
+]
+
+FEATURES_VERSION = 1  # a bundle made for another one is refused
+LAGS = 25  # hours 0 to 24 before the instant
+SLOT_MS = 600_000
+HOUR_MS = 3_600_000
+MAX_AGE_H = (3.0, 3.0, 12.0)  # temperature, humidity, pressure: older values are unknown
+HINGES = (2.0, 5.0, 10.0)  # before the limit, in the signal's unit
+
+Floats = NDArray[np.float64]
+
+BASELINE_NAMES = (
+    "distance",
+    *(f"distance_above_{-hinge:g}" for hinge in HINGES),
+    *(f"hour_{name}_{k}" for k in (1, 2) for name in ("sin", "cos")),
+    "distance_hour_sin",
+    "distance_hour_cos",
+)
+_CHANGES = (
+    *("change_1h", "change_3h", "change_6h", "deviation_24h", "yesterday_at_target"),
+    "spread_6h",
+)
+FEATURE_NAMES = (  # the columns of `features`, the baseline's first
+    *BASELINE_NAMES,
+    *(
+        f"{signal}_{change}"
+        for signal in ("temperature", "humidity", "dew_point", "margin")
+        for change in _CHANGES
+    ),
+    "nearest_24h",
+    "held_within_24h",
+    "dew_point_against_yesterday",
+    "dew_point_against_coldest_24h",
+    "dew_point_change_3h_hour_sin",
+    "dew_point_change_3h_hour_cos",
+    "pressure_change_3h",
+    "pressure_change_6h",
+    "pressure_missing",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a model is asked about.
+
+    Attributes:
+        values: One row a window, columns as in `FEATURE_NAMES`; finite where usable.
+        usable: Whether the window has all that a forecast needs; else none is made.
+    """
+
+    values: Floats
+    usable: NDArray[np.bool_]
+
+
+def windows(readings: Readings, at_ms: NDArray[np.int64], condition: Condition) -> Floats:
+    """The grid of each instant: value known `lag` hours before it.
+
+    Args:
+        readings: Of one device; samples after an instant do not change its window.
+        at_ms: Instants, ms since 1970 UTC.
+        condition: Whose inputs to take.
+
+    Returns:
+        Shape (instants, 3, LAGS): temperature, humidity, pressure; NaN where nothing is known.
+    """
+    grid = np.full((len(at_ms), 3, LAGS), np.nan)
+    for index, signal in enumerate(inputs_of(condition)):
+        times, values = readings.of(signal)
+        if len(times):
+            grid[:, index, :] = _known(times, values, at_ms, MAX_AGE_H[index] * HOUR_MS)
+    return grid
+
+
+def _known(
+    times: NDArray[np.int64], values: Floats, at_ms: NDArray[np.int64], max_age_ms: float
+) -> Floats:
+    slots = times // SLOT_MS
+    last = np.append(slots[1:] != slots[:-1], True)  # of its slot
+    found = np.empty((len(at_ms), LAGS))
+    found[:, 0] = _as_of(times, values, at_ms, max_age_ms)
+    for lag in range(1, LAGS):
+        found[:, lag] = _as_of(times[last], values[last], at_ms - lag * HOUR_MS, max_age_ms)
+    return found
+
+
+def _as_of(
+    times: NDArray[np.int64], values: Floats, at_ms: NDArray[np.int64], max_age_ms: float
+) -> Floats:
+    rows = np.searchsorted(times, at_ms, side="right") - 1
+    found = values[rows]
+    found[(rows < 0) | (at_ms - times[rows] > max_age_ms)] = np.nan
+    return found
+
+
+def features(grid: Floats, at_ms: NDArray[np.int64], condition: Condition) -> Features:
+    """The columns of each window.
+
+    Args:
+        grid: From `windows`.
+        at_ms: The same instants, ms since 1970 UTC: the hour of day is UTC's.
+        condition: Whose limit the distance is measured to.
+    """
+    temperature, humidity, pressure = grid[:, 0], grid[:, 1], grid[:, 2]
+    dew_point = _dew_point_c(temperature, humidity)
+    signals = (temperature, humidity, dew_point, temperature - dew_point)
+    distance = _distance(condition, signals, pressure)
+    columns = [*_baseline(distance[:, 0], at_ms)]
+    horizon_h = min(LAGS - 1, max(1, round(condition.horizon_s / 3600)))
+    for signal in signals:
+        columns += _changes(signal, LAGS - 1 - horizon_h)
+    columns += _of_the_day(distance, temperature, dew_point, LAGS - 1 - horizon_h)
+    columns += _by_hour(dew_point[:, 0] - dew_point[:, 3], at_ms)
+    columns += _tendency(pressure)
+    values = np.stack(columns, axis=1)
+    usable = np.logical_and.reduce(np.isfinite(values), axis=1)
+    return Features(values, usable)
+
+
+def _dew_point_c(temperature_c: Floats, humidity_pct: Floats) -> Floats:
+    """As `models.evaluation.dew_point_c`, for arrays; NaN where the air holds no water."""
+    humid = np.where(humidity_pct > 0, humidity_pct, np.nan)
+    gamma = np.log(humid / 100.0) + 17.62 * temperature_c / (243.12 + temperature_c)
+    return 243.12 * gamma / (17.62 - gamma)
+
+
+def _distance(condition: Condition, signals: Sequence[Floats], pressure: Floats) -> Floats:
+    """How far beyond its limit the signal is (negative: before it), shape (instants, LAGS)."""
+    if condition.derived is Derived.DEW_POINT_MARGIN:
+        value = signals[3]
+    else:
+        quantity = str(condition.signal).split("/")[1]
+        value = {"temperature": signals[0], "humidity": signals[1]}.get(quantity, pressure)
+    sign = 1.0 if condition.comparison is Comparison.ABOVE else -1.0
+    return sign * (value - condition.limit)
+
+
+def _baseline(distance: Floats, at_ms: NDArray[np.int64]) -> list[Floats]:
+    hour = _hour_of_day(at_ms)
+    hinges = [np.maximum(distance + hinge, 0.0) for hinge in HINGES]
+    hours = [f(k * hour) for k in (1, 2) for f in (np.sin, np.cos)]
+    return [distance, *hinges, *hours, distance * np.sin(hour) / 5, distance * np.cos(hour) / 5]
+
+
+def _hour_of_day(at_ms: NDArray[np.int64]) -> Floats:
+    """The hour of the UTC day as an angle, 0 to 2 pi."""
+    angle: Floats = 2 * np.pi * (at_ms % (24 * HOUR_MS)) / (24 * HOUR_MS)
+    return angle
+
+
+def _by_hour(change: Floats, at_ms: NDArray[np.int64]) -> list[Floats]:
+    hour = _hour_of_day(at_ms)
+    return [change * np.sin(hour), change * np.cos(hour)]
+
+
+def _changes(signal: Floats, target_lag: int) -> list[Floats]:
+    now = signal[:, 0]
+    return [
+        *(now - signal[:, lag] for lag in (1, 3, 6)),
+        now - signal[:, :24].mean(axis=1),
+        signal[:, target_lag] - now,
+        signal[:, :6].std(axis=1, ddof=1),
+    ]
+
+
+def _of_the_day(
+    distance: Floats, temperature: Floats, dew_point: Floats, target_lag: int
+) -> list[Floats]:
+    nearest = distance[:, :24].max(axis=1)
+    return [
+        nearest - distance[:, 0],
+        (nearest > 0).astype(np.float64),
+        dew_point[:, 0] - temperature[:, target_lag],
+        dew_point[:, 0] - temperature[:, :24].min(axis=1),
+    ]
+
+
+def _tendency(pressure: Floats) -> list[Floats]:
+    changes = [(pressure[:, 0] - pressure[:, lag]) / 100.0 for lag in (3, 6)]  # hPa
+    missing = np.isnan(changes[0]) | np.isnan(changes[1])
+    return [*(np.where(missing, 0.0, c) for c in changes), missing.astype(np.float64)]

@@ -1,0 +1,151 @@
+"""Replay of a condition over history: every step with its verdict, as columns.
+
+The gateway judges sample by sample, the cloud judges years at once: both by `models.evaluation`.
+This module only feeds it and keeps what comes out. Pure; standard library and numpy.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.conditions import Condition, signals_of
+from models.evaluation import Evaluator, EvaluatorState, Sample
+
+__all__ = ["Interval", "Readings", "Steps", "intervals", "onsets", "replay"]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Samples of one device in the order in which they were taken, one row each.
+
+    Attributes:
+        signals: `<sensor id>/<quantity>` of each row.
+        at_ms: Instant, ms since 1970 UTC, not falling.
+        values: In the signal's unit; NaN where there was none fit to judge by.
+    """
+
+    signals: Sequence[str]
+    at_ms: Ints
+    values: Floats
+
+    def of(self, signal: str | None) -> tuple[Ints, Floats]:
+        """Instants and values of the fit samples of one signal; both empty for None."""
+        mine = np.fromiter((s == signal for s in self.signals), np.bool_, len(self.signals))
+        mine &= ~np.isnan(self.values)
+        return self.at_ms[mine], self.values[mine]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Completed steps of one condition on one device, oldest first.
+
+    Attributes:
+        begins_ms: Begin of each step.
+        at_ms: When it completed.
+        values: The signal's value.
+        holds: Whether the condition holds after it.
+        changed: Whether that changed with it.
+        full: Whether a sample completed it.
+        rows: For a full step the row of `Readings` that completed it, else -1.
+    """
+
+    begins_ms: Ints
+    at_ms: Ints
+    values: Floats
+    holds: Flags
+    changed: Flags
+    full: Flags
+    rows: Ints
+
+    def __len__(self) -> int:
+        return len(self.begins_ms)
+
+
+def replay(condition: Condition, readings: Readings, *, holds: bool = False) -> Steps:
+    """The steps that a gateway would have judged, had it taken these samples.
+
+    Args:
+        condition: What is judged.
+        readings: In the order in which the gateway took them.
+        holds: Whether the condition held before the first one.
+    """
+    evaluator = Evaluator(condition, EvaluatorState(holds=holds))
+    wanted = frozenset(signals_of(condition))
+    found: list[tuple[int, int, float, bool, bool, bool, int]] = []
+    instants, values = readings.at_ms.tolist(), readings.values.tolist()
+    for row, signal in enumerate(readings.signals):
+        if signal not in wanted:
+            continue  # it would move time on, and the next wanted sample does that all the same
+        value = values[row]
+        sample = Sample(instants[row], None if value != value else value)  # noqa: PLR0124  # NaN
+        found += [
+            (s.begins_ms, s.at_ms, s.value, s.holds, s.changed, s.full, row if s.full else -1)
+            for s in evaluator.take(signal, sample)
+        ]
+    begins, at_ms, judged, held, changed, full, rows = (
+        zip(*found, strict=True) if found else [()] * 7
+    )
+    return Steps(
+        np.array(begins, np.int64),
+        np.array(at_ms, np.int64),
+        np.array(judged, np.float64),
+        np.array(held, np.bool_),
+        np.array(changed, np.bool_),
+        np.array(full, np.bool_),
+        np.array(rows, np.int64),
+    )
+
+
+def onsets(steps: Steps, condition: Condition) -> Floats:
+    """The label of each step: 1 if the condition holds within its horizon, else 0.
+
+    The horizon is the next `horizon_s / step_s` steps. NaN where one of them has no verdict: what
+    nobody observed is neither an onset nor the absence of one, whatever the others say.
+    """
+    step_ms, count = condition.step_s * 1000, condition.horizon_s // condition.step_s
+    begins, labels = steps.begins_ms, np.full(len(steps), np.nan)
+    if not len(steps) or not count:
+        return labels
+    last = np.arange(len(steps)) + count
+    inside = last < len(steps)
+    rows = np.flatnonzero(inside)
+    whole = begins[last[rows]] - begins[rows] == count * step_ms  # begins are unique and rising
+    held = np.concatenate(([0], np.cumsum(steps.holds)))
+    rows = rows[whole]
+    labels[rows] = held[rows + count + 1] - held[rows + 1] > 0
+    return labels
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A time in which the condition held.
+
+    Attributes:
+        began_at: The instant of the alert that was raised, ms since 1970 UTC.
+        began_value: The signal's value then.
+        ended_at: The instant of the one that cleared it; None while it holds.
+        ended_value: The signal's value then.
+    """
+
+    began_at: int
+    began_value: float
+    ended_at: int | None = None
+    ended_value: float | None = None
+
+
+def intervals(steps: Steps) -> list[Interval]:
+    """When the condition held, oldest first; one that held before the first step is left out."""
+    found: list[Interval] = []
+    for row in np.flatnonzero(steps.changed).tolist():
+        at_ms, value = int(steps.at_ms[row]), round(float(steps.values[row]), 6)
+        if steps.holds[row]:
+            found.append(Interval(at_ms, value))
+        elif found:
+            found[-1] = Interval(found[-1].began_at, found[-1].began_value, at_ms, value)
+    return found
