@@ -1,0 +1,259 @@
+"""A bundle: one signed file with a model, what it is for, and what it must answer.
+
+The signature covers the manifest's bytes, and the manifest names the sha256 of every other member;
+nothing is parsed before its signature or hash is verified. `unpack` is the only place that makes a
+`Bundle`: an instance is verified. Whether it fits a gateway and answers rightly is its caller's to
+find out (`check_golden`).
+"""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+
+from contract.desired import MAX_BUNDLE_BYTES, KeyId, Sha256, SignatureText
+from contract.errors import ConfigError, ContractError
+from contract.typed import LARGEST, Between, Id, Pattern, Seq, UtcMs, build, plain
+from models.conditions import Condition, load_conditions
+from models.container import pack_members, unpack_members
+from models.errors import BundleRefused, SignatureRefused
+from models.golden import Agreement, Golden, check_golden, decode_golden, encode_golden
+from models.signing import Signer, TrustedKeys
+
+__all__ = [
+    "MAX_BUNDLE_BYTES",
+    "SCHEMA",
+    "Agreement",
+    "Bundle",
+    "BundleRefused",
+    "Family",
+    "Golden",
+    "Lineage",
+    "Manifest",
+    "Member",
+    "check_golden",
+    "pack",
+    "unpack",
+]
+
+SCHEMA = 1
+_MANIFEST, _SIGNATURE = "manifest.json", "manifest.sig"
+_MODEL, _GOLDEN, _CARD = "model.onnx", "golden.json", "card.md"
+_HASHED = (_MODEL, _GOLDEN, _CARD)
+_LIMITS_BYTES = {  # inflated; 2.2 MB for all of them
+    _MANIFEST: 65_536,
+    _SIGNATURE: 1_024,
+    _MODEL: 1_048_576,
+    _GOLDEN: 1_048_576,
+    _CARD: 65_536,
+}
+
+T = TypeVar("T")
+Word = Annotated[str, Pattern(r"[ -~]{1,4000}", "1 to 4000 printable characters of ASCII")]
+FeatureName = Annotated[str, Pattern(r"[a-z0-9][a-z0-9_-]{0,62}", "a name of a-z, 0-9, _ and -")]
+
+
+class Family(StrEnum):
+    """How a model was made."""
+
+    BASELINE = "baseline"
+    SKLEARN = "sklearn"
+    MLLIB = "mllib"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """Where a model comes from, in words for people and the registry.
+
+    Attributes:
+        dataset_version: Which state of the lake it was trained on.
+        code_version: Which program trained it.
+        trained_from: Begin of its data.
+        trained_to: Their end.
+        parameters: What was chosen, JSON.
+        seed: Of its training.
+    """
+
+    dataset_version: Word
+    code_version: Word
+    trained_from: Word
+    trained_to: Word
+    parameters: Word
+    seed: Word
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A member of the bundle.
+
+    Attributes:
+        name: Its name.
+        sha256: Of its bytes.
+        size_bytes: How many they are.
+    """
+
+    name: str
+    sha256: Sha256
+    size_bytes: Annotated[int, Between(0, LARGEST)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a bundle is.
+
+    Attributes:
+        model: Name of the model.
+        version: Its version.
+        family: How it was made.
+        condition: The whole declaration that it was trained for.
+        horizon_s: How far ahead it forecasts, seconds.
+        features_version: Of `models.features`.
+        feature_names: The columns of its input, in order.
+        counter: Grows with each bundle of the condition.
+        created_at: When it was made, ms since 1970 UTC.
+        lineage: Where it comes from.
+        files: The other members; filled in by `pack`.
+        schema: Of this manifest.
+    """
+
+    model: Id
+    version: Id
+    family: Family
+    condition: Condition
+    horizon_s: Annotated[int, Between(0, 10**8)]
+    features_version: Seq
+    feature_names: tuple[FeatureName, ...]
+    counter: Seq
+    created_at: UtcMs
+    lineage: Lineage
+    files: tuple[Member, ...] = ()
+    schema: Annotated[int, Between(SCHEMA, SCHEMA)] = SCHEMA
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bundle:
+    """A verified bundle; made by `unpack` only.
+
+    Attributes:
+        manifest: What it is.
+        model: The ONNX file.
+        golden: What the model must answer.
+        card: What it is and is not good for, Markdown for people.
+    """
+
+    manifest: Manifest
+    model: bytes
+    golden: Golden
+    card: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Signed:
+    key_id: KeyId
+    signature: SignatureText
+
+
+def pack(manifest: Manifest, model: bytes, golden: Golden, card: str, signer: Signer) -> bytes:
+    """The bundle's file; the same for the same input.
+
+    Args:
+        manifest: What it is; its `files` are replaced.
+        model: The ONNX file.
+        golden: What it must answer.
+        card: What it is and is not good for.
+        signer: Vouches for it.
+
+    Raises:
+        BundleRefused: `unpack` would refuse it; no file is made that nobody could use.
+    """
+    rest = {_MODEL: model, _GOLDEN: encode_golden(golden), _CARD: card.encode()}
+    told = _dumped(plain(replace(manifest, files=tuple(map(_member, rest, rest.values())))))
+    key_id, signature = signer.sign(told)
+    signed = _Signed(key_id=key_id, signature=base64.b64encode(signature).decode("ascii"))
+    data = pack_members({_MANIFEST: told, _SIGNATURE: _dumped(plain(signed)), **rest})
+    unpack(data, signer.trusted())
+    return data
+
+
+def unpack(data: bytes, trusted: TrustedKeys) -> Bundle:
+    """The bundle in a file, verified.
+
+    Args:
+        data: The file; one of more than `MAX_BUNDLE_BYTES` is not looked into.
+        trusted: Whose signatures count.
+
+    Raises:
+        BundleRefused: `too_large`, `not_a_bundle`, `unknown_key`, `bad_signature`, `bad_manifest`,
+            `bad_hash` or `bad_golden`.
+    """
+    if len(data) > MAX_BUNDLE_BYTES:
+        raise BundleRefused("too_large", f"the file is larger than {MAX_BUNDLE_BYTES} bytes")
+    members = unpack_members(data, _LIMITS_BYTES)
+    _verify(members[_MANIFEST], members[_SIGNATURE], trusted)
+    manifest = _manifest(members[_MANIFEST])
+    _require_hashes(manifest, members)
+    return Bundle(
+        manifest=manifest,
+        model=members[_MODEL],
+        golden=decode_golden(members[_GOLDEN], len(manifest.feature_names)),
+        card=_text(members[_CARD]),
+    )
+
+
+def _member(name: str, data: bytes) -> Member:
+    return Member(name=name, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+
+
+def _verify(manifest: bytes, signature: bytes, trusted: TrustedKeys) -> None:
+    signed = _built(_Signed, signature, _SIGNATURE, "bad_signature")
+    try:
+        trusted.verify(signed.key_id, manifest, base64.b64decode(signed.signature))
+    except SignatureRefused as error:
+        raise BundleRefused(error.code, error.text) from error
+
+
+def _manifest(data: bytes) -> Manifest:
+    manifest = _built(Manifest, data, _MANIFEST, "bad_manifest")
+    try:
+        load_conditions([plain(manifest.condition)], _MANIFEST)
+    except ConfigError as error:
+        raise BundleRefused("bad_manifest", str(error)) from error
+    names = manifest.feature_names
+    if not names or len(set(names)) < len(names):
+        raise BundleRefused("bad_manifest", f"{_MANIFEST}: feature_names: none, or one twice")
+    return manifest
+
+
+def _require_hashes(manifest: Manifest, members: dict[str, bytes]) -> None:
+    if tuple(file.name for file in manifest.files) != _HASHED:
+        raise BundleRefused("bad_manifest", f"{_MANIFEST}: files: expected {', '.join(_HASHED)}")
+    for file in manifest.files:
+        if _member(file.name, members[file.name]) != file:
+            raise BundleRefused("bad_hash", f"{file.name} is not what the manifest was signed for")
+
+
+def _text(card: bytes) -> str:
+    try:
+        return card.decode("utf-8")
+    except ValueError as error:
+        raise BundleRefused("not_a_bundle", f"{_CARD} is no text in UTF-8") from error
+
+
+def _built(cls: type[T], data: bytes, where: str, code: str) -> T:
+    try:
+        return build(cls, _parsed(data), where)
+    except (ContractError, ValueError, RecursionError) as error:
+        text = str(error).removeprefix("bad_field: ")
+        raise BundleRefused(
+            code, text[:300] if where in text else f"{where}: {text[:300]}"
+        ) from error
+
+
+def _parsed(data: bytes) -> Any:
+    return json.loads(data.decode("utf-8"))
+
+
+def _dumped(table: object) -> bytes:
+    return json.dumps(table, separators=(",", ":"), allow_nan=False).encode()
