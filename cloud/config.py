@@ -12,15 +12,21 @@ from typing import Annotated, TypeVar
 
 from contract.errors import ConfigError, ContractError
 from contract.typed import Between, Id, Pattern, build
+from models.conditions import Condition, read_conditions
 
 __all__ = [
+    "ApiConfig",
     "CloudConfig",
+    "FleetConfig",
     "IngestConfig",
     "LakeConfig",
     "Period",
+    "RegistryConfig",
+    "RolloutConfig",
     "SearchConfig",
     "SparkConfig",
     "WarehouseConfig",
+    "fleet_conditions",
     "load_config",
     "need",
     "read_secret",
@@ -133,12 +139,77 @@ class SparkConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryConfig:
+    """Section `[registry]`.
+
+    Attributes:
+        folder: Where bundles are kept; its parent must exist.
+        signing_key: File of the private key that signs bundles and desired states.
+    """
+
+    folder: Text
+    signing_key: Text | None = None
+
+    @property
+    def path(self) -> Path:
+        """The registry's folder."""
+        return Path(self.folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutConfig:
+    """Section `[rollout]`.
+
+    Attributes:
+        host: The broker.
+        port: Its port.
+        username: Account on the broker; it may write only what devices should run.
+        password_file: File that holds its password.
+        poll_s: How often the warehouse is asked for changes, seconds.
+    """
+
+    host: Text = "127.0.0.1"
+    port: Port = 1883
+    username: Text | None = None
+    password_file: Text | None = None
+    poll_s: Annotated[float, Between(0.05, 3600)] = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiConfig:
+    """Section `[api]`.
+
+    Attributes:
+        host: Address to listen at.
+        port: Port to listen at; 0 takes any that is free and prints it.
+    """
+
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Between(0, 65_535)] = 8080
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetConfig:
+    """Section `[fleet]`.
+
+    Attributes:
+        conditions_file: File of `[[condition]]` tables, the one that the gateways name too.
+    """
+
+    conditions_file: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Sections:
     lake: LakeConfig | None = None
     ingest: IngestConfig | None = None
     search: SearchConfig | None = None
     warehouse: WarehouseConfig | None = None
     spark: SparkConfig | None = None
+    registry: RegistryConfig | None = None
+    rollout: RolloutConfig | None = None
+    api: ApiConfig | None = None
+    fleet: FleetConfig | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +251,15 @@ def need(section: T | None, name: str, config: CloudConfig) -> T:
     if section is None:
         raise ConfigError(f"{config.source}: section [{name}] is missing; this command needs it")
     return section
+
+
+def fleet_conditions(config: CloudConfig) -> tuple[Condition, ...]:
+    """What the fleet watches, from the file that section `[fleet]` names.
+
+    Raises:
+        ConfigError: The section or the file is missing, or a declaration is wrong.
+    """
+    return read_conditions(Path(need(config.fleet, "fleet", config).conditions_file))
 
 
 def read_secret(path: str | None) -> str | None:

@@ -60,11 +60,15 @@ _ROLE_RULES = {
         "topic read dewline/v1/+/presence\n"
         "topic write dewline/v1/+/down/#\n"
     ),
+    "rollout": "topic write dewline/v1/+/down/desired\n",
     "observer": "topic read dewline/v1/#\n",
 }
 
 # MQTT 3.1.1 CONNECT without a name: any answer at all (it will be a refusal) shows a live broker.
 _ANONYMOUS_CONNECT = bytes.fromhex("101000044d5154540402003c0004") + b"wait"
+
+
+Role = Literal["device", "ingest", "rollout", "observer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +77,10 @@ class BrokerAccount:
 
     name: str
     password: str = field(repr=False)
-    role: Literal["device", "ingest", "observer"]
+    role: Role
 
     @classmethod
-    def generate(cls, name: str, role: Literal["device", "ingest", "observer"]) -> Self:
+    def generate(cls, name: str, role: Role) -> Self:
         """Account with a fresh random password."""
         return cls(name=name, password=secrets.token_urlsafe(18), role=role)
 

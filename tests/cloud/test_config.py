@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from cloud.config import CloudConfig, Period, load_config, need, read_secret
+from cloud.config import (
+    ApiConfig,
+    CloudConfig,
+    Period,
+    RolloutConfig,
+    fleet_conditions,
+    load_config,
+    need,
+    read_secret,
+)
 from contract.errors import ConfigError
 
 WHOLE = """
@@ -23,6 +32,15 @@ url = "http://127.0.0.1:9200"
 port = 3307
 [spark]
 jars = ["delta.jar"]
+[registry]
+folder = "var/registry"
+signing_key = "var/signing.pem"
+[rollout]
+username = "rollout"
+[api]
+port = 0
+[fleet]
+conditions_file = "conditions.toml"
 """
 
 
@@ -45,6 +63,13 @@ def test_a_whole_file(file: Path) -> None:
     assert config.warehouse.database == "dewline"
     assert config.spark is not None
     assert config.spark.jars == ("delta.jar",)
+    assert config.registry is not None
+    assert config.registry.path == Path("var/registry")
+    assert config.registry.signing_key == "var/signing.pem"
+    assert config.rollout == RolloutConfig(username="rollout")
+    assert config.api == ApiConfig(host="127.0.0.1", port=0)
+    assert config.fleet is not None
+    assert config.fleet.conditions_file == "conditions.toml"
 
 
 @pytest.mark.parametrize(
@@ -59,6 +84,10 @@ def test_a_whole_file(file: Path) -> None:
         ("[ingest]\nnode = 'n'\nport = true", "expected a whole number"),
         ("[ingest]\nnode = 'n'\nreceive_maximum = 1", "expected 2 to 65535"),
         ("[lake\n", "is not TOML"),
+        ("[registry]\nsigning_key = 'x'", "registry: key 'folder' is missing"),
+        ("[rollout]\npoll_s = 0", "expected 0.05 to 3600"),
+        ("[api]\nport = 65536", "expected 0 to 65535"),
+        ("[fleet]\nconditions = 'x'", "fleet: unknown key 'conditions'"),
     ],
 )
 def test_what_is_wrong_is_named(file: Path, text: str, says: str) -> None:
@@ -83,3 +112,17 @@ def test_a_secret_is_the_first_line(file: Path) -> None:
     file.write_text("pass word \nmore\n")
     assert read_secret(str(file)) == "pass word "
     assert read_secret(None) is None
+
+
+def test_the_fleets_conditions_are_those_of_its_file(file: Path) -> None:
+    named = file.parent / "conditions.toml"
+    file.write_text(f'[fleet]\nconditions_file = "{named}"\n')
+    with pytest.raises(ConfigError, match=r"conditions\.toml cannot be read"):
+        fleet_conditions(load_config(file))
+    named.write_text(
+        '[[condition]]\nid = "frost"\nsignal = "attic/temperature"\ncomparison = "below"\n'
+        "limit = 0.0\nstep_s = 3600\nmax_age_s = 5400\n"
+    )
+    assert [c.id for c in fleet_conditions(load_config(file))] == ["frost"]
+    with pytest.raises(ConfigError, match=r"section \[fleet\] is missing"):
+        fleet_conditions(CloudConfig(source="cloud.toml"))

@@ -11,9 +11,12 @@ from cloud.errors import SchemaOutdated, WarehouseError
 from cloud.warehouse.engine import require_current
 from cloud.warehouse.migrate import current, head, migrate
 from cloud.warehouse.migrations import HEAD
+from cloud.warehouse.model_tables import DESIRED
 from cloud.warehouse.tables import METADATA
 
 pytestmark = pytest.mark.services
+
+assert DESIRED.metadata is METADATA  # the tables of models are known as well
 
 COLUMNS = """SELECT table_name, ordinal_position, column_name, column_type, is_nullable,
                     column_default, collation_name, extra
@@ -22,6 +25,7 @@ COLUMNS = """SELECT table_name, ordinal_position, column_name, column_type, is_n
 INDEXES = """SELECT table_name, index_name, seq_in_index, column_name, non_unique
              FROM information_schema.statistics WHERE table_schema = DATABASE()
              AND table_name <> 'alembic_version' ORDER BY table_name, index_name, seq_in_index"""
+FIRST = ("fct_", "stg_", "ledger_", "quarantine_")
 
 
 def schema_of(engine):
@@ -77,6 +81,25 @@ def test_a_migration_that_died_half_way_runs_again(empty):
         connection.execute(text("DROP TABLE ledger_held"))
     migrate(empty)
     assert schema_of(empty) == before
+
+
+@pytest.mark.parametrize("kept", [[], ["truth", "cloud_prediction"]])
+def test_the_second_revision_keeps_the_rows_of_the_first_and_runs_again(empty, kept):
+    migrate(empty)
+    before = schema_of(empty)
+    models = {t.name for t in METADATA.sorted_tables if not t.name.startswith(FIRST)}
+    assert len(models) == 10
+    with empty.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        connection.execute(
+            text("INSERT INTO ledger_stream VALUES ('d', 's', 1, 'x', NOW(3), NULL, NULL)")
+        )
+        for name in models - set(kept):
+            connection.execute(text(f"DROP TABLE `{name}`"))
+    assert migrate(empty) == HEAD
+    assert schema_of(empty) == before
+    with empty.connect() as connection:
+        assert connection.scalar(text("SELECT COUNT(*) FROM ledger_stream")) == 1
 
 
 def test_an_unmigrated_or_foreign_schema_is_refused_with_what_to_do(empty):

@@ -17,10 +17,18 @@ pytestmark = pytest.mark.broker
 CONNACK_REFUSED = 5  # mosquitto_pub's exit code: not authorised
 
 
-def publish(broker: Mosquitto, account: BrokerAccount, topic: str, text: str) -> int:
-    command = ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "-q", "1"]
+def publish(broker: Mosquitto, account: BrokerAccount, topic: str, text: str, *options: str) -> int:
+    command = ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "-q", "1", *options]
     command += ["-u", account.name, "-P", account.password, "-t", topic, "-m", text]
     return subprocess.run(command, check=False, capture_output=True, timeout=20).returncode
+
+
+def retained(broker: Mosquitto, account: BrokerAccount, topic: str) -> list[str]:
+    """What the broker keeps for the account; it delivers that at once, so a second is plenty."""
+    command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(broker.port), "-q", "1", "-W", "1"]
+    command += ["-u", account.name, "-P", account.password, "-t", topic]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
+    return done.stdout.splitlines()
 
 
 @pytest.fixture
@@ -94,6 +102,32 @@ def test_an_observer_hears_all_and_says_nothing(
 
     got = heard(accounts["observer"], "dewline/v1/gw-3/#", publishing, "m-down")
     assert got == ["m-presence", "m-up", "m-down"]
+
+
+def test_rollout_writes_what_devices_should_run_and_nothing_else(
+    stack_base: Path,
+) -> None:
+    rollout = BrokerAccount.generate("rollout", "rollout")
+    observer = BrokerAccount.generate("observer", "observer")
+    device = BrokerAccount.generate("gw-1", "device")
+    broker = Mosquitto.start(stack_base, [rollout, observer, device])
+    refused = [
+        "dewline/v1/gw-1/down/ack",
+        "dewline/v1/gw-1/up/live",
+        "dewline/v1/gw-1/presence",
+        "dewline/v1/gw-1/down/desired/x",
+        "dewline/v1/desired",
+    ]
+    try:
+        for topic in refused:
+            publish(broker, rollout, topic, "m-forged", "-r")
+            publish(broker, device, "dewline/v1/gw-1/down/desired", "m-forged", "-r")
+        assert publish(broker, rollout, "dewline/v1/gw-1/down/desired", "m-desired", "-r") == 0
+        assert retained(broker, observer, "dewline/v1/#") == ["m-desired"]
+        assert retained(broker, device, "dewline/v1/gw-1/down/desired") == ["m-desired"]
+        assert retained(broker, rollout, "dewline/v1/#") == []
+    finally:
+        broker.stop()
 
 
 def test_strangers_and_wrong_passwords_are_refused(

@@ -1,0 +1,1 @@
+"""The cloud's HTTP interface: bundles for gateways, nothing else yet."""

@@ -1,0 +1,118 @@
+"""`dewline-cloud models`: what the registry holds, what was decided, and the signing key."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
+from cloud.commands.opening import open_warehouse
+from cloud.commands.tables import print_table
+from cloud.config import CloudConfig, need
+from cloud.instants import shown_instant
+from cloud.registry import AliasRow, DecisionRow, ModelRow, Registry
+from contract.errors import ConfigError
+from models.signing import Signer
+
+__all__ = ["open_registry", "open_signer", "register"]
+
+_MODELS = ("condition", "counter", "model", "version", "family", "created", "bytes", "sha256")
+_ALIASES = ("condition", "alias", "from", "model", "version")
+_DECISIONS = ("cycle", "condition", "candidate", "skill", "low", "high", "decision", "reason")
+
+
+def register(nouns: Verbs) -> None:
+    """Adds the noun and its verbs."""
+    verbs = add_noun(nouns, "models", "The registry of models and what was decided on them.")
+    about = "Models, what they are in force as, and the decisions."
+    add_json(add_verb(verbs, "show", about, "models show --json", _show))
+    about = "Make the signing key if there is none; print its public half, for the gateways."
+    add_verb(verbs, "key", about, "models key > dewline.pem", _key)
+
+
+def open_registry(config: CloudConfig) -> Registry:
+    """The registry of sections `[registry]` and `[warehouse]`.
+
+    Raises:
+        ConfigError: A section or the password's file is missing.
+        WarehouseError: The schema is another one, or the server did not answer.
+    """
+    section = need(config.registry, "registry", config)
+    return Registry(open_warehouse(config), section.path)
+
+
+def open_signer(config: CloudConfig) -> Signer:
+    """What signs, with the key of section `[registry]`.
+
+    Raises:
+        ConfigError: The key is not named or cannot be read.
+    """
+    return Signer.load(_key_path(config))
+
+
+def _key_path(config: CloudConfig) -> Path:
+    named = need(config.registry, "registry", config).signing_key
+    if named is None:
+        raise ConfigError(f"{config.source}: registry: key 'signing_key' is missing; needed here")
+    return Path(named)
+
+
+def _key(args: argparse.Namespace, config: CloudConfig) -> int:
+    del args
+    path = _key_path(config)
+    if path.exists():
+        print(f"{path} was there and stays as it is", file=sys.stderr)
+    else:
+        Signer.generate().save(path)
+        print(f"{path} is new: keep it secret, and keep a copy", file=sys.stderr)
+    print(Signer.load(path).public_pem().strip())
+    return 0
+
+
+def _show(args: argparse.Namespace, config: CloudConfig) -> int:
+    registry = open_registry(config)
+    models, aliases, decisions = registry.models(), registry.aliases(), registry.decisions()
+    if args.json:
+        document = {
+            "models": [_json(row) for row in models],
+            "aliases": [_json(row) for row in aliases],
+            "decisions": [_json(row) for row in decisions],
+        }
+        print(json.dumps(document, indent=2, allow_nan=False))
+        return 0
+    print_table(_MODELS, [_model_cells(row) for row in models])
+    print()
+    print_table(_ALIASES, [_alias_cells(row) for row in aliases])
+    print()
+    print_table(_DECISIONS, [_decision_cells(row) for row in decisions])
+    return 0
+
+
+def _json(row: ModelRow | AliasRow | DecisionRow) -> dict[str, Any]:
+    table = asdict(row)
+    instants = ("created_at", "trained_from", "trained_to", "from_at", "cycle_at")
+    table |= {name: shown_instant(table[name]) for name in instants if name in table}
+    if isinstance(row, ModelRow):
+        table["parameters"] = json.loads(row.parameters)
+    return table
+
+
+def _model_cells(row: ModelRow) -> list[str | int]:
+    named = [row.model, row.version, row.family, shown_instant(row.created_at)]
+    return [row.condition_id, row.counter, *named, row.size_bytes, row.sha256[:12]]
+
+
+def _alias_cells(row: AliasRow) -> list[str | int]:
+    return [row.condition_id, row.alias.value, shown_instant(row.from_at), row.model, row.version]
+
+
+def _decision_cells(row: DecisionRow) -> list[str | int]:
+    figures = [_figure(value) for value in (row.skill, row.skill_low, row.skill_high)]
+    named = [shown_instant(row.cycle_at), row.condition_id, row.candidate or "-"]
+    return [*named, *figures, row.decision, row.reason]
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.4f}"

@@ -1,0 +1,250 @@
+"""One MQTT 5 connection of the cloud, from CONNECT to its end.
+
+The one file of the cloud that imports paho. A connection that broke is replaced by a new one, never
+revived: an answer to a message of an old connection goes nowhere, where on a revived one it would
+answer a stranger that got the same number. MQTT's session is not used (clean start).
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from cloud.errors import BrokerError, BrokerRefused
+
+__all__ = ["BrokerSettings", "Connection", "Message"]
+
+_KEEPALIVE_S = 30
+_ANSWER_S = 10.0
+_LOOK_S = 0.2
+_REFUSED = {
+    0x84,
+    0x85,
+    0x86,
+    0x87,
+    0x8A,
+    0x8C,
+}  # version, client id, password, rights, banned, method
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSettings:
+    """Where the broker is and who we are.
+
+    Attributes:
+        host: Name or address.
+        port: TCP port.
+        client_id: Id of the client, or the begin of the ids of several.
+        receive_maximum: Messages that the broker sends before the first is answered.
+        username: Account, None for none.
+        password: Its password.
+    """
+
+    host: str
+    port: int
+    client_id: str
+    receive_maximum: int = 20
+    username: str | None = None
+    password: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as it came.
+
+    Attributes:
+        topic: Topic as received.
+        payload: The bytes.
+        answer: Sends the PUBACK; does nothing if the connection has gone.
+    """
+
+    topic: str
+    payload: bytes
+    answer: Callable[[], None]
+
+
+class _State(Enum):
+    OPENING = "opening"
+    READY = "ready"
+    ENDED = "ended"
+
+
+class Connection:
+    """A connection; messages come on paho's thread, methods are called from others.
+
+    Args:
+        settings: The broker and the client's own id.
+        on_message: Takes every message, on paho's thread.
+        topic_filter: What to subscribe to with QoS 1; None for nothing.
+    """
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        on_message: Callable[[Message], None] | None = None,
+        topic_filter: str | None = None,
+    ) -> None:
+        self._settings = settings
+        self._filter = topic_filter
+        self._on_message = on_message
+        self._changed = threading.Condition()
+        self._error: BrokerError | None = None
+        self._state = _State.OPENING
+        self._answers: dict[int, ReasonCode] = {}
+        self._client = self._make_client()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the broker has granted connection and subscription and not gone since."""
+        return self._state is _State.READY
+
+    def open(self) -> None:
+        """Returns when the connection, and the subscription if there is one, is granted.
+
+        Raises:
+            BrokerRefused: The broker refuses account or subscription.
+            BrokerError: It is away or does not answer.
+        """
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's
+        properties.ReceiveMaximum = self._settings.receive_maximum
+        where = f"broker {self._settings.host}:{self._settings.port}"
+        try:
+            self._client.connect(
+                self._settings.host,
+                self._settings.port,
+                _KEEPALIVE_S,
+                clean_start=True,
+                properties=properties,
+            )
+            self._client.loop_start()
+        except OSError as error:
+            raise BrokerError(f"{where} is away: {error}") from error
+        with self._changed:
+            self._changed.wait_for(lambda: self._state is not _State.OPENING, _ANSWER_S)
+            if self._state is not _State.READY:
+                raise self._error or BrokerError(f"{where} does not answer")
+
+    def wait_for_end(self, stop: threading.Event, limit_s: float | None = None) -> None:
+        """Returns when `stop` is set or after `limit_s`.
+
+        Raises:
+            BrokerError: The connection ended.
+        """
+        left_s = limit_s
+        with self._changed:
+            while not stop.is_set() and (left_s is None or left_s > 0.0):
+                look_s = _LOOK_S if left_s is None else min(_LOOK_S, left_s)
+                if self._changed.wait_for(lambda: self._state is _State.ENDED, look_s):
+                    raise self._error or BrokerError("the connection ended")
+                left_s = None if left_s is None else left_s - look_s
+
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Sends at most once; False if the connection has gone."""
+        return self._client.publish(topic, payload, qos=0).rc is MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def retain(self, messages: Mapping[str, bytes]) -> None:
+        """Lets the broker keep one payload per topic; returns when it has confirmed all (QoS 1).
+
+        Raises:
+            BrokerRefused: We may not write there. Some others may be kept already.
+            BrokerError: The connection ended or the broker does not answer. Likewise.
+        """
+        # Not from the start: what is published with QoS 0 is told here as well, and nobody waits.
+        self._client.on_publish = self._on_publish
+        waiting: dict[int, str] = {}
+        for topic, payload in messages.items():
+            sent = self._client.publish(topic, payload, qos=1, retain=True)
+            if sent.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+                raise self._error or BrokerError("the connection ended")
+            waiting[sent.mid] = topic
+        while waiting:
+            mid, reason = self._next_answer()
+            topic = waiting.pop(mid, "")
+            if reason.is_failure:
+                raise BrokerRefused(f"the broker refuses what is published on {topic}: {reason}")
+
+    def close(self) -> None:
+        """Ends connection and thread; may be called in any state."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _next_answer(self) -> tuple[int, ReasonCode]:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._answers or self._state is _State.ENDED, timeout=_ANSWER_S
+            )
+            if not self._answers:
+                raise self._error or BrokerError("the broker does not confirm what is published")
+            return self._answers.popitem()
+
+    def _make_client(self) -> Client:
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._settings.client_id,
+            protocol=MQTTProtocolVersion.MQTTv5,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        client.connect_timeout = _ANSWER_S
+        if self._settings.username is not None:
+            client.username_pw_set(self._settings.username, self._settings.password)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_received
+        return client
+
+    def _become(self, state: _State, error: BrokerError | None = None) -> None:
+        with self._changed:
+            self._state = state
+            self._error = self._error or error
+            self._changed.notify_all()
+
+    def _on_connect(
+        self, client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if reason.is_failure:
+            kind = BrokerRefused if reason.value in _REFUSED else BrokerError
+            who = self._settings.username or "without an account"
+            self._become(_State.ENDED, kind(f"the broker refuses {who}: {reason}"))
+        elif self._filter is None:
+            self._become(_State.READY)
+        else:
+            client.subscribe(self._filter, qos=1)
+
+    def _on_subscribe(
+        self, _client: Client, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
+    ) -> None:
+        if any(reason.is_failure for reason in reasons):
+            text = f"the broker refuses the subscription {self._filter}: {reasons[0]}"
+            self._become(_State.ENDED, BrokerRefused(text))
+        else:
+            self._become(_State.READY)
+
+    def _on_disconnect(
+        self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        self._become(_State.ENDED, BrokerError(f"the broker ended the connection: {reason}"))
+
+    def _on_publish(
+        self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Any
+    ) -> None:
+        with self._changed:
+            self._answers[mid] = reason
+            self._changed.notify_all()
+
+    def _on_received(self, client: Client, _data: Any, message: MQTTMessage) -> None:
+        mid, qos = message.mid, message.qos
+
+        def answer() -> None:
+            client.ack(mid, qos)
+
+        if self._on_message is not None:
+            self._on_message(Message(message.topic, bytes(message.payload), answer))

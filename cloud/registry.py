@@ -1,0 +1,276 @@
+"""The registry: bundle files that are written once, rows that say what they are, and aliases.
+
+A bundle is named by its sha256 and served from the same folder (`cloud.api`). The alias in force at
+an instant is the latest that began at or before it, so what scored or ran at any time is a function
+of the rows. It trains nothing, decides nothing and trusts no bundle: whoever runs one verifies it.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar
+
+from sqlalchemy import Connection, Engine, Table, and_, func, select
+from sqlalchemy.dialects.mysql import insert
+
+from cloud.errors import LakeExists
+from cloud.lake.store import FolderStore
+from cloud.warehouse.engine import converted
+from cloud.warehouse.model_tables import DECISIONS, MODEL_ALIASES, MODELS
+from contract.errors import DewlineError
+
+__all__ = [
+    "Alias",
+    "AliasRow",
+    "DecisionRow",
+    "ModelRow",
+    "Registry",
+    "RegistryError",
+    "bundle_path",
+    "in_force",
+]
+
+
+class RegistryError(DewlineError):
+    """What shall be recorded contradicts what is recorded; nothing was changed."""
+
+    retryable: ClassVar[bool] = False
+
+
+class Alias(StrEnum):
+    """What a version of a model is for its condition."""
+
+    CHAMPION = "champion"
+    CHALLENGER = "challenger"
+    BASELINE = "baseline"  # what both are judged by, also where it does not go out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRow:
+    """One version of a model; instants are ms since 1970 UTC.
+
+    Attributes:
+        model: Name of the model.
+        version: Its version.
+        condition_id: The condition that it forecasts.
+        family: How it was made: `baseline`, `sklearn` or `mllib`.
+        counter: Of its bundle, larger than of any earlier one of the condition.
+        created_at: When it was made.
+        trained_from: Begin of the data that it was trained on.
+        trained_to: Their end.
+        dataset_version: Which state of the lake that was.
+        code_version: Which program trained it.
+        parameters: What was chosen, JSON.
+        seed: Of its training.
+        sha256: Of the bundle's file, 64 hexadecimal digits.
+        size_bytes: Of the bundle's file.
+        parity_max: Largest difference between the trained model and the ONNX one.
+    """
+
+    model: str
+    version: str
+    condition_id: str
+    family: str
+    counter: int
+    created_at: int
+    trained_from: int
+    trained_to: int
+    dataset_version: str
+    code_version: str
+    parameters: str
+    seed: int
+    sha256: str
+    size_bytes: int
+    parity_max: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasRow:
+    """From an instant on (ms since 1970 UTC) an alias names this version."""
+
+    condition_id: str
+    alias: Alias
+    from_at: int
+    model: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRow:
+    """What a cycle decided for a condition; figures are None where nothing was counted."""
+
+    cycle_at: int
+    condition_id: str
+    candidate: str | None
+    brier_baseline: float | None
+    brier_model: float | None
+    skill: float | None
+    skill_low: float | None
+    skill_high: float | None
+    event_weeks: int
+    windows_total: int
+    decision: str
+    reason: str
+    model: str | None
+    version: str | None
+
+
+def bundle_path(folder: Path, sha256: str) -> Path:
+    """Where the bundle with this sha256 stands in a registry's folder."""
+    return folder / _file(sha256)
+
+
+def in_force(rows: Sequence[AliasRow], condition_id: str, at_ms: int) -> AliasRow | None:
+    """Of rows of one alias, the one of the condition that is in force at an instant."""
+    begun = [row for row in rows if row.condition_id == condition_id and row.from_at <= at_ms]
+    return max(begun, key=lambda row: row.from_at, default=None)
+
+
+class Registry:
+    """Files in a folder, rows in the warehouse; a file is durable before a row names it."""
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self._engine = engine
+        self._store = FolderStore(folder)
+
+    def put(self, bundle: bytes) -> str:
+        """Keeps a bundle's file and returns its sha256; the same bytes may come again.
+
+        Raises:
+            LakeError: The disk failed.
+            RegistryError: The file that is there is not what its name says.
+        """
+        sha256 = hashlib.sha256(bundle).hexdigest()
+        try:
+            self._store.create(_file(sha256), bundle)
+        except LakeExists:
+            self.bundle_bytes(sha256)
+        return sha256
+
+    def bundle_bytes(self, sha256: str) -> bytes:
+        """The bytes of a bundle.
+
+        Raises:
+            LakeMissing: There is none of that name.
+            RegistryError: Its bytes have changed since.
+        """
+        data = self._store.read(_file(sha256))
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise RegistryError(
+                f"{_file(sha256)} of the registry is damaged: its bytes have another sha256; "
+                "remove it and run the cycle again, or restore it from a backup"
+            )
+        return data
+
+    def record(self, row: ModelRow) -> None:
+        """Records a model whose bundle was put; the same row may come again.
+
+        Raises:
+            LakeMissing: Its bundle was not put.
+            RegistryError: The version is recorded with other values, or its counter is taken.
+            WarehouseError: Nothing was written.
+        """
+        if len(self.bundle_bytes(row.sha256)) != row.size_bytes:
+            raise RegistryError(f"{row.model} {row.version}: size_bytes is not its bundle's")
+        with converted(), self._engine.begin() as connection:
+            if _kept(connection, MODELS, asdict(row)) != asdict(row):
+                raise RegistryError(
+                    f"{row.model} {row.version} is recorded with other values, or counter "
+                    f"{row.counter} of {row.condition_id} is another's; a recorded version "
+                    "never changes, choose a new one"
+                )
+
+    def find(self, model: str, version: str) -> ModelRow | None:
+        """A recorded model; None if it is not there. Raises WarehouseError."""
+        query = select(MODELS).where(MODELS.c.model == model, MODELS.c.version == version)
+        with converted(), self._engine.connect() as connection:
+            found = connection.execute(query).one_or_none()
+        return None if found is None else ModelRow(**found._asdict())
+
+    def models(self) -> tuple[ModelRow, ...]:
+        """Every recorded model, by condition and counter. Raises WarehouseError."""
+        query = select(MODELS).order_by(MODELS.c.condition_id, MODELS.c.counter)
+        with converted(), self._engine.connect() as connection:
+            return tuple(ModelRow(**row._asdict()) for row in connection.execute(query))
+
+    def next_counter(self, condition_id: str) -> int:
+        """The counter of the condition's next bundle, 1 for the first. Raises WarehouseError."""
+        query = select(func.max(MODELS.c.counter)).where(MODELS.c.condition_id == condition_id)
+        with converted(), self._engine.connect() as connection:
+            return int(connection.scalar(query) or 0) + 1
+
+    def set_alias(self, row: AliasRow) -> None:
+        """Lets an alias name a version from an instant on; the same row may come again.
+
+        Raises:
+            RegistryError: No such model of the condition, or another was named at that instant.
+            WarehouseError: Nothing was written.
+        """
+        found = self.find(row.model, row.version)
+        if found is None or found.condition_id != row.condition_id:
+            raise RegistryError(
+                f"{row.model} {row.version} is not recorded for {row.condition_id}; record it first"
+            )
+        wanted = asdict(row) | {"alias": row.alias.value}
+        with converted(), self._engine.begin() as connection:
+            kept = _kept(connection, MODEL_ALIASES, wanted)
+            if kept != wanted:
+                raise RegistryError(
+                    f"the {row.alias} of {row.condition_id} from this instant on is already "
+                    f"{kept['model']} {kept['version']}; what was in force is never rewritten"
+                )
+
+    def champion_at(self, condition_id: str, at_ms: int) -> ModelRow | None:
+        """The champion in force at an instant (ms since 1970 UTC); None before the first.
+
+        Raises:
+            WarehouseError: The server did not answer.
+        """
+        alias, model = MODEL_ALIASES.c, MODELS.c
+        same = and_(alias.model == model.model, alias.version == model.version)
+        query = (
+            select(MODELS)
+            .join(MODEL_ALIASES, same)
+            .where(alias.condition_id == condition_id, alias.alias == Alias.CHAMPION.value)
+            .where(alias.from_at <= at_ms)
+            .order_by(alias.from_at.desc())
+            .limit(1)
+        )
+        with converted(), self._engine.connect() as connection:
+            found = connection.execute(query).one_or_none()
+        return None if found is None else ModelRow(**found._asdict())
+
+    def champions(self) -> tuple[AliasRow, ...]:
+        """Every champion there was, by condition and time; see `in_force`."""
+        return tuple(row for row in self.aliases() if row.alias is Alias.CHAMPION)
+
+    def aliases(self) -> tuple[AliasRow, ...]:
+        """Every alias there was, by condition, alias and time. Raises WarehouseError."""
+        at = MODEL_ALIASES.c
+        query = select(MODEL_ALIASES).order_by(at.condition_id, at.alias, at.from_at)
+        with converted(), self._engine.connect() as connection:
+            rows = [row._asdict() for row in connection.execute(query)]
+        return tuple(AliasRow(**row | {"alias": Alias(row["alias"])}) for row in rows)
+
+    def decisions(self) -> tuple[DecisionRow, ...]:
+        """Every decision, oldest first. Raises WarehouseError."""
+        query = select(DECISIONS).order_by(DECISIONS.c.cycle_at, DECISIONS.c.condition_id)
+        with converted(), self._engine.connect() as connection:
+            return tuple(DecisionRow(**row._asdict()) for row in connection.execute(query))
+
+
+def _file(sha256: str) -> str:
+    return f"bundles/{sha256}.dwb"
+
+
+def _kept(connection: Connection, table: Table, row: dict[str, Any]) -> dict[str, Any]:
+    """Inserts a row unless its key is taken; the row that has the key then, or an empty one."""
+    key = [column.name for column in table.primary_key]
+    # Assigning a key to itself changes nothing, also where another unique key was the taken one.
+    nothing = {key[0]: table.c[key[0]]}
+    connection.execute(insert(table).values(row).on_duplicate_key_update(nothing))
+    same = [table.c[name] == row[name] for name in key]
+    found = connection.execute(select(table).where(*same)).one_or_none()
+    return {} if found is None else found._asdict()
