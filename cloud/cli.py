@@ -18,8 +18,22 @@ from contract.errors import ConfigError, DewlineError
 
 __all__ = ["NOUNS", "main", "parser_of"]
 
-NOUNS = ("ingest", "lake", "search", "ledger", "quarantine", "warehouse", "transform")
-_NEEDS_SPARK = ("transform",)  # an ingest host takes extra `cloud` alone
+NOUNS = (
+    "ingest",
+    "lake",
+    "search",
+    "ledger",
+    "quarantine",
+    "warehouse",
+    "transform",
+    "scoring",
+    "cycle",
+    "models",
+    "rollout",
+    "api",
+    "report",
+)
+_NEEDS_SPARK = ("transform", "cycle", "scoring")  # an ingest host takes extra `cloud` alone
 
 _log = logging.getLogger(__name__)
 

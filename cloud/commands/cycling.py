@@ -1,0 +1,81 @@
+"""Opens the cycle as the configuration names it; with `transforming` the only commands with Spark.
+
+Apart from `cloud.commands.cycle`, so that the help works where Spark is not installed.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+
+from pyspark.sql import SparkSession
+
+from cloud.commands.models import open_registry, open_signer
+from cloud.commands.opening import open_warehouse
+from cloud.commands.transforming import open_transform, tables_of
+from cloud.config import CloudConfig, fleet_conditions
+from cloud.cycle import Cycle
+from cloud.training.decisions import Decisions
+from cloud.training.export import mllib_to_onnx, sklearn_to_onnx
+from cloud.training.lake_history import LakeHistory
+from cloud.training.learners import BaselineLearner, SklearnLearner, SklearnModel
+from cloud.training.mllib import MllibLearner, MllibModel
+from cloud.training.release import Publisher
+from cloud.training.train import Trainer
+from cloud.training.walk import Trained
+
+__all__ = ["exporter", "open_cycle"]
+
+
+def exporter(spark: SparkSession) -> Callable[[Trained], bytes]:
+    """What makes ONNX of any family's model."""
+
+    def export(trained: Trained) -> bytes:
+        if isinstance(trained, MllibModel):
+            return mllib_to_onnx(trained.beyond, trained.model, spark)
+        if isinstance(trained, SklearnModel):
+            return sklearn_to_onnx(trained.pipeline, trained.slope, trained.offset)
+        raise TypeError(f"no exporter for {type(trained).__name__}")
+
+    return export
+
+
+def open_cycle(config: CloudConfig, spark: SparkSession, told: Callable[[str], None]) -> Cycle:
+    """The cycle on a session that the caller started, for one or many runs.
+
+    Raises:
+        ConfigError: A section, the conditions or the key are missing.
+        SchemaOutdated: The warehouse has another schema.
+        WarehouseError: MySQL did not answer.
+    """
+    conditions = fleet_conditions(config)
+    engine, registry, signer = open_warehouse(config), open_registry(config), open_signer(config)
+    trainer = Trainer(
+        registry,
+        Decisions(engine),
+        Publisher(registry, signer, exporter(spark)),
+        (BaselineLearner(), (SklearnLearner(), MllibLearner(spark))),
+        signer.trusted(),
+        told,
+    )
+    source = LakeHistory(
+        spark=spark,
+        tables=tables_of(config),
+        conditions=conditions,
+        refreshed=partial(_until_empty, config, spark),
+    )
+    return Cycle(
+        engine=engine,
+        registry=registry,
+        source=source,
+        trainer=trainer,
+        conditions=conditions,
+        signer=signer,
+        code_version=version("dewline"),
+        told=told,
+    )
+
+
+def _until_empty(config: CloudConfig, spark: SparkSession) -> None:
+    transform = open_transform(config, spark)
+    while transform.run() is not None:
+        pass

@@ -1,0 +1,212 @@
+"""How forecasts do in service, and whether that is a reason to train anew. Pure.
+
+It judges outcomes that somebody else read, and writes nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloud.monitoring.rows import ALL, Assessment, MonitoringRow, Outcomes, ReliabilityRow
+from models.features import BASELINE_NAMES
+from models.skill import ReliabilityBin, Skill, psi, reliability
+
+__all__ = [
+    "COOL_DOWN_DAYS",
+    "MAX_AGE_DAYS",
+    "MAX_BRIER_RATIO",
+    "MAX_DRIFT_PSI",
+    "MIN_DRIFT_ROWS",
+    "Service",
+    "assess",
+    "drift",
+    "due",
+]
+
+Floats = NDArray[np.float64]
+Words = NDArray[np.object_]
+
+# Weather changes with the seasons: a model that has not seen the last month is asked about days
+# that it does not know. Four weeks are this project's choice.
+MAX_AGE_DAYS = 28
+# One cycle of a weekly timer, so that a reason that training cannot remove does not train for ever.
+COOL_DOWN_DAYS = 7
+# A fifth worse than at release; this project's choice. What is adopted, the gate decides: a reason
+# too many costs a training and nothing else.
+MAX_BRIER_RATIO = 1.2
+# Siddiqi 2006, Credit Risk Scorecards: above 0.2 a population has shifted.
+MAX_DRIFT_PSI = 0.2
+# Two samples of equal distribution differ by about (bins - 1) (1/n + 1/m): at 500 rows each 0.04.
+MIN_DRIFT_ROWS = 500
+_DAY_MS = 86_400_000
+
+
+def assess(
+    outcomes: Outcomes,
+    condition_id: str,
+    drift_psi: float | None = None,
+    reason: str | None = None,
+) -> Assessment:
+    """The rows of tables `monitoring` and `reliability`.
+
+    Args:
+        outcomes: Of the condition, whoever made them.
+        condition_id: Its id.
+        drift_psi: From `drift`.
+        reason: From `due`; None if there is none to train anew.
+    """
+    whole = _monitored(outcomes, condition_id, ALL, ALL, drift_psi, reason)
+    parts = [
+        _monitored(own, condition_id, device_id, origin)
+        for device_id, origin, own in _parts(outcomes)
+        if device_id != ALL or origin != ALL
+    ]
+    return Assessment(
+        condition_id=condition_id,
+        monitoring=(whole, *parts),
+        reliability=tuple(
+            _reliable(found, condition_id, origin)
+            for origin, own in _by(outcomes, outcomes.origins)
+            for found in reliability(own.probability, own.onset)
+        ),
+    )
+
+
+def _parts(outcomes: Outcomes) -> Iterator[tuple[str, str, Outcomes]]:
+    for device_id, of_device in _by(outcomes, outcomes.devices):
+        for origin, own in _by(of_device, of_device.origins):
+            yield device_id, origin, own
+
+
+def _by(outcomes: Outcomes, names: Words) -> Iterator[tuple[str, Outcomes]]:
+    """All of them, then those of each name."""
+    yield ALL, outcomes
+    known, of_name = np.unique(names.astype(str), return_inverse=True)
+    order = np.argsort(of_name, kind="stable")
+    ends = np.cumsum(np.bincount(of_name, minlength=len(known)))[:-1]
+    for name, chosen in zip(known.tolist(), np.split(order, ends), strict=False):
+        yield name, outcomes.rows(chosen)
+
+
+def _monitored(
+    outcomes: Outcomes,
+    condition_id: str,
+    device_id: str,
+    origin: str,
+    drift_psi: float | None = None,
+    reason: str | None = None,
+) -> MonitoringRow:
+    found = outcomes.skill()
+    return MonitoringRow(
+        condition_id=condition_id,
+        device_id=device_id,
+        origin=origin,
+        outcomes_total=found.windows_total,
+        onsets_total=found.onsets_total,
+        event_weeks=found.event_weeks,
+        brier=found.brier_model,
+        brier_baseline=found.brier_baseline,
+        skill=found.skill,
+        skill_low=found.low,
+        skill_high=found.high,
+        drift_psi=drift_psi,
+        retrain=reason is not None,
+        reason=reason,
+    )
+
+
+def _reliable(found: ReliabilityBin, condition_id: str, origin: str) -> ReliabilityRow:
+    return ReliabilityRow(
+        condition_id=condition_id,
+        origin=origin,
+        bin=found.bin,
+        outcomes_total=found.outcomes_total,
+        mean_probability=found.mean_probability,
+        onset_share=found.onset_share,
+    )
+
+
+def drift(reference_features: Floats, recent_features: Floats) -> float | None:
+    """How far features have moved: mean population stability index of the change features.
+
+    The baseline's columns are left out: the hour of day does not drift, and the distance to the
+    limit is the weather itself. So are columns that are constant in the reference. PSI knows no
+    seasons: compare with windows of the same time of year where there are some.
+
+    Args:
+        reference_features: What the champion learned from; one row a usable window.
+        recent_features: What it has been asked since.
+
+    Returns:
+        0 for none; None with fewer than `MIN_DRIFT_ROWS` rows on a side, or nothing to compare.
+    """
+    if min(len(reference_features), len(recent_features)) < MIN_DRIFT_ROWS:
+        return None
+    columns = range(len(BASELINE_NAMES), reference_features.shape[1])
+    found = [
+        psi(reference_features[:, c], recent_features[:, c])
+        for c in columns
+        if np.ptp(reference_features[:, c]) > 0
+    ]
+    return float(np.mean(found)) if found else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """How the champion of a condition has done.
+
+    Attributes:
+        since_release: Its skill over the outcomes since it became champion; see `Outcomes`.
+        brier_at_release: Its Brier score when it was adopted; None if nobody recorded one.
+        drift_psi: From `drift`.
+    """
+
+    since_release: Skill
+    brier_at_release: float | None
+    drift_psi: float | None
+
+
+def due(at_ms: int, last_trained_at: int | None, champion: Service | None) -> str | None:
+    """Why to train anew now, in words for a person; None if there is no reason or it is too soon.
+
+    Args:
+        at_ms: The cycle's instant, ms since 1970 UTC.
+        last_trained_at: The instant of the last cycle that trained, whatever came of it.
+        champion: None while there is no model.
+    """
+    if last_trained_at is not None and at_ms - last_trained_at < COOL_DOWN_DAYS * _DAY_MS:
+        return None
+    if champion is None:
+        return "there is no model yet"
+    if last_trained_at is None:
+        return "no training is on record"
+    age_days = (at_ms - last_trained_at) / _DAY_MS
+    if age_days >= MAX_AGE_DAYS:
+        return f"the last training was {age_days:.0f} days ago (limit {MAX_AGE_DAYS})"
+    return _worse(champion) or _drifted(champion.drift_psi)
+
+
+def _worse(champion: Service) -> str | None:
+    found, at_release = champion.since_release, champion.brier_at_release
+    if not found.enough:
+        return None
+    since = f"since its release, over {found.event_weeks} weeks with events,"
+    if found.skill is not None and found.skill < 0:
+        return f"{since} the model's skill against the baseline is {found.skill:.3f} (below 0)"
+    if found.brier_model is None or not at_release:
+        return None
+    ratio = found.brier_model / at_release
+    if ratio <= MAX_BRIER_RATIO:
+        return None
+    return (
+        f"{since} the model's Brier score is {found.brier_model:.4f}, {ratio:.2f} times "
+        f"that at release (limit {MAX_BRIER_RATIO:g})"
+    )
+
+
+def _drifted(drift_psi: float | None) -> str | None:
+    if drift_psi is None or drift_psi <= MAX_DRIFT_PSI:
+        return None
+    return f"the features have drifted: PSI {drift_psi:.2f} on average (limit {MAX_DRIFT_PSI:g})"

@@ -1,0 +1,290 @@
+"""Draws the report's charts as SVG that stands in the page: text as text, colours by the page.
+
+Nothing of matplotlib's global state is used, and nobody else imports matplotlib. Each colour is
+written as a CSS variable with the light scheme's value, so that a chart follows the page into the
+dark. The colours are those of Okabe and Ito, told apart by colour-blind readers; forecasts of
+gateway and cloud differ by dash as well.
+"""
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from html import escape
+from itertools import pairwise
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from cloud.reports.report import Bin, Decision, DeviceReport, ForecastDay, Interval, Monitored
+
+__all__ = [
+    "PALETTE",
+    "Frame",
+    "Size",
+    "Timeline",
+    "day_number",
+    "draw_reliability",
+    "draw_skill",
+    "draw_timeline",
+]
+
+PALETTE = {  # CSS variable: colour of the light scheme
+    "ink": "#24292f",
+    "soft": "#8c959f",
+    "grid": "#d8dee4",
+    "measured": "#57606a",
+    "held": "#d55e00",
+    "edge": "#0072b2",
+    "cloud": "#009e73",
+}
+_DAY_MS = 86_400_000
+_EPOCH = date(1970, 1, 1)
+_FONT_PX = 12
+_QUARTERS = {0.25: "¼", 0.5: "½", 0.75: "¾", 1.0: "1"}
+_DASHES: tuple[tuple[str, Any], ...] = (("edge", "solid"), ("cloud", (0, (3, 2))))
+_MARKERS = {"cloud": "s", "edge": "o"}
+_DATES = ["%Y", "%b", "%d", "%H:%M", "%H:%M", "%S"]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Width and height in CSS pixels at which letters have their natural size."""
+
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """Ends of axes, the same for all devices of a condition, so that charts can be compared.
+
+    Attributes:
+        from_at: Left end, ms since 1970 UTC.
+        until_at: Right end.
+        lowest: Of the signal, in its unit.
+        highest: Of the signal.
+        share: Highest probability or share of onsets of a day, 0 to 1.
+    """
+
+    from_at: int
+    until_at: int
+    lowest: float
+    highest: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """What is drawn of one condition on one device.
+
+    Attributes:
+        device: Its signal, truth and days of forecasts.
+        unit: Of the signal, for the axis.
+        limit: The condition's limit in that unit.
+        frame: The ends of its axes.
+    """
+
+    device: DeviceReport
+    unit: str
+    limit: float
+    frame: Frame
+
+
+def day_number(day: date) -> int:
+    """Days since 1970-01-01."""
+    return (day - _EPOCH).days
+
+
+def draw_timeline(timeline: Timeline, size: Size, alt: str) -> str:
+    """The signal with its limit and the time in which the condition held; below it forecasts."""
+
+    def draw(figure: Figure) -> None:
+        grid = figure.add_gridspec(2, 1, height_ratios=(3, 2))
+        width, height = size.width_px, size.height_px
+        # Margins that hold the letters; to measure them takes longer than to draw the rest.
+        figure.subplots_adjust(34 / width, 28 / height, 1 - 4 / width, 1 - 22 / height, hspace=0.3)
+        top = figure.add_subplot(grid[0])
+        below = figure.add_subplot(grid[1], sharex=top)
+        _signal(top, timeline)
+        _forecasts(below, timeline.device.days, timeline.frame.share)
+        _dates(top, below, timeline.frame, most=max(4, width // 56))
+
+    return _svg(draw, size, alt)
+
+
+def _dates(top: Axes, below: Axes, frame: Frame, most: int) -> None:
+    top.tick_params(labelbottom=False)
+    top.set_xlim(frame.from_at / _DAY_MS, frame.until_at / _DAY_MS)
+    locator = AutoDateLocator(minticks=3, maxticks=most)  # type: ignore[no-untyped-call]  # matplotlib's
+    dates = ConciseDateFormatter(locator, formats=_DATES, show_offset=False)  # type: ignore[no-untyped-call]  # matplotlib's
+    below.xaxis.set_major_locator(locator)
+    below.xaxis.set_major_formatter(dates)
+    below.tick_params(axis="x", pad=8)
+
+
+def _signal(axes: Axes, timeline: Timeline) -> None:
+    _titled(axes, timeline.unit)
+    frame = timeline.frame
+    _shade(axes, timeline.device.truth, frame.until_at)
+    points = timeline.device.signal
+    # A point stands for the time that it begins: the mean is drawn in the middle of it.
+    step = min((b.at - a.at for a, b in pairwise(points)), default=0)
+    for run in _unbroken(points, step, lambda p: p.at):
+        days = [(p.at + step / 2) / _DAY_MS for p in run]
+        low, high = [p.lowest for p in run], [p.highest for p in run]
+        axes.fill_between(days, low, high, color=PALETTE["measured"], alpha=0.3, linewidth=0)
+        axes.plot(days, [p.mean for p in run], color=PALETTE["measured"], linewidth=1.2)
+    axes.axhline(timeline.limit, color=PALETTE["held"], linewidth=1.2, linestyle=(0, (4, 3)))
+    room = 0.05 * (frame.highest - frame.lowest) or 1
+    axes.set_ylim(frame.lowest - room, frame.highest + 3 * room)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+
+
+def _shade(axes: Axes, truth: Sequence[Interval], until_at: int) -> None:
+    spans = [
+        (i.began_at / _DAY_MS, ((i.ended_at or until_at) - i.began_at) / _DAY_MS) for i in truth
+    ]
+    place, colour = axes.get_xaxis_transform(), PALETTE["held"]
+    axes.broken_barh(spans, (0, 0.92), transform=place, color=colour, alpha=0.3, linewidth=0)
+    # A few hours of a year are thinner than a pixel: the strip above shows each of them.
+    axes.broken_barh(spans, (0.94, 0.06), transform=place, color=colour, linewidth=0.9)
+
+
+def _forecasts(axes: Axes, days: Sequence[ForecastDay], share: float) -> None:
+    _titled(axes, "probability and share of onsets, by day")
+    top = next(tick for tick in _QUARTERS if share <= tick)
+    ticks = [tick for tick in _QUARTERS if tick <= top]
+    axes.set_ylim(0, top)
+    axes.set_yticks((0, *ticks), ("0", *(_QUARTERS[tick] for tick in ticks)))
+    if not days:
+        middle = {"transform": axes.transAxes, "ha": "center", "va": "center"}
+        axes.text(0.5, 0.5, "no judged forecasts yet", **middle)  # type: ignore[arg-type]
+        return
+    shares = {day_number(d.day): d.onset_share for d in days}  # of either origin: one truth
+    first, last = min(shares), max(shares)
+    heights = [shares.get(number, 0.0) for number in range(first, last + 1)]
+    edges = list(range(first, last + 2))
+    axes.stairs(heights, edges, fill=True, color=PALETTE["held"], alpha=0.5, linewidth=0)
+    for origin, dash in _DASHES:
+        mine = [d for d in days if d.origin == origin]
+        for run in _unbroken(mine, 1, lambda d: day_number(d.day)):
+            middles = [day_number(d.day) + 0.5 for d in run]
+            means = [d.mean_probability for d in run]
+            axes.plot(middles, means, color=PALETTE[origin], linewidth=1.3, linestyle=dash)
+
+
+def _unbroken(items: Sequence[Any], step: int, place: Callable[[Any], int]) -> list[list[Any]]:
+    """Runs without a gap: a line across missing time would say that something was known."""
+    runs: list[list[Any]] = []
+    for item in items:
+        if runs and place(item) - place(runs[-1][-1]) <= step:
+            runs[-1].append(item)
+        else:
+            runs.append([item])
+    return runs
+
+
+def draw_reliability(bins: Sequence[Bin], size: Size, alt: str) -> str:
+    """Share of onsets over forecast probability, per origin; points as large as they weigh."""
+
+    def draw(figure: Figure) -> None:
+        figure.set_layout_engine("constrained")
+        axes = figure.add_subplot()
+        _titled(axes, "share of onsets")
+        axes.plot((0, 1), (0, 1), color=PALETTE["soft"], linewidth=1, linestyle=(0, (4, 3)))
+        most = max(b.outcomes_total for b in bins)
+        for origin, dash in _DASHES:
+            mine = [b for b in bins if b.origin == origin]
+            x, y = [b.mean_probability for b in mine], [b.onset_share for b in mine]
+            weights = [20 + 130 * b.outcomes_total / most for b in mine]
+            colour = PALETTE[origin]
+            axes.plot(x, y, color=colour, linewidth=1.2, linestyle=dash)
+            axes.scatter(x, y, weights, colour, marker=_MARKERS[origin], alpha=0.6, linewidth=0)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_ticks((0, *_QUARTERS), labels=("0", *_QUARTERS.values()))
+        axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="forecast probability")
+        axes.set_aspect("equal")
+
+    return _svg(draw, size, alt)
+
+
+def draw_skill(rows: Sequence[tuple[str, Monitored | Decision]], size: Size, alt: str) -> str:
+    """Skill with its bounds, one row each, against the line of no skill."""
+
+    def draw(figure: Figure) -> None:
+        figure.set_layout_engine("constrained")
+        axes = figure.add_subplot()
+        _titled(axes, "← worse   than the baseline   better →")
+        axes.axvline(0, color=PALETTE["soft"], linewidth=1, linestyle=(0, (4, 3)))
+        for place, (_, row) in enumerate(rows):
+            if row.skill is None or row.skill_low is None or row.skill_high is None:
+                beside = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
+                axes.annotate("no figure", (0, place), **beside)  # type: ignore[arg-type]
+                continue
+            colour = PALETTE["ink"]
+            axes.plot((row.skill_low, row.skill_high), (place, place), color=colour, linewidth=2)
+            axes.plot([row.skill], [place], "o", color=colour, markersize=6)
+        axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.grid(visible=False, axis="y")
+
+    return _svg(draw, size, alt)
+
+
+def _titled(axes: Axes, title: str) -> None:
+    axes.set_title(title, loc="left", fontsize=_FONT_PX, color=PALETTE["ink"], pad=6)
+    axes.grid(visible=True, color=PALETTE["grid"], linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelcolor=PALETTE["ink"], pad=5)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(PALETTE["soft"])
+
+
+def _svg(draw: Callable[[Figure], None], size: Size, alt: str) -> str:
+    # A unit of SVG is a point of matplotlib's: 72 to the inch.
+    figure = Figure(figsize=(size.width_px / 72, size.height_px / 72))
+    canvas = FigureCanvasSVG(figure)
+    written = io.StringIO()
+    with mpl.rc_context():
+        mpl.rcParams["svg.fonttype"] = "none"  # letters stay letters
+        mpl.rcParams["svg.hashsalt"] = f"{alt} {size}"  # its own ids, and the same ones each time
+        mpl.rcParams["text.parse_math"] = False
+        mpl.rcParams["font.size"] = _FONT_PX
+        draw(figure)
+        figure.set_facecolor("none")
+        for axes in figure.axes:
+            axes.set_facecolor("none")
+            _ink(axes)
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        canvas.print_svg(written, metadata=nothing)  # type: ignore[no-untyped-call]  # matplotlib's
+    return _inline(written.getvalue(), size, alt)
+
+
+def _ink(axes: Axes) -> None:
+    for text in (axes.xaxis.label, axes.yaxis.label, *axes.texts):
+        text.set_color(PALETTE["ink"])
+
+
+def _inline(document: str, size: Size, alt: str) -> str:
+    """The `svg` element alone: no addresses, no ids that two charts would share, page's colours."""
+    body = document[document.index("</defs>") + 7 :]  # the first one holds a style for all elements
+    named = set(re.findall(r"#([\w.-]+)", body))
+    body = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in named else "", body)
+    body = re.sub(r" font-family: [^;\"]*;", "", body)
+    body = re.sub(r"-?\d+\.\d+", lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), body)
+    body = re.sub(r"\s+", " ", body)
+    for name, colour in PALETTE.items():
+        body = body.replace(colour, f"var(--{name}, {colour})")
+    return (
+        f'<svg role="img" aria-label="{escape(alt)}" width="{size.width_px}" '
+        f'height="{size.height_px}" viewBox="0 0 {size.width_px} {size.height_px}">{body}'
+    )

@@ -1,0 +1,111 @@
+"""Reads which models run on the gateways, and which should."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from contract.desired import decode_desired
+from sqlalchemy import Connection, func, select
+
+from cloud.reports.report import Installed, Refusal
+from cloud.warehouse.model_tables import DESIRED, MODELS
+from cloud.warehouse.tables import FACTS
+from contract.records import Kind
+
+__all__ = ["installed", "refusals"]
+
+_ACTIVE, _REFUSED = "active", "refused"
+
+
+class _Place(NamedTuple):
+    device_id: str
+    condition_id: str | None
+
+
+class _Active(NamedTuple):
+    """A report that a model runs; of two, the greater one is the later one."""
+
+    at: int
+    stream_id: str
+    seq: int
+    model: str
+
+
+def installed(connection: Connection) -> tuple[Installed, ...]:
+    """One line for each device and condition that should have a model, or tells of one."""
+    desired, active = _desired(connection), _active(connection)
+    places = sorted(desired.keys() | active.keys(), key=lambda p: (p[0], p[1] or ""))
+    return tuple(
+        Installed(
+            device_id=place.device_id,
+            condition_id=place.condition_id,
+            desired=desired.get(place),
+            active=active[place].model if place in active else None,
+            since=active[place].at if place in active else None,
+        )
+        for place in places
+    )
+
+
+def _desired(connection: Connection) -> Mapping[_Place, str]:
+    found = {}
+    for device_id, payload in connection.execute(select(DESIRED.c.device_id, DESIRED.c.payload)):
+        for bundle in decode_desired(payload, _trusted).bundles:
+            place = _Place(device_id, bundle.condition_id)
+            found[place] = f"{bundle.model} {bundle.version}"
+    return found
+
+
+def _trusted(_key_id: str, _message: bytes, _signature: bytes) -> None:
+    """Our own table: who may write it could write this page as well."""
+
+
+def _active(connection: Connection) -> Mapping[_Place, _Active]:
+    """The latest report of each place; the registry says which condition a model is for."""
+    at = FACTS[Kind.MODEL_REPORT].c
+    join = (at.model == MODELS.c.model) & (at.version == MODELS.c.version)
+    query = (
+        select(FACTS[Kind.MODEL_REPORT], MODELS.c.condition_id)
+        .join_from(FACTS[Kind.MODEL_REPORT], MODELS, join, isouter=True)
+        .where(at.outcome == _ACTIVE)
+    )
+    return _latest(connection.execute(query))
+
+
+def _latest(rows: Iterable[Any]) -> Mapping[_Place, _Active]:
+    found: dict[_Place, _Active] = {}
+    for row in rows:
+        # Before its clock is believable a gateway's reports are dated by when they came.
+        at = row.received_at if row.observed_at is None else row.observed_at
+        told = _Active(at, row.stream_id, row.seq, f"{row.model} {row.version}")
+        place = _Place(row.device_id, row.condition_id)
+        found[place] = max(told, found.get(place, told))
+    return found
+
+
+def refusals(connection: Connection) -> tuple[Refusal, ...]:
+    """Bundles that gateways refused, by device, model and version."""
+    at = FACTS[Kind.MODEL_REPORT].c
+    query = (
+        select(
+            at.device_id,
+            at.model,
+            at.version,
+            func.count().label("total"),
+            func.max(at.observed_at, type_=at.observed_at.type).label("last_at"),
+            at.reason,
+        )
+        .where(at.outcome == _REFUSED)
+        .group_by(at.device_id, at.model, at.version, at.reason)
+        .order_by(at.device_id, at.model, at.version, at.reason)
+    )
+    return tuple(
+        Refusal(
+            device_id=row.device_id,
+            model=row.model,
+            version=row.version,
+            total=row.total,
+            last_at=row.last_at,
+            reason=row.reason,
+        )
+        for row in connection.execute(query)
+    )

@@ -1,0 +1,236 @@
+"""Reads what one condition did on each device, and what was forecast of it."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import BigInteger, Connection, Date, Select, func, select
+
+from cloud.monitoring.alerts import Happened, judge
+from cloud.reports.report import DeviceReport, ForecastCounts, ForecastDay, Held, Interval
+from cloud.reports.signals import SignalReader
+from cloud.warehouse.model_tables import CLOUD_PREDICTIONS, OUTCOMES, TRUTH
+from cloud.warehouse.tables import FACTS
+from contract.records import AlertBasis, AlertState, Kind, Origin, PredictionMode
+from models.conditions import Condition, signals_of
+
+__all__ = ["DRAWN_DEVICES", "device_reports", "held"]
+
+DRAWN_DEVICES = 8  # of one condition: a page with hundreds of charts is read by nobody
+_HOUR_MS = 3_600_000
+# The sum of a boolean column would be read as a boolean.
+_ONSETS = func.sum(OUTCOMES.c.onset, type_=BigInteger()).label("onsets")
+_V = TypeVar("_V")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Alerts:
+    observed: int
+    raised: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Forecasts:
+    """Counts by origin; the first of the gateway's; up to when outcomes are known."""
+
+    counts: tuple[ForecastCounts, ...]
+    first_at: int | None
+    known_until: int | None
+
+
+_NO_ALERTS = _Alerts(observed=0, raised=())
+_NO_FORECASTS = _Forecasts(counts=(), first_at=None, known_until=None)
+
+
+def device_reports(
+    connection: Connection, condition: Condition, signals: SignalReader
+) -> tuple[DeviceReport, ...]:
+    """One report for each device that measures the condition or has anything to tell of it."""
+    truth = _truth(connection, condition.id)
+    alerts = _alerts(connection, condition.id)
+    forecasts = _forecasts(connection, condition.id)
+    measuring = _measuring(connection, condition)
+    found: list[DeviceReport] = []
+    for device_id in sorted(measuring | truth.keys() | alerts.keys() | forecasts.keys()):
+        intervals, told = truth.get(device_id, ()), forecasts.get(device_id, _NO_FORECASTS)
+        drawn = len(found) < DRAWN_DEVICES
+        history = _history(intervals, alerts.get(device_id, _NO_ALERTS), told)
+        report = DeviceReport(
+            device_id=device_id,
+            held=held(intervals),
+            alerts=judge(history, condition.horizon_s),
+            forecasts=told.counts,
+            truth=intervals,
+            signal=signals.points(device_id, condition) if drawn else (),
+            days=_days(connection, device_id, condition.id) if drawn else (),
+        )
+        found.append(report)
+    return tuple(found)
+
+
+def held(intervals: Sequence[Interval]) -> Held:
+    """How often and how long; an open interval counts as a time, its hours are not known yet."""
+    ended = [i.ended_at - i.began_at for i in intervals if i.ended_at is not None]
+    is_open = [i.began_at for i in intervals if i.ended_at is None]
+    return Held(
+        times=len(intervals),
+        hours=sum(ended) / _HOUR_MS,
+        longest_h=max(ended) / _HOUR_MS if ended else None,
+        since=is_open[-1] if is_open else None,
+    )
+
+
+def _history(intervals: Sequence[Interval], alerts: _Alerts, told: _Forecasts) -> Happened:
+    known = [at for i in intervals for at in (i.began_at, i.ended_at) if at is not None]
+    if told.known_until is not None:
+        known.append(told.known_until)
+    return Happened(
+        observed=alerts.observed,
+        raised=alerts.raised,
+        began=[i.began_at for i in intervals],
+        first_forecast_at=told.first_at,
+        known_until=max(known, default=None),
+    )
+
+
+def _measuring(connection: Connection, condition: Condition) -> set[str]:
+    at = FACTS[Kind.READING].c
+    sensor_id, quantity = signals_of(condition)[0].split("/")
+    query = select(at.device_id).where(at.sensor_id == sensor_id, at.quantity == quantity)
+    return {str(device_id) for (device_id,) in connection.execute(query.distinct())}
+
+
+def _truth(connection: Connection, condition_id: str) -> Mapping[str, tuple[Interval, ...]]:
+    at = TRUTH.c
+    query = (
+        select(at.device_id, at.began_at, at.ended_at)
+        .where(at.condition_id == condition_id)
+        .order_by(at.device_id, at.began_at)
+    )
+    found: defaultdict[str, list[Interval]] = defaultdict(list)
+    for device_id, began_at, ended_at in connection.execute(query):
+        found[device_id].append(Interval(began_at=began_at, ended_at=ended_at))
+    return _tuples(found)
+
+
+def _tuples(found: Mapping[str, list[_V]]) -> Mapping[str, tuple[_V, ...]]:
+    return {key: tuple(values) for key, values in found.items()}
+
+
+def _alerts(connection: Connection, condition_id: str) -> Mapping[str, _Alerts]:
+    at = FACTS[Kind.ALERT].c
+    query = select(at.device_id, at.basis, at.observed_at).where(
+        at.condition_id == condition_id, at.state == AlertState.RAISED.value
+    )
+    found: defaultdict[str, list[tuple[str, int | None]]] = defaultdict(list)
+    for device_id, basis, observed_at in connection.execute(query):
+        found[device_id].append((basis, observed_at))
+    return {
+        device_id: _Alerts(
+            observed=sum(basis == AlertBasis.OBSERVED.value for basis, _ in alerts),
+            raised=tuple(at for basis, at in alerts if basis == AlertBasis.FORECAST.value),
+        )
+        for device_id, alerts in found.items()
+    }
+
+
+def _forecasts(connection: Connection, condition_id: str) -> Mapping[str, _Forecasts]:
+    edge = {r.device_id: r for r in connection.execute(_issued_by_edge(condition_id))}
+    cloud = {r.device_id: r for r in connection.execute(_issued_by_cloud(condition_id))}
+    judged = {(r.device_id, r.origin): r for r in connection.execute(_judged_of(condition_id))}
+    devices = edge.keys() | cloud.keys() | {device_id for device_id, _ in judged}
+    return {
+        device_id: _Forecasts(
+            counts=tuple(
+                _counts(origin, rows.get(device_id), judged.get((device_id, origin.value)))
+                for origin, rows in ((Origin.EDGE, edge), (Origin.CLOUD, cloud))
+            ),
+            first_at=edge[device_id].first_at if device_id in edge else None,
+            known_until=_known_until([r for (d, _), r in judged.items() if d == device_id]),
+        )
+        for device_id in devices
+    }
+
+
+def _known_until(judged: Sequence[Any]) -> int | None:
+    return max((r.last_at + int(r.horizon_s) * 1000 for r in judged), default=None)
+
+
+def _counts(origin: Origin, issued: Any, judged: Any) -> ForecastCounts:
+    late = int(issued.late) if issued is not None else 0
+    return ForecastCounts(
+        origin=origin.value,
+        issued=int(issued.total) if issued is not None else 0,
+        late=late if origin is Origin.CLOUD else None,
+        judged=int(judged.total) if judged is not None else 0,
+        mean_probability=float(judged.mean) if judged is not None else None,
+        onset_share=int(judged.onsets) / int(judged.total) if judged is not None else None,
+    )
+
+
+def _issued_by_edge(condition_id: str) -> Select[Any]:
+    at = FACTS[Kind.PREDICTION].c
+    total, none = func.count().label("total"), func.count(None).label("late")
+    first_at = func.min(at.observed_at, type_=at.observed_at.type).label("first_at")
+    return (
+        select(at.device_id, total, none, first_at)
+        .where(
+            at.condition_id == condition_id,
+            at.origin == Origin.EDGE.value,
+            at.mode == PredictionMode.ACTIVE.value,  # others could not have warned
+        )
+        .group_by(at.device_id)
+    )
+
+
+def _issued_by_cloud(condition_id: str) -> Select[Any]:
+    at = CLOUD_PREDICTIONS.c
+    total, late = func.count().label("total"), func.sum(at.late, type_=BigInteger()).label("late")
+    return (
+        select(at.device_id, total, late)
+        .where(at.condition_id == condition_id)
+        .group_by(at.device_id)
+    )
+
+
+def _judged_of(condition_id: str) -> Select[Any]:
+    # AVG of whole numbers is a decimal with four places: shares are divided here.
+    at = OUTCOMES.c
+    return (
+        select(
+            at.device_id,
+            at.origin,
+            func.count().label("total"),
+            func.avg(at.probability).label("mean"),
+            _ONSETS,
+            func.max(at.issued_at, type_=at.issued_at.type).label("last_at"),
+            func.max(at.horizon_s).label("horizon_s"),
+        )
+        .where(at.condition_id == condition_id)
+        .group_by(at.device_id, at.origin)
+    )
+
+
+def _days(connection: Connection, device_id: str, condition_id: str) -> tuple[ForecastDay, ...]:
+    at = OUTCOMES.c
+    day = func.date(at.issued_at, type_=Date()).label("day")
+    total, onsets = (
+        func.count().label("total"),
+        _ONSETS,
+    )
+    query = (
+        select(day, at.origin, func.avg(at.probability).label("mean"), total, onsets)
+        .where(at.device_id == device_id, at.condition_id == condition_id)
+        .group_by(day, at.origin)
+        .order_by(day, at.origin)
+    )
+    return tuple(
+        ForecastDay(
+            day=row.day,
+            origin=row.origin,
+            mean_probability=float(row.mean),
+            onset_share=int(row.onsets) / int(row.total),
+        )
+        for row in connection.execute(query)
+    )

@@ -1,0 +1,50 @@
+"""Reads how forecasts and models were judged: skill, reliability, decisions, candidates."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, Select, Table, func, select
+
+from cloud.reports.report import Bin, Candidate, Decision, Monitored
+from cloud.warehouse.model_tables import CANDIDATES, DECISIONS, MONITORING, RELIABILITY
+
+__all__ = ["candidates", "decisions", "monitored", "reliability"]
+
+_T = TypeVar("_T", Bin, Candidate, Decision, Monitored)
+
+
+def decisions(connection: Connection, condition_id: str) -> tuple[Decision, ...]:
+    """Every decision about the condition, oldest first."""
+    return _read(connection, _every(DECISIONS, condition_id), Decision)
+
+
+def candidates(connection: Connection, condition_id: str) -> tuple[Candidate, ...]:
+    """Every family that was tried, oldest cycle first."""
+    return _read(connection, _every(CANDIDATES, condition_id), Candidate)
+
+
+def monitored(connection: Connection, condition_id: str) -> tuple[Monitored, ...]:
+    """The newest cycle's skill, all devices and origins first."""
+    return _read(connection, _newest(MONITORING, condition_id), Monitored)
+
+
+def reliability(connection: Connection, condition_id: str) -> tuple[Bin, ...]:
+    """The newest cycle's bins, by origin and bin; empty ones are left out."""
+    filled = RELIABILITY.c.outcomes_total > 0
+    return _read(connection, _newest(RELIABILITY, condition_id).where(filled), Bin)
+
+
+def _every(table: Table, condition_id: str) -> Select[Any]:
+    query = select(table).where(table.c.condition_id == condition_id)
+    return query.order_by(*table.primary_key)
+
+
+def _newest(table: Table, condition_id: str) -> Select[Any]:
+    newest = select(func.max(table.c.cycle_at)).where(table.c.condition_id == condition_id)
+    return _every(table, condition_id).where(table.c.cycle_at == newest.scalar_subquery())
+
+
+def _read(connection: Connection, query: Select[Any], cls: type[_T]) -> tuple[_T, ...]:
+    rows: Sequence[Row[Any]] = connection.execute(query).all()
+    return tuple(cls(**{f.name: getattr(row, f.name) for f in fields(cls)}) for row in rows)

@@ -1,0 +1,97 @@
+"""From MySQL to a report: one transaction for everything but the ledger, which has its own.
+
+It only reads. What its figures mean is defined here and in its neighbours; how they look is not.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import Connection, Engine, func, select
+
+from cloud.ledger.account import DeviceAccount
+from cloud.ledger.queries import LedgerReader
+from cloud.ledger.report import notes, summary
+from cloud.reports.fleet import installed, refusals
+from cloud.reports.happened import device_reports
+from cloud.reports.judged import candidates, decisions, monitored, reliability
+from cloud.reports.report import Completeness, ConditionReport, Readings, Report
+from cloud.reports.signals import SignalReader
+from cloud.warehouse.engine import converted
+from cloud.warehouse.model_tables import DECISIONS, OUTCOMES, TRUTH
+from cloud.warehouse.tables import FACTS
+from contract.keys import UNSYNCED_DAY
+from contract.records import Kind
+from models.conditions import Condition
+
+__all__ = ["collect", "completeness"]
+
+
+def collect(engine: Engine, conditions: Sequence[Condition], written_at: int) -> Report:
+    """Everything that the report says.
+
+    Args:
+        engine: The warehouse.
+        conditions: As the fleet declares them.
+        written_at: The instant that ages are counted to, ms since 1970 UTC.
+
+    Raises:
+        SchemaOutdated: A table is missing.
+        WarehouseError: The server did not answer.
+        ContractError: A desired state in the warehouse is none.
+    """
+    accounts = tuple(LedgerReader(engine).accounts())
+    with converted(), engine.connect() as connection:
+        signals = SignalReader(connection)
+        return Report(
+            written_at=written_at,
+            readings=tuple(_readings(connection)),
+            conditions=tuple(_condition(connection, c, signals) for c in conditions),
+            undeclared=_undeclared(connection, conditions),
+            installed=installed(connection),
+            refusals=refusals(connection),
+            completeness=completeness(accounts, written_at),
+        )
+
+
+def completeness(accounts: Sequence[DeviceAccount], now: int) -> Completeness:
+    """The ledger's account, as `cloud.ledger.report` sums it up."""
+    table = summary(accounts)
+    return Completeness(
+        devices=tuple((a.device_id, summary([a]).totals) for a in accounts),
+        totals=table.totals,
+        by_kind=table.by_kind,
+        notes=tuple(notes(accounts, now)),
+        sound=table.sound,
+    )
+
+
+def _readings(connection: Connection) -> Iterator[Readings]:
+    at = FACTS[Kind.READING].c
+    dated = func.nullif(at.event_day, UNSYNCED_DAY, type_=at.event_day.type)
+    first, last = (f(dated, type_=at.event_day.type) for f in (func.min, func.max))
+    query = (
+        select(at.device_id, func.count(), first, last)
+        .group_by(at.device_id)
+        .order_by(at.device_id)
+    )
+    for device_id, total, first_day, last_day in connection.execute(query):
+        yield Readings(device_id=device_id, total=total, first_day=first_day, last_day=last_day)
+
+
+def _condition(
+    connection: Connection, condition: Condition, signals: SignalReader
+) -> ConditionReport:
+    return ConditionReport(
+        declared=condition,
+        devices=device_reports(connection, condition, signals),
+        reliability=reliability(connection, condition.id),
+        monitored=monitored(connection, condition.id),
+        decisions=decisions(connection, condition.id),
+        candidates=candidates(connection, condition.id),
+    )
+
+
+def _undeclared(connection: Connection, conditions: Sequence[Condition]) -> tuple[str, ...]:
+    found: set[str] = set()
+    for table in (TRUTH, OUTCOMES, DECISIONS, FACTS[Kind.ALERT]):
+        found.update(connection.scalars(select(table.c.condition_id).distinct()))
+    return tuple(sorted(found - {c.id for c in conditions}))

@@ -1,0 +1,88 @@
+"""A condition's signal over time, from the stored readings; for charts only.
+
+It averages within steps and days, so that a year of ten-second samples is as quick to draw as a
+year of hourly ones. Whether the condition held is not read off here: that is what `truth` says.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, literal_column, select
+
+from cloud.reports.report import Point
+from cloud.warehouse.tables import FACTS
+from contract.quantities import Quality
+from contract.records import Kind
+from models.conditions import Condition, signals_of
+from models.evaluation import dew_point_c
+
+__all__ = ["SignalReader"]
+
+_DAY_S = 86_400
+_SHORT_S = 45 * _DAY_S  # of a shorter time each step is drawn
+Steps = Mapping[int, float]  # mean value by number of the step since 1970
+
+
+class SignalReader:
+    """Reads signals on one connection; each is read once, however many conditions use it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._read: dict[tuple[str, str, int], Steps] = {}
+
+    def points(self, device_id: str, condition: Condition) -> tuple[Point, ...]:
+        """The signal of a condition on one device, a point a day, or a step if there are few."""
+        values = self._values(device_id, condition)
+        if not values:
+            return ()
+        step_s = condition.step_s
+        short = (max(values) - min(values)) * step_s < _SHORT_S
+        bin_s = step_s if short else max(_DAY_S, step_s)
+        return tuple(_binned(values, step_s, bin_s))
+
+    def _values(self, device_id: str, condition: Condition) -> Steps:
+        steps = [self._steps(device_id, name, condition.step_s) for name in signals_of(condition)]
+        if condition.derived is None:
+            return steps[0]
+        temperature, humidity = steps
+        return {
+            at: temperature[at] - dew_point_c(temperature[at], humidity[at])
+            for at in temperature
+            if humidity.get(at, 0.0) > 0.0
+        }
+
+    def _steps(self, device_id: str, signal: str, step_s: int) -> Steps:
+        key = (device_id, signal, step_s)
+        if key not in self._read:
+            sensor_id, quantity = signal.split("/")
+            at = FACTS[Kind.READING].c
+            number = _seconds(at.observed_at).op("DIV")(step_s)
+            query = (
+                select(number, func.avg(at.value))
+                .where(at.device_id == device_id, at.sensor_id == sensor_id)
+                .where(at.quantity == quantity, at.quality != Quality.BAD.value)
+                .where(at.value.is_not(None), at.statistic.is_(None), at.observed_at.is_not(None))
+                .group_by(number)
+                .order_by(number)
+            )
+            rows = self._connection.execute(query)
+            self._read[key] = {int(step): float(mean) for step, mean in rows}
+        return self._read[key]
+
+
+def _seconds(instant: ColumnElement[Any]) -> ColumnElement[Any]:
+    # UNIX_TIMESTAMP ends in 2038 on MariaDB 10.11
+    epoch: ColumnElement[Any] = literal_column("'1970-01-01 00:00:00'")
+    return func.timestampdiff(literal_column("SECOND"), epoch, instant)
+
+
+def _binned(values: Steps, step_s: int, bin_s: int) -> Iterator[Point]:
+    for number, steps in groupby(sorted(values), key=lambda step: step * step_s // bin_s):
+        found = [values[step] for step in steps]
+        yield Point(
+            at=number * bin_s * 1000,
+            lowest=min(found),
+            mean=sum(found) / len(found),
+            highest=max(found),
+        )

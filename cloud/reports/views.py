@@ -1,0 +1,192 @@
+"""What the page shows of a condition beside its figures: the declaration in words, the charts."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from cloud.instants import shown_instant, shown_span
+from cloud.reports.charts import (
+    Frame,
+    Size,
+    Timeline,
+    day_number,
+    draw_reliability,
+    draw_skill,
+    draw_timeline,
+)
+from cloud.reports.report import ConditionReport, Decision, DeviceReport, Monitored, Report
+from contract.quantities import Quantity
+from contract.records import Origin
+from models.conditions import Condition, signals_of
+
+__all__ = ["Chart", "ConditionView", "DeviceView", "Fact", "condition_views"]
+
+_DAY_MS = 86_400_000
+_UNITS = {Quantity.TEMPERATURE: "°C", Quantity.HUMIDITY: "%", Quantity.PRESSURE: "Pa"}
+_WIDE, _NARROW = Size(1100, 330), Size(350, 300)
+_SQUARE = 330
+_ROW_PX, _AROUND_PX = 26, 60
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line of a declaration."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart; `narrow` is the same for a phone, None where `wide` fits one."""
+
+    title: str
+    wide: Markup
+    narrow: Markup | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """A device of a condition, and its chart if one is drawn."""
+
+    report: DeviceReport
+    chart: Chart | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionView:
+    """A condition with all that is shown of it."""
+
+    report: ConditionReport
+    sentence: str
+    facts: tuple[Fact, ...]
+    devices: tuple[DeviceView, ...]
+    charts: tuple[Chart, ...]
+
+
+def condition_views(report: Report) -> tuple[ConditionView, ...]:
+    """One view a condition; all their time axes are the report's period."""
+    return tuple(_view(report, condition) for condition in report.conditions)
+
+
+def _view(report: Report, condition: ConditionReport) -> ConditionView:
+    declared, frame = condition.declared, _frame(report, condition)
+    return ConditionView(
+        report=condition,
+        sentence=_sentence(declared),
+        facts=tuple(_facts(declared)),
+        devices=tuple(DeviceView(d, _timeline(declared, frame, d)) for d in condition.devices),
+        charts=tuple(_square_charts(condition)),
+    )
+
+
+def _unit(condition: Condition) -> str:
+    if condition.derived is not None:
+        return "K"
+    return _UNITS[Quantity(str(condition.signal).split("/")[1])]
+
+
+def _subject(condition: Condition) -> str:
+    if condition.derived is not None:
+        sensor_id = str(condition.temperature).split("/")[0]
+        return f"dew-point margin of {sensor_id}"
+    sensor_id, quantity = str(condition.signal).split("/")
+    return f"{quantity} of {sensor_id}"
+
+
+def _sentence(condition: Condition) -> str:
+    limit = f"{condition.limit:g} {_unit(condition)}"
+    text = f"{_subject(condition)} {condition.comparison.value} {limit}"
+    return text[0].upper() + text[1:]
+
+
+def _facts(condition: Condition) -> Iterator[Fact]:
+    unit, sign = _unit(condition), -1 if condition.comparison.value == "above" else 1
+    yield Fact("Measured as", " and ".join(signals_of(condition)))
+    if condition.derived is not None:
+        yield Fact("Computed as", "temperature minus dew point; water condenses at 0 K")
+    if condition.hysteresis:
+        end = condition.limit + sign * condition.hysteresis
+        yield Fact("Ends", f"when it comes back to {end:g} {unit}")
+    if condition.duration_s:
+        yield Fact("Raised", f"after {shown_span(condition.duration_s * 1000)} beyond the limit")
+    yield Fact("Judged", f"every {shown_span(condition.step_s * 1000)}")
+    yield Fact("Forecast", f"whether it begins within {shown_span(condition.horizon_s * 1000)}")
+    yield Fact("Warns", f"from a probability of {condition.warn_at:g}")
+
+
+def _frame(report: Report, condition: ConditionReport) -> Frame | None:
+    first, last = report.first_day, report.last_day
+    if first is None or last is None:
+        return None
+    points = [p for device in condition.devices for p in device.signal]
+    days = [d for device in condition.devices for d in device.days]
+    limit = condition.declared.limit
+    return Frame(
+        from_at=day_number(first) * _DAY_MS,
+        until_at=(day_number(last) + 1) * _DAY_MS,
+        lowest=min((p.lowest for p in points), default=limit),
+        highest=max((p.highest for p in points), default=limit),
+        share=max((max(d.mean_probability, d.onset_share) for d in days), default=0.0),
+    )
+
+
+def _timeline(declared: Condition, frame: Frame | None, device: DeviceReport) -> Chart | None:
+    if frame is None or not (device.signal or device.days):
+        return None
+    timeline = Timeline(
+        device=device,
+        unit=f"{_subject(declared)}, {_unit(declared)}",
+        limit=declared.limit,
+        frame=frame,
+    )
+    first, last = shown_instant(frame.from_at)[:10], shown_instant(frame.until_at - 1)[:10]
+    alt = (
+        f"Condition {declared.id} on {device.device_id} from {first} to {last}. Above, the "
+        f"{_subject(declared)}: a band from its lowest to its highest value of each day and a "
+        "line for the mean, the limit dashed, and the time in which the condition held shaded. "
+        "Below, by day: the share of onsets as an area, lines for the mean probability that the "
+        "gateway and the cloud forecast. The tables beside it give the figures."
+    )
+    return Chart(
+        device.device_id,
+        Markup(draw_timeline(timeline, _WIDE, alt)),  # noqa: S704  # charts escapes its texts
+        Markup(draw_timeline(timeline, _NARROW, alt)),  # noqa: S704  # charts escapes its texts
+    )
+
+
+def _square_charts(condition: ConditionReport) -> Iterator[Chart]:
+    condition_id = condition.declared.id
+    if condition.reliability:
+        alt = (
+            f"Reliability of the forecasts of {condition_id}: share of onsets over forecast "
+            "probability, one point a bin, larger where more forecasts fell into it. On the "
+            "dashed diagonal forecasts come true as often as they say. The table has the figures."
+        )
+        size = Size(_SQUARE, _SQUARE)
+        drawn = draw_reliability(condition.reliability, size, alt)
+        yield Chart("True as often as they say?", Markup(drawn))  # noqa: S704  # escaped
+    skills = [(_whose(row), row) for row in condition.monitored]
+    yield from _skill_chart(
+        "Skill of forecasts that were made", f"{condition_id}, by device", skills
+    )
+    gates = [(shown_instant(row.cycle_at)[:10], row) for row in condition.decisions]
+    yield from _skill_chart("Skill at the gate", f"{condition_id}, by cycle", gates)
+
+
+def _whose(row: Monitored) -> str:
+    by = "gateway" if row.origin == Origin.EDGE else row.origin or "both"
+    return f"{row.device_id or 'all devices'}, {by}"
+
+
+def _skill_chart(
+    title: str, of: str, rows: Sequence[tuple[str, Monitored | Decision]]
+) -> Iterator[Chart]:
+    if any(row.skill is not None for _, row in rows):
+        alt = (
+            f"{title}, {of}: a point for the skill and a line for its bounds, against a dashed "
+            "line at no skill. The table has the figures."
+        )
+        size = Size(_SQUARE, _AROUND_PX + _ROW_PX * len(rows))
+        yield Chart(title, Markup(draw_skill(rows, size, alt)))  # noqa: S704  # charts escapes its texts

@@ -1,0 +1,1 @@
+"""Training: labelled windows from the lake, candidates, an honest judge, bundles in ONNX."""

@@ -1,0 +1,77 @@
+"""The tables of decisions and of the choices before them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from sqlalchemy import Engine, func, select
+
+from cloud.registry import DecisionRow
+from cloud.training.judge import CandidateScore, Decision
+from cloud.warehouse.engine import converted
+from cloud.warehouse.model_tables import CANDIDATES, DECISIONS
+
+__all__ = ["Decisions"]
+
+
+class Decisions:
+    """What was decided; a decision never changes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def find(self, cycle_at: int, condition_id: str) -> DecisionRow | None:
+        """What a cycle (ms since 1970 UTC) decided. Raises WarehouseError."""
+        at = DECISIONS.c
+        query = select(DECISIONS).where(at.cycle_at == cycle_at, at.condition_id == condition_id)
+        with converted(), self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else DecisionRow(**row._asdict())
+
+    def last_before(self, cycle_at: int, condition_id: str) -> int | None:
+        """The instant of the last decision before a cycle. Raises WarehouseError."""
+        at = DECISIONS.c
+        query = select(func.max(at.cycle_at)).where(
+            at.condition_id == condition_id, at.cycle_at < cycle_at
+        )
+        with converted(), self._engine.connect() as connection:
+            found = connection.scalar(query)
+        return None if found is None else int(found)
+
+    def unused_from(self, cycle_at: int, condition_id: str) -> int | None:
+        """From when on no decision has used the data up: one without evidence enough uses none.
+
+        Else a cycle every few weeks would never have weeks enough.
+
+        Returns:
+            The last decision on evidence before a cycle; the first decision if there is none.
+
+        Raises:
+            WarehouseError: The server did not answer.
+        """
+        at = DECISIONS.c
+        before = at.condition_id == condition_id, at.cycle_at < cycle_at
+        decided = at.decision != Decision.INSUFFICIENT_EVIDENCE.value
+        with converted(), self._engine.connect() as connection:
+            last = connection.scalar(select(func.max(at.cycle_at)).where(*before, decided))
+            first = connection.scalar(select(func.min(at.cycle_at)).where(*before))
+        found = first if last is None else last
+        return None if found is None else int(found)
+
+    def write(self, row: DecisionRow, scores: Sequence[CandidateScore]) -> None:
+        """Writes a decision and its choice, in one transaction. Raises WarehouseError."""
+        told = [
+            {
+                "cycle_at": row.cycle_at,
+                "condition_id": row.condition_id,
+                "family": score.family,
+                "brier": score.brier,
+                "brier_baseline": score.brier_baseline,
+                "skill": score.skill,
+                "windows_total": score.windows_total,
+            }
+            for score in scores
+        ]
+        with converted(), self._engine.begin() as connection:
+            if told:
+                connection.execute(CANDIDATES.insert(), told)
+            connection.execute(DECISIONS.insert(), [asdict(row)])

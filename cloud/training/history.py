@@ -1,0 +1,166 @@
+"""History: every step of a condition on every device, with label and features, as columns.
+
+One row per device and step, grouped by device, each device's oldest first. What a condition's truth
+is, what a model learns from and what its forecasts are judged by are columns of this one table.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.conditions import Condition
+from models.features import FEATURE_NAMES, LAGS, features, windows
+from models.replay import Interval, Readings, Steps, intervals, onsets, replay
+
+__all__ = ["GRID_EVERY", "HISTORY_SCHEMA", "History", "device_history"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+GRID_EVERY = 23  # windows kept for golden vectors: a prime, so that every hour of day is among them
+_WIDTHS = {"features": len(FEATURE_NAMES), "grids": 3 * LAGS}
+
+HISTORY_SCHEMA = pa.schema(
+    [
+        ("device_id", pa.string()),
+        ("condition_id", pa.string()),
+        ("begins_ms", pa.int64()),
+        ("at_ms", pa.int64()),
+        ("values", pa.float64()),
+        ("holds", pa.bool_()),
+        ("changed", pa.bool_()),
+        ("full", pa.bool_()),
+        ("usable", pa.bool_()),
+        ("labels", pa.float64()),
+        ("features", pa.list_(pa.float64())),
+        ("grids", pa.list_(pa.float64())),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Steps of one condition.
+
+    Attributes:
+        devices: Device of each step.
+        begins_ms: Begin of the step.
+        at_ms: When it completed: when a forecast is issued.
+        values: The signal's value.
+        holds: Whether the condition held after it.
+        changed: Whether that changed with it.
+        full: Whether a reading completed it.
+        usable: Whether its window has all that a forecast needs.
+        labels: 1 if the condition began within the horizon, 0 if not, NaN if nobody knows.
+        features: Shape (steps, features).
+        grids: Shape (steps, 3 * LAGS); NaN rows except for every so many steps.
+    """
+
+    devices: NDArray[np.object_]
+    begins_ms: Ints
+    at_ms: Ints
+    values: Floats
+    holds: Flags
+    changed: Flags
+    full: Flags
+    usable: Flags
+    labels: Floats
+    features: Floats
+    grids: Floats
+
+    def __len__(self) -> int:
+        return len(self.begins_ms)
+
+    @property
+    def forecastable(self) -> Flags:
+        """Steps at which a gateway makes a forecast: what already holds is the rule's affair."""
+        return self.full & ~self.holds & self.usable
+
+    @property
+    def examples(self) -> "History":
+        """The steps with a forecast and a known truth."""
+        return self.rows(self.forecastable & ~np.isnan(self.labels))
+
+    def rows(self, chosen: NDArray[Any]) -> "History":
+        """The chosen steps."""
+        return History(*(getattr(self, f.name)[chosen] for f in fields(self)))
+
+    def by_device(self) -> Iterator[tuple[str, "History"]]:
+        """Each device's own steps."""
+        for device in np.unique(self.devices.astype(str)).tolist():
+            yield device, self.rows(self.devices == device)
+
+    def truth(self) -> list[tuple[str, Interval]]:
+        """When the condition held on each device."""
+        return [(device, i) for device, own in self.by_device() for i in intervals(_steps(own))]
+
+    @classmethod
+    def of(cls, table: pa.Table, condition_id: str) -> "History":
+        """The rows of one condition of a table in `HISTORY_SCHEMA`."""
+        mine = table.filter(pa.compute.equal(table["condition_id"], condition_id))
+        mine = mine.sort_by([("device_id", "ascending"), ("begins_ms", "ascending")])
+        columns = {name: _column(mine[name], name) for name in mine.column_names}
+        return cls(
+            columns["device_id"], *(columns[f.name] for f in fields(cls) if f.name != "devices")
+        )
+
+
+def _column(column: pa.ChunkedArray, name: str) -> NDArray[Any]:
+    if name not in _WIDTHS:
+        return np.asarray(column.to_numpy())
+    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat, dtype=np.float64).reshape(-1, _WIDTHS[name])
+
+
+def _steps(own: History) -> Steps:
+    unknown = np.full(len(own), -1)
+    return Steps(
+        own.begins_ms, own.at_ms, own.values, own.holds, own.changed, own.full, rows=unknown
+    )
+
+
+def device_history(
+    device_id: str, readings: Readings, conditions: tuple[Condition, ...]
+) -> pa.Table:
+    """The history of one device, in `HISTORY_SCHEMA`.
+
+    Args:
+        device_id: Whose.
+        readings: All there are, in the order in which the gateway took them.
+        conditions: What to judge.
+    """
+    parts = [_of_condition(device_id, readings, c) for c in conditions]
+    return pa.concat_tables(parts) if parts else HISTORY_SCHEMA.empty_table()
+
+
+def _of_condition(device_id: str, readings: Readings, condition: Condition) -> pa.Table:
+    steps = replay(condition, readings)
+    grid = windows(readings, steps.at_ms, condition)
+    made = features(grid, steps.at_ms, condition)
+    grids = grid.reshape(len(steps), 3 * LAGS)
+    grids[np.arange(len(steps)) % GRID_EVERY != 0] = np.nan
+    columns = {
+        "device_id": pa.array([device_id] * len(steps), pa.string()),
+        "condition_id": pa.array([condition.id] * len(steps), pa.string()),
+        "begins_ms": steps.begins_ms,
+        "at_ms": steps.at_ms,
+        "values": steps.values,
+        "holds": steps.holds,
+        "changed": steps.changed,
+        "full": steps.full,
+        "usable": made.usable,
+        "labels": onsets(steps, condition),
+        "features": _lists(made.values),
+        "grids": _lists(grids),
+    }
+    return pa.table(columns, schema=HISTORY_SCHEMA)
+
+
+def _lists(rows: Floats) -> pa.Array:
+    ends = np.arange(0, rows.size + 1, rows.shape[1], dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(rows.ravel()))

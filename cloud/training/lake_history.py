@@ -1,0 +1,61 @@
+"""The lake's history for a cycle: the tables brought up to date, then read by Spark."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+
+from cloud.errors import LakeError
+from cloud.jobs.delta import Tables, table_at
+from cloud.spark import converted
+from cloud.training.dataset import history_table
+from cloud.training.history import HISTORY_SCHEMA
+from models.conditions import Condition
+
+__all__ = ["LakeHistory"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LakeHistory:
+    """Reads table `readings`.
+
+    Attributes:
+        spark: A running session.
+        tables: Where the lake's tables are.
+        conditions: What to judge.
+        refreshed: Brings the tables up to what has been folded.
+    """
+
+    spark: SparkSession
+    tables: Tables
+    conditions: tuple[Condition, ...]
+    refreshed: Callable[[], object]
+
+    def refresh(self) -> None:
+        """Runs the transform."""
+        self.refreshed()
+
+    def version(self) -> str:
+        """Delta version of table `readings`; `none` where there is none yet.
+
+        Raises:
+            LakeError: The table cannot be read.
+        """
+        path = self.tables.readings
+        if table_at(self.spark, path) is None:
+            return "none"
+        with converted(LakeError, f"{path}: its history cannot be read"):
+            row = self.spark.sql(f"DESCRIBE HISTORY delta.`{path}` LIMIT 1").collect()[0]
+        return str(row["version"])
+
+    def history(self, until_ms: int) -> pa.Table:
+        """Every step of every device up to an instant, in `HISTORY_SCHEMA`.
+
+        Raises:
+            LakeError: The table cannot be read.
+        """
+        readings = table_at(self.spark, self.tables.readings)
+        if readings is None:
+            return HISTORY_SCHEMA.empty_table()
+        return history_table(readings, self.conditions, until_ms)

@@ -1,0 +1,202 @@
+"""The baseline and the scikit-learn candidate.
+
+The baseline is strong: a logistic regression on the signal's distance to its limit, with hinges
+before it, and the hour of day. A candidate must add something: it learns from the baseline's logit
+beside the changes of the past day, so with nothing to add it repeats the baseline.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from cloud.training.history import History
+from cloud.training.walk import learnable
+from models.features import BASELINE_NAMES
+
+__all__ = [
+    "BASELINE",
+    "SKLEARN",
+    "BaselineLearner",
+    "Beyond",
+    "SklearnLearner",
+    "SklearnModel",
+    "calibration",
+    "logit",
+]
+
+Floats = NDArray[np.float64]
+Score = Callable[[NDArray[np.bool_], NDArray[np.bool_]], Floats]
+
+BASELINE, SKLEARN = "baseline", "sklearn"
+FIRST = len(BASELINE_NAMES)
+CLIP = 4.0  # standard deviations: an hour that nobody has seen yet shall not decide alone
+LOGIT_WEIGHT = 5.0  # the logit's own penalty is so many squared times smaller
+REGULARISATION = 0.03  # C of scikit-learn
+_SOLVER = "newton-cholesky"  # many windows, few features: a handful of steps
+_THREADS = 1  # for matrices so narrow the threads of BLAS wait for each other: 4 times slower
+_PARTS = 6  # of the weeks, for calibration
+_WEEK_MS = 7 * 86_400_000
+_CERTAIN = 1e-6
+
+
+def logit(probability: Floats) -> Floats:
+    """Log odds; probabilities nearer than a millionth to 0 or 1 are taken as that."""
+    p = np.clip(probability, _CERTAIN, 1 - _CERTAIN)
+    found: Floats = np.log(p / (1 - p))
+    return found
+
+
+def baseline_pipeline() -> Pipeline:
+    """The baseline's estimator; of all features it takes the first columns."""
+    scaled = ColumnTransformer([("scaled", StandardScaler(), slice(0, FIRST))])
+    return make_pipeline(scaled, LogisticRegression(solver=_SOLVER))
+
+
+class Beyond(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """All features to what a candidate learns from: the baseline's logit, and clipped changes.
+
+    Attributes:
+        baseline_: The fitted baseline.
+        scaler_: Mean and deviation of the changes.
+    """
+
+    def fit(self, values: Floats, onset: Floats) -> Self:
+        """Fits the baseline and the scales."""
+        with threadpool_limits(_THREADS, user_api="blas"):
+            self.baseline_ = baseline_pipeline().fit(values, onset)
+            self.scaler_ = StandardScaler().fit(values[:, FIRST:])
+        return self
+
+    def transform(self, values: Floats) -> Floats:
+        """One row a window."""
+        score = LOGIT_WEIGHT * self.baseline_.decision_function(values)
+        changes = np.clip(self.scaler_.transform(values[:, FIRST:]), -CLIP, CLIP)
+        return np.hstack([score[:, None], changes])
+
+
+@dataclass(frozen=True, slots=True)
+class SklearnModel:
+    """A fitted pipeline, and how its logit is calibrated.
+
+    Attributes:
+        pipeline: Features to probability.
+        slope: The calibrated logit is slope * logit + offset.
+        offset: See `slope`.
+    """
+
+    pipeline: Any
+    slope: float = 1.0
+    offset: float = 0.0
+
+    def probability(self, values: Floats) -> Floats:
+        """Probability of onset for each row of features."""
+        raw = self.pipeline.predict_proba(values)[:, 1]
+        return calibrated(raw, self.slope, self.offset)
+
+
+def calibrated(raw: Floats, slope: float, offset: float) -> Floats:
+    """A raw probability after sigmoid calibration (Platt 1999)."""
+    if (slope, offset) == (1.0, 0.0):
+        return raw
+    return _probability(slope * logit(raw) + offset)
+
+
+class BaselineLearner:
+    """What every model must beat."""
+
+    family = BASELINE
+
+    def fit(self, examples: History) -> SklearnModel:
+        """The baseline of these examples."""
+        with threadpool_limits(_THREADS, user_api="blas"):
+            return SklearnModel(baseline_pipeline().fit(examples.features, examples.labels))
+
+
+class SklearnLearner:
+    """Logistic regression by scikit-learn on the baseline's logit and the changes."""
+
+    family = SKLEARN
+
+    def fit(self, examples: History) -> SklearnModel:
+        """A calibrated model of these examples."""
+        with threadpool_limits(_THREADS, user_api="blas"):
+            return self._fit(examples)
+
+    @staticmethod
+    def _fit(examples: History) -> SklearnModel:
+        beyond = Beyond().fit(examples.features, examples.labels)
+        seen = beyond.transform(examples.features)
+        slope, offset = calibration(
+            examples, lambda rows, asked: _last(seen, examples, rows, asked)
+        )
+        last = _regression().fit(seen, examples.labels)
+        return SklearnModel(Pipeline([("beyond", beyond), ("last", last)]), slope, offset)
+
+
+def _regression() -> LogisticRegression:
+    return LogisticRegression(C=REGULARISATION, solver=_SOLVER)
+
+
+def _last(
+    seen: Floats, examples: History, rows: NDArray[np.bool_], asked: NDArray[np.bool_]
+) -> Floats:
+    fitted = _regression().fit(seen[rows], examples.labels[rows])
+    found: Floats = fitted.decision_function(seen[asked])
+    return found
+
+
+def calibration(examples: History, score: Score) -> tuple[float, float]:
+    """Slope and offset of sigmoid calibration, from logits of weeks that were left out.
+
+    Calibration must prove itself as well: where it does not lower the Brier score of weeks that it
+    has not seen, the logits stay as they are.
+
+    Args:
+        examples: The training examples.
+        score: (rows to learn from, rows asked) to logits of the rows asked.
+
+    Returns:
+        1 and 0 where the logits stay.
+    """
+    week = examples.begins_ms // _WEEK_MS
+    part = np.zeros_like(week)
+    for number, weeks in enumerate(np.array_split(np.unique(week), _PARTS)):
+        part[np.isin(week, weeks)] = number
+    logits = np.full(len(examples), np.nan)
+    for number in range(_PARTS):
+        left_out = part == number
+        if left_out.any() and learnable(examples.labels[~left_out]):
+            logits[left_out] = score(~left_out, left_out)
+    known = ~np.isnan(logits)
+    return _proven(logits[known], examples.labels[known], part[known])
+
+
+def _proven(logits: Floats, onset: Floats, part: NDArray[np.int64]) -> tuple[float, float]:
+    before = after = 0.0
+    for number in np.unique(part):
+        mine = part == number
+        if not learnable(onset[~mine]):
+            return 1.0, 0.0
+        slope, offset = _sigmoid(logits[~mine], onset[~mine])
+        before += float(((_probability(logits[mine]) - onset[mine]) ** 2).sum())
+        after += float(((_probability(slope * logits[mine] + offset) - onset[mine]) ** 2).sum())
+    return _sigmoid(logits, onset) if after < before else (1.0, 0.0)
+
+
+def _sigmoid(logits: Floats, onset: Floats) -> tuple[float, float]:
+    fitted = LogisticRegression(C=1e6, solver=_SOLVER).fit(logits[:, None], onset)
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+
+
+def _probability(logits: Floats) -> Floats:
+    found: Floats = 1 / (1 + np.exp(-logits))
+    return found

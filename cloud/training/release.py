@@ -1,0 +1,195 @@
+"""A trained model to a signed bundle in the registry, with its lineage and golden vectors."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloud.inference import Inference
+from cloud.registry import ModelRow, Registry
+from cloud.training.export import PARITY_ROWS, check_parity
+from cloud.training.history import History
+from cloud.training.learners import CLIP, LOGIT_WEIGHT, REGULARISATION
+from cloud.training.walk import Trained
+from contract.errors import DewlineError
+from models.bundle import Family, Golden, Lineage, Manifest, pack
+from models.conditions import Condition
+from models.features import FEATURE_NAMES, FEATURES_VERSION, LAGS, features
+from models.signing import Signer
+
+__all__ = ["MIN_EXAMPLES", "Origins", "Publisher", "TooFewGolden", "releasable", "version_of"]
+
+Export = Callable[[Trained], bytes]
+MIN_EXAMPLES = PARITY_ROWS
+_GOLDEN_ROWS = (32, 64)
+_SEED = 0  # nothing in the training of a logistic regression is drawn; the bootstrap's
+
+
+class TooFewGolden(DewlineError):
+    """There are not windows enough to tell a gateway what the model must answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origins:
+    """What a model was made of.
+
+    Attributes:
+        cycle_at: The cycle, ms since 1970 UTC.
+        dataset_version: Version of the lake's table.
+        code_version: Of this program.
+    """
+
+    cycle_at: int
+    dataset_version: str
+    code_version: str
+
+
+def version_of(cycle_at: int, family: str) -> str:
+    """Version of what a cycle releases, such as `20260401t0000-baseline`; ms since 1970 UTC."""
+    at = datetime.fromtimestamp(cycle_at / 1000, tz=UTC)
+    return f"{at:%Y%m%dt%H%M}-{family}"
+
+
+def releasable(examples: History) -> bool:
+    """Whether there are windows enough for the export gate and for golden vectors."""
+    return len(examples) >= MIN_EXAMPLES and len(_with_grids(examples)) >= _GOLDEN_ROWS[0]
+
+
+def _with_grids(examples: History) -> NDArray[np.int64]:
+    return np.flatnonzero(~np.isnan(examples.grids).all(axis=1))
+
+
+class Publisher:
+    """Makes bundles and records them.
+
+    Args:
+        registry: Where they go.
+        signer: Vouches for them.
+        export: Trained model to ONNX bytes.
+    """
+
+    def __init__(self, registry: Registry, signer: Signer, export: Export) -> None:
+        self._registry = registry
+        self._signer = signer
+        self._export = export
+
+    def publish(
+        self,
+        condition: Condition,
+        family: str,
+        trained: Trained,
+        examples: History,
+        origins: Origins,
+    ) -> ModelRow:
+        """The recorded bundle; what an interrupted cycle had recorded already is taken as it is.
+
+        Raises:
+            ParityError: The export differs from the trained model; nothing is recorded.
+            TooFewGolden: Too few windows for golden vectors; nothing is recorded.
+            DewlineError: Registry or warehouse did not take it; call again.
+        """
+        known = self._registry.find(condition.id, version_of(origins.cycle_at, family))
+        if known is not None:
+            return known
+        model = self._export(trained)
+        parity = check_parity(trained, model, examples.features)
+        counter = self._registry.next_counter(condition.id)
+        manifest = _manifest(condition, family, examples, origins, counter)
+        golden = golden_of(condition, examples, Inference(model))
+        card = _card(manifest, len(examples), parity)
+        data = pack(manifest, model, golden, card, self._signer)
+        row = _row(manifest, examples, self._registry.put(data), len(data), parity)
+        self._registry.record(row)
+        return row
+
+
+def _manifest(
+    condition: Condition, family: str, examples: History, origins: Origins, counter: int
+) -> Manifest:
+    parameters = {
+        "regularisation": None if family == Family.BASELINE.value else REGULARISATION,
+        "logit_weight": LOGIT_WEIGHT,
+        "clip": CLIP,
+    }
+    return Manifest(
+        model=condition.id,
+        version=version_of(origins.cycle_at, family),
+        family=Family(family),
+        condition=condition,
+        horizon_s=condition.horizon_s,
+        features_version=FEATURES_VERSION,
+        feature_names=FEATURE_NAMES,
+        counter=counter,
+        created_at=origins.cycle_at,
+        lineage=Lineage(
+            dataset_version=origins.dataset_version,
+            code_version=origins.code_version,
+            trained_from=_iso(int(examples.begins_ms.min())),
+            trained_to=_iso(int(examples.begins_ms.max())),
+            parameters=json.dumps(parameters, sort_keys=True),
+            seed=str(_SEED),
+        ),
+    )
+
+
+def _iso(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC).isoformat()
+
+
+def golden_of(condition: Condition, examples: History, inference: Inference) -> Golden:
+    """Windows spread over the history, with the answers of the exported model.
+
+    Raises:
+        TooFewGolden: There are too few.
+    """
+    fewest, most = _GOLDEN_ROWS
+    kept = _with_grids(examples)
+    if len(kept) < fewest:
+        raise TooFewGolden(f"{condition.id}: {len(kept)} windows for golden vectors, need {fewest}")
+    chosen = kept[np.unique(np.linspace(0, len(kept) - 1, most).astype(np.int64))]
+    grids, at_ms = examples.grids[chosen].reshape(-1, 3, LAGS), examples.at_ms[chosen]
+    made: NDArray[np.float64] = features(grids, at_ms, condition).values
+    return Golden(
+        grids=grids, at_ms=at_ms, features=made, probabilities=inference.probability(made)
+    )
+
+
+def _row(
+    manifest: Manifest, examples: History, sha256: str, size_bytes: int, parity: float
+) -> ModelRow:
+    return ModelRow(
+        model=manifest.model,
+        version=manifest.version,
+        condition_id=manifest.condition.id,
+        family=manifest.family.value,
+        counter=manifest.counter,
+        created_at=manifest.created_at,
+        trained_from=int(examples.begins_ms.min()),
+        trained_to=int(examples.begins_ms.max()),
+        dataset_version=manifest.lineage.dataset_version,
+        code_version=manifest.lineage.code_version,
+        parameters=manifest.lineage.parameters,
+        seed=_SEED,
+        sha256=sha256,
+        size_bytes=size_bytes,
+        parity_max=parity,
+    )
+
+
+def _card(manifest: Manifest, windows_total: int, parity: float) -> str:
+    hours = manifest.horizon_s / 3600
+    lineage = manifest.lineage
+    return (
+        f"# {manifest.model} {manifest.version}\n\n"
+        f"Forecasts how probable it is that condition `{manifest.condition.id}` begins within "
+        f"{hours:g} h, where it does not hold now. Family: {manifest.family}.\n\n"
+        f"- Trained on {windows_total} windows, {lineage.trained_from} to {lineage.trained_to}, "
+        f"data version {lineage.dataset_version}, program {lineage.code_version}.\n"
+        f"- The ONNX file differs from the trained model by at most {parity:.1g}.\n"
+        "- It sees temperature, humidity and pressure of the past day and the hour in UTC, no "
+        "season and no other site. It knows the weather that it was trained on and no other.\n"
+        "- No forecast is made where the window lacks values.\n"
+    )
