@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 SETUP := bash deploy/local/setup/run.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest clean
+.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -39,6 +39,12 @@ bench-gateway: setup ## CPU, bytes and memory of a reading on the gateway
 
 bench-ingest: setup ## readings a second and core into the lake
 	@$(PYTHON) -m bench.ingest
+
+bench-predict: setup ## memory and time of a forecast on the gateway
+	@$(PYTHON) -m bench.predict
+
+bench-skill: setup ## skill of the candidate against the baseline over a real year
+	@$(PYTHON) -m bench.skill
 
 clean: ## remove .venv, var and the tools' caches (the download cache stays)
 	rm -rf .venv var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -17,7 +17,9 @@ from bench.errors import BenchError, NoEnvironment
 from bench.line import DEVICE, Line
 from bench.machine import Memory, memory, threads_cpu_s
 
-__all__ = ["Resident", "edge_python", "run_gateway"]
+__all__ = ["RESIDENT_DB", "Resident", "edge_python", "run_gateway"]
+
+RESIDENT_DB = "resident.db"  # the outbox in the folder of a run
 
 _PIP_LIMIT_S = 300
 _SETTLED_S = 10.0
@@ -66,12 +68,14 @@ class Resident:
         end: Memory at the end.
         cpu_us: CPU of the process a reading from then on, microseconds; None for a short run.
         readings_a_block: Of the blocks that hold readings, their mean.
+        predictions_total: Forecasts that were committed.
     """
 
     settled: Memory
     end: Memory
     cpu_us: float | None
     readings_a_block: float
+    predictions_total: int
 
 
 def edge_python(root: Path, folder: Path) -> Path:
@@ -107,10 +111,18 @@ def _run(command: list[str]) -> None:
         raise NoEnvironment(f"{' '.join(command)}: {lines[-1] if lines else done.returncode}")
 
 
-def run_gateway(python: Path, folder: Path, line: Line, seconds: float) -> Resident:
-    """Runs `dewline-gateway run` for so long; a second run goes on with the first one's outbox."""
+def run_gateway(python: Path, folder: Path, line: Line, seconds: float, more: str = "") -> Resident:
+    """Runs `dewline-gateway run` for so long; a second run goes on with the first one's outbox.
+
+    Args:
+        python: Of the environment to run it in.
+        folder: Holds `RESIDENT_DB` and all else that the run needs.
+        line: Where it sends.
+        seconds: How long.
+        more: TOML that is appended to its configuration.
+    """
     config, log = folder / "gateway.toml", folder / "gateway.log"
-    config.write_text(_config(folder / "resident.db", line), encoding="utf-8")
+    config.write_text(_config(folder / RESIDENT_DB, line) + more, encoding="utf-8")
     with child(_gateway(python, config), log) as pid:
         time.sleep(min(_SETTLED_S, seconds))
         settled = memory(pid)
@@ -118,11 +130,13 @@ def run_gateway(python: Path, folder: Path, line: Line, seconds: float) -> Resid
         time.sleep(max(0.0, seconds - _SETTLED_S))
         end, cpu_s = memory(pid), threads_cpu_s(pid) - began_cpu_s
         readings = _SIGNALS * (time.monotonic() - began_s)
+    kinds = _committed(log)
     return Resident(
         settled=settled,
         end=end,
         cpu_us=cpu_s * 1e6 / readings if seconds > _SETTLED_S else None,
-        readings_a_block=_readings_a_block(log),
+        readings_a_block=_readings_a_block(kinds),
+        predictions_total=sum(k.get("prediction", 0) for k in kinds),
     )
 
 
@@ -143,10 +157,14 @@ def _gateway(python: Path, config: Path) -> list[str]:
     return [str(python), "-m", "edge.cli", "run", "--config", str(config), "--trace-fd", "2"]
 
 
-def _readings_a_block(log: Path) -> float:
+def _committed(log: Path) -> list[dict[str, int]]:
+    """How many records of each kind each block held."""
     lines = log.read_text("utf-8").splitlines()
-    kinds = [json.loads(line)["kinds"] for line in lines if line.startswith("{")]
-    readings: list[int] = [k["reading"] for k in kinds if "reading" in k]
+    return [json.loads(line)["kinds"] for line in lines if line.startswith("{")]
+
+
+def _readings_a_block(kinds: list[dict[str, int]]) -> float:
+    readings = [k["reading"] for k in kinds if "reading" in k]
     if not readings:
         raise BenchError("the gateway committed no reading")
     return sum(readings) / len(readings)

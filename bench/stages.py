@@ -15,6 +15,7 @@ from bench.payload import UTC_MS
 from contract.keys import stream_id
 from edge.alerts import Alerts, samples_of
 from edge.journal import Journal, Tail
+from edge.notices import Notices
 from edge.outbox import Encoded, Outbox, StreamEnd
 from edge.sampler import Sampler
 from edge.timeline import Timeline
@@ -96,7 +97,7 @@ class _Stages:
     def __init__(self, outbox: Outbox, watch: Watch, sampler: Sampler) -> None:
         self._watch = watch
         self._sampler = sampler
-        self._alerts = Alerts(conditions(), (), None)
+        self._alerts = Alerts(conditions(), Notices(()), None)
         self._window = Window()
         self._journal = Journal(outbox, stream_id(bytes(8)), lambda _: None)
         self._timeline = Timeline(self._journal.stream_id, UTC_MS)
@@ -113,6 +114,8 @@ class _Stages:
             for signal, sample in samples:
                 self._window.take(signal, sample)
         self._alerts.advance(offset_ms, self._timeline)
+        self._alerts.take_completed()
+        self._window.settle()
         watch.lap("conditions")
         for one in measured:
             self._journal.add_reading(one, UTC_MS + one.offset_ms)
@@ -121,9 +124,7 @@ class _Stages:
             self._commit(offset_ms)
 
     def _commit(self, offset_ms: int) -> None:
-        memory = [("alerts", self._alerts.dump())]
-        if self._window.stale:
-            memory.append(("window", self._window.dump()))
+        memory = [("alerts", self._alerts.dump()), *self._window.memory()]
         self._watch.lap("memory")
         self._journal.commit(Tail(offset_ms, UTC_MS + offset_ms, 2000), (), memory)
         self._window.stale = False

@@ -23,9 +23,12 @@ from contract.wire import encode
 from edge.alerts import Alerts
 from edge.clock import VirtualClock
 from edge.config import CommitConfig
+from edge.forecasts import Forecasts
 from edge.journal import Committed, Journal
 from edge.mqtt import connect
+from edge.notices import Notices
 from edge.outbox import Encoded, Outbox, StreamEnd
+from edge.outlook import NoModels, Outlook
 from edge.sampler import Sampler, Sensor
 from edge.sense import Rhythm as SenseRhythm
 from edge.sense import SenseLoop, Senses
@@ -161,11 +164,13 @@ def _loop(
     rhythm: Rhythm,
 ) -> SenseLoop:
     outbox, journal, sender = parts
+    notices, models, declared = Notices(()), NoModels(), conditions()
     senses = Senses(
         clock=clock,
         sampler=Sampler(sensors),
-        alerts=Alerts(conditions(), (), None),
-        window=Window(),
+        notices=notices,
+        alerts=Alerts(declared, notices, None),
+        outlook=Outlook(Window(), models, Forecasts(declared, models, notices, None)),
         journal=journal,
         outbox=outbox,
         queue=sender,

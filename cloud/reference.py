@@ -34,6 +34,10 @@ SECTIONS: dict[str, Any] = {
     "search": config.SearchConfig,
     "warehouse": config.WarehouseConfig,
     "spark": config.SparkConfig,
+    "fleet": config.FleetConfig,
+    "registry": config.RegistryConfig,
+    "rollout": config.RolloutConfig,
+    "api": config.ApiConfig,
 }
 _WORDS = {str: "text", int: "whole number", float: "number"}
 _EXAMPLE = "example: dewline-cloud --config cloud.toml "
@@ -43,6 +47,16 @@ _GRAINS = {
     "ledger_loss": "one Loss record",
     "ledger_held": "one Held record",
     "quarantine_block": "one refused block or document, and why",
+    "truth": "one interval in which a condition held",
+    "cloud_prediction": "one forecast of the cloud",
+    "outcome": "one forecast whose truth is known",
+    "model": "one version of a model",
+    "model_alias": "one change of an alias",
+    "decision": "one cycle and condition: what was decided, on which figures",
+    "candidate": "one family tried in a cycle, and its score on the weeks of the choice",
+    "monitoring": "one cycle, condition, device and origin; an empty device or origin is all",
+    "reliability": "one cycle, condition, origin and bin of probability",
+    "desired": "what one device should run, as it is published",
 }
 
 

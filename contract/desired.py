@@ -60,7 +60,9 @@ class DesiredBundle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
-    """What one device should run: all of it, what is not named is not wanted.
+    """What one device should run, for each condition at most one bundle.
+
+    A condition that is not named asks for nothing new: what runs for it goes on.
 
     Attributes:
         device_id: The device; another one refuses it.

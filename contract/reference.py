@@ -21,6 +21,13 @@ from typing import Annotated, Any
 
 from contract import page
 from contract.acks import MAX_ACK_BYTES, Ack
+from contract.desired import (
+    MAX_BUNDLE_BYTES,
+    MAX_BUNDLES,
+    MAX_DESIRED_BYTES,
+    Desired,
+    DesiredBundle,
+)
 from contract.document import MAX_RECORDS
 from contract.quantities import QUANTITY_FACTS
 from contract.records import RECORD_TYPES, Receipt, Span
@@ -37,6 +44,7 @@ _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or fals
 def tables() -> dict[str, str]:
     """Every generated table by its name, as Markdown."""
     classes = {"span": Span, "receipt": Receipt, "ack": Ack}
+    classes |= {"desired": Desired, "desiredbundle": DesiredBundle}
     classes |= {kind.value: cls for kind, cls in RECORD_TYPES.items()}
     return {f"fields of {name}": _fields(cls) for name, cls in classes.items()} | {
         "quantities": _quantities(),
@@ -111,6 +119,9 @@ def _limits() -> str:
         ("inflated document", f"{MAX_DOCUMENT_BYTES} bytes"),
         ("records in a block", f"1 to {MAX_RECORDS}"),
         ("ack", f"{MAX_ACK_BYTES} bytes"),
+        ("desired state", f"{MAX_DESIRED_BYTES} bytes"),
+        ("bundles in a desired state", f"{MAX_BUNDLES}"),
+        ("a bundle's file", f"{MAX_BUNDLE_BYTES} bytes"),
         ("any whole number", f"2^53 - 1 = {LARGEST}"),
     ]
     return page.table(("what", "at most"), rows)

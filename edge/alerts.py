@@ -1,5 +1,6 @@
 """Alerts: conditions judged on each reading, outputs told at once, records made for the block.
 
+What was judged goes on to whoever looks ahead from it (`take_completed`); no alert waits for that.
 Outputs come first and the commit after: a lamp must not wait for a disk. What is open, and how far
 each condition has been judged, is text that goes into the outbox with the block, so that neither a
 crash nor a restart raises the same alert twice. Used by the sense loop alone.
@@ -8,39 +9,29 @@ crash nor a restart raises the same alert twice. Used by the sense loop alone.
 import json
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass
 
 from contract.blocks import TimedEvent
 from contract.keys import alert_id
 from contract.quantities import Quality
-from contract.records import Alert, AlertBasis, AlertState, Receipt
+from contract.records import Alert, AlertBasis, AlertState
+from edge.notices import Notices
 from edge.open_block import Measured
 from edge.timeline import Timeline
 from models.conditions import Condition, signals_of
 from models.evaluation import Evaluator, EvaluatorState, Sample, Step
 
-__all__ = ["Alerts", "Output", "samples_of"]
+__all__ = ["Alerts", "Completed", "samples_of"]
 
 log = logging.getLogger(__name__)
 
 
-class Output(Protocol):
-    """Something a person notices."""
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A step that completed, and the condition that it is a step of."""
 
-    output_id: str
-
-    def resume(self, *, any_open: bool) -> None:
-        """Shows at the start what the last stream left: whether any alert is open."""
-        ...
-
-    def show(self, alert: Alert, *, any_open: bool) -> bool:
-        """Shows the change; true if it was taken."""
-        ...
-
-    def close(self) -> None:
-        """Lets go of its hardware; a second call does nothing."""
-        ...
+    condition: Condition
+    step: Step
 
 
 @dataclass(slots=True)
@@ -54,19 +45,22 @@ class Alerts:
 
     Args:
         conditions: What is declared.
-        outputs: Told in this order.
+        notices: Told of each change.
         stored: What `dump` said before the last stop, None for a new outbox.
     """
 
     def __init__(
-        self, conditions: Sequence[Condition], outputs: Sequence[Output], stored: str | None
+        self, conditions: Sequence[Condition], notices: Notices, stored: str | None
     ) -> None:
         states = _load(stored)
-        self._outputs = tuple(outputs)
+        self._notices = notices
+        self._completed: list[Completed] = []
         self._judged: dict[str, _Judged] = {}
         for condition in conditions:
             state, open_id = states.get(condition.id, (EvaluatorState(), None))
             self._judged[condition.id] = _Judged(Evaluator(condition, state), open_id)
+            if open_id is not None:
+                notices.reopen(open_id)
         self._by_signal: dict[str, list[_Judged]] = {}
         for judged in self._judged.values():
             for signal in signals_of(judged.evaluator.condition):
@@ -90,12 +84,10 @@ class Alerts:
             step_ms = judged.evaluator.state.step_ms
             if now_ms is None or (step_ms is not None and step_ms > now_ms):
                 judged.evaluator.rebase(None)
-        for output in self._outputs:
-            output.resume(any_open=self._any_open)
-        return [
-            TimedEvent(0, self._shown(_observed(condition_id, open_id, AlertState.CLEARED, None)))
-            for condition_id, open_id in self._undeclared
-        ]
+        cleared = (
+            _observed(*undeclared, AlertState.CLEARED, None) for undeclared in self._undeclared
+        )
+        return [TimedEvent(0, self._notices.tell(alert)) for alert in cleared]
 
     def take(self, samples: Iterable[tuple[str, Sample]], timeline: Timeline) -> list[TimedEvent]:
         """Alerts that one reading raises or clears; outputs have been told when it returns."""
@@ -103,7 +95,7 @@ class Alerts:
         for signal, sample in samples:
             for judged in self._by_signal.get(signal, ()):
                 for step in judged.evaluator.take(signal, sample):
-                    events += self._changed(judged, step, timeline)
+                    events += self._judge(judged, step, timeline)
         return events
 
     def advance(self, now_offset_ms: int, timeline: Timeline) -> list[TimedEvent]:
@@ -112,8 +104,13 @@ class Alerts:
         events: list[TimedEvent] = []
         for judged in self._judged.values():
             for step in judged.evaluator.advance(now_ms):
-                events += self._changed(judged, step, timeline)
+                events += self._judge(judged, step, timeline)
         return events
+
+    def take_completed(self) -> list[Completed]:
+        """The steps that completed since the last call, in that order."""
+        completed, self._completed = self._completed, []
+        return completed
 
     def rebase(self, delta_ms: int) -> None:
         """Tells every condition that the time line moved; see `Evaluator.rebase`."""
@@ -126,12 +123,8 @@ class Alerts:
             {name: _state_table(j) for name, j in self._judged.items()}, separators=(",", ":")
         )
 
-    def close(self) -> None:
-        """Closes the outputs."""
-        for output in self._outputs:
-            output.close()
-
-    def _changed(self, judged: _Judged, step: Step, timeline: Timeline) -> list[TimedEvent]:
+    def _judge(self, judged: _Judged, step: Step, timeline: Timeline) -> list[TimedEvent]:
+        self._completed.append(Completed(judged.evaluator.condition, step))
         if not step.changed:
             return []
         offset_ms = max(0, timeline.to_offset(step.at_ms))
@@ -144,18 +137,7 @@ class Alerts:
         alert = _observed(condition_id, judged.open_alert_id, state, round(step.value, 6))
         if not step.holds:
             judged.open_alert_id = None
-        return [TimedEvent(offset_ms, self._shown(alert))]
-
-    def _shown(self, alert: Alert) -> Alert:
-        receipts = tuple(
-            Receipt(output_id=o.output_id, delivered=o.show(alert, any_open=self._any_open))
-            for o in self._outputs
-        )
-        return replace(alert, receipts=receipts)
-
-    @property
-    def _any_open(self) -> bool:
-        return any(j.open_alert_id is not None for j in self._judged.values())
+        return [TimedEvent(offset_ms, self._notices.tell(alert))]
 
 
 def _observed(

@@ -1,21 +1,32 @@
 """The gateway's configuration: one TOML file to frozen dataclasses, checked without any hardware.
 
 A sensor's own keys (address, pin) stay a table here: only its driver can type them, which the
-composition root lets it do.
+composition root lets it do. The tables themselves are in `edge.tables`.
 """
 
 import tomllib
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from contract.errors import ConfigError, ContractError
 from contract.quantities import QUANTITY_FACTS, Quantity
-from contract.typed import Between, Id, build
-from firmware_bridge.linux import PulseioMode
-from models.conditions import Condition, load_conditions, signals_of
+from contract.typed import Id, build
+from edge.tables import (
+    BUILD_DATE,
+    AlertOutputConfig,
+    BoardConfig,
+    BoardKind,
+    ClockConfig,
+    CommitConfig,
+    ModelsConfig,
+    OutboxConfig,
+    Profile,
+    SensorConfig,
+    UplinkConfig,
+)
+from models.conditions import Condition, load_conditions, read_conditions, signals_of
 
 __all__ = [
     "AlertOutputConfig",
@@ -24,6 +35,7 @@ __all__ = [
     "ClockConfig",
     "CommitConfig",
     "GatewayConfig",
+    "ModelsConfig",
     "OutboxConfig",
     "Profile",
     "SensorConfig",
@@ -31,157 +43,6 @@ __all__ = [
     "load_config",
     "parse_config",
 ]
-
-BUILD_DATE = "2026-11-01T00:00:00Z"  # the default floor: no earlier clock can be right
-
-Port = Annotated[int, Between(1, 65_535)]
-PositiveSeconds = Annotated[float, Between(0.001, 1e7)]
-
-
-class BoardKind(StrEnum):
-    """Which board carries the chips."""
-
-    LINUX = "linux"
-    SIMULATED = "simulated"
-
-
-class Profile(StrEnum):
-    """Named commit rhythms."""
-
-    LIVE = "live"  # 1 s blocks
-    SAVER = "saver"  # 30 s blocks, for flash and metered lines
-
-
-_RHYTHM_S = {Profile.LIVE: 1.0, Profile.SAVER: 30.0}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoardConfig:
-    """`[board]`: the hardware.
-
-    Attributes:
-        kind: linux or simulated.
-        recording: For a simulated board: CSV file that feeds its chips; absent: a made day.
-        recording_max_age_s: An older row of the recording no longer counts: the chip is silent.
-        pulseio: How a DHT's pulses are captured: auto, true or false.
-    """
-
-    kind: BoardKind = BoardKind.LINUX
-    recording: str | None = None
-    recording_max_age_s: PositiveSeconds = 1800.0
-    pulseio: PulseioMode = PulseioMode.AUTO
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockConfig:
-    """`[clock]`: when UTC is believed.
-
-    Attributes:
-        floor: RFC 3339 instant; an earlier wall clock is taken for unset.
-    """
-
-    floor: str = BUILD_DATE
-
-    @property
-    def floor_ms(self) -> int:
-        """The floor, ms since 1970 UTC."""
-        return round(datetime.fromisoformat(self.floor).astimezone(UTC).timestamp() * 1000)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitConfig:
-    """`[commit]`: when the open block closes.
-
-    Attributes:
-        profile: live (1 s) or saver (30 s).
-        rhythm_s: Own rhythm instead of the profile's, seconds of the sense clock.
-        records: The block is committed when another reading might not fit into so many records.
-        status_s: A Status record at least this often, seconds of the sense clock.
-    """
-
-    profile: Profile = Profile.LIVE
-    rhythm_s: PositiveSeconds | None = None
-    records: Annotated[int, Between(1, 10_000)] = 1000
-    status_s: PositiveSeconds = 900.0
-
-    @property
-    def effective_rhythm_s(self) -> float:
-        """Seconds after which an open block is committed."""
-        return self.rhythm_s or _RHYTHM_S[self.profile]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxConfig:
-    """`[outbox]`: the durable queue.
-
-    Attributes:
-        path: SQLite file; its folder must exist.
-    """
-
-    path: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UplinkConfig:
-    """`[uplink]`: the broker.
-
-    Attributes:
-        host: Name or address of the broker.
-        port: Its port.
-        username: The device's id, by which the broker limits its topics.
-        password_file: File that holds nothing but the password.
-        window: At most this many blocks wait for the cloud's ack at once.
-        ack_timeout_s: A block without an ack is sent again after this time, doubled each time.
-        retry_max_s: Longest wait between two connections or two sendings, seconds.
-        stable_s: A connection that lasted so long resets the back-off, seconds.
-        drain_s: At an orderly stop the queue is sent for at most this long, seconds.
-        held_s: A Held record at least this often, real seconds.
-    """
-
-    host: str
-    port: Port = 1883
-    username: Id | None = None
-    password_file: str | None = None
-    window: Annotated[int, Between(2, 1000)] = 64
-    ack_timeout_s: PositiveSeconds = 10.0
-    retry_max_s: PositiveSeconds = 120.0
-    stable_s: PositiveSeconds = 30.0
-    drain_s: Annotated[float, Between(0, 3600)] = 10.0
-    held_s: PositiveSeconds = 900.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertOutputConfig:
-    """`[alert_output]`: one GPIO pin that is on while any alert is open.
-
-    Attributes:
-        id: Name in the alert's receipts.
-        pin: BCM number.
-        active_high: Level that means on.
-    """
-
-    id: Id = "led"
-    pin: Annotated[int, Between(0, 63)]
-    active_high: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SensorConfig:
-    """`[[sensor]]`: one chip in one role.
-
-    Attributes:
-        id: Its role, such as `attic`.
-        driver: Name of a module in `firmware_bridge.chips`.
-        interval_s: Seconds between two readings.
-        decimals: Own number of decimals per quantity instead of the contract's.
-        options: The driver's own keys.
-    """
-
-    id: Id
-    driver: Id
-    interval_s: Annotated[float, Between(0.01, 86_400)]
-    decimals: dict[str, int] = field(default_factory=dict)
-    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,17 +59,22 @@ class GatewayConfig:
         alert_output: A pin for alerts; absent: alerts go to the log only.
         sensor: The chips.
         condition: What to warn of.
+        conditions_file: TOML file with more `[[condition]]` tables and nothing else, the same one
+            on a whole fleet; a relative path counts from this file's folder.
+        models: Bundles that forecast; absent: rules only.
     """
 
     device_id: Id
     outbox: OutboxConfig
     sensor: tuple[SensorConfig, ...]
     condition: tuple[Condition, ...] = ()
+    conditions_file: str | None = None
     uplink: UplinkConfig | None = None
     board: BoardConfig = field(default_factory=BoardConfig)
     clock: ClockConfig = field(default_factory=ClockConfig)
     commit: CommitConfig = field(default_factory=CommitConfig)
     alert_output: AlertOutputConfig | None = None
+    models: ModelsConfig | None = None
 
 
 def load_config(path: Path) -> GatewayConfig:
@@ -226,30 +92,54 @@ def load_config(path: Path) -> GatewayConfig:
         raise ConfigError(f"{path}: not valid TOML: not UTF-8 at byte {error.start}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    return parse_config(table, str(path))
+    return parse_config(table, str(path), path.parent)
 
 
-def parse_config(table: dict[str, Any], where: str) -> GatewayConfig:
+def parse_config(table: dict[str, Any], where: str, folder: Path = Path()) -> GatewayConfig:
     """The configuration in a parsed table.
 
     Args:
         table: What the TOML parser returned.
         where: File named in errors.
+        folder: From which a relative `conditions_file` counts.
 
     Raises:
         ConfigError: A key is unknown, missing or wrong.
     """
-    conditions = load_conditions(table.get("condition", []), where)
+    own = load_conditions(table.get("condition", []), where)
     try:
         config = build(GatewayConfig, {**table, "condition": []}, where)
     except ContractError as error:
         raise ConfigError(str(error).removeprefix("bad_field: ")) from error
     _check_sensors(config, where)
     _check_floor(config, where)
-    for condition in conditions:
+    _check_models(config, where)
+    config = replace(config, condition=own + _shared_conditions(config, own, where, folder))
+    for condition in config.condition:
         _check_signals(condition, config, where)
-    fields = {name: getattr(config, name) for name in GatewayConfig.__dataclass_fields__}
-    return GatewayConfig(**{**fields, "condition": conditions})
+    return config
+
+
+def _shared_conditions(
+    config: GatewayConfig, own: tuple[Condition, ...], where: str, folder: Path
+) -> tuple[Condition, ...]:
+    if config.conditions_file is None:
+        return ()
+    path = folder / config.conditions_file
+    try:
+        shared = read_conditions(path)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: conditions_file: {error}") from error
+    if twice := sorted({c.id for c in own} & {c.id for c in shared}):
+        raise ConfigError(f"{where}: [[condition]] {twice[0]}: id: declared in {path} too")
+    return shared
+
+
+def _check_models(config: GatewayConfig, where: str) -> None:
+    if config.models is not None and not config.models.trusted_keys:
+        raise ConfigError(
+            f"{where}: [models] trusted_keys: expected at least one file with a public key"
+        )
 
 
 def _check_sensors(config: GatewayConfig, where: str) -> None:

@@ -1,7 +1,7 @@
 """The gateway's composition root: configuration in, a running gateway out.
 
-The only place where boards, drivers, outbox and connections are chosen. Nothing here decides
-anything while it runs.
+With `edge.hardware` and `edge.with_models` the only place where boards, drivers, outbox,
+connections and models are chosen. Nothing here decides anything while it runs.
 """
 
 import logging
@@ -12,33 +12,34 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from contract.blocks import Series
-from contract.errors import ConfigError, ContractError
+from contract.errors import ConfigError
 from contract.keys import stream_id
-from contract.quantities import QUANTITY_FACTS, Quantity
-from contract.typed import build
-from edge.alerts import Alerts, Output
+from edge.alerts import Alerts
 from edge.clock import SenseClock
-from edge.config import BoardKind, GatewayConfig, SensorConfig
+from edge.config import GatewayConfig
 from edge.errors import OutboxCorrupt
-from edge.journal import Committed, Journal, trace_line
+from edge.forecasts import Forecasts
+from edge.hardware import board_for, driver_config, quantities_of, sensors_for
+from edge.journal import Committed, Journal
 from edge.mqtt import connect
+from edge.notices import Notices, Output
 from edge.outbox import Outbox, QueuedBlock
+from edge.outlook import NoModels, Outlook
 from edge.outputs.gpio import GpioOutput
 from edge.outputs.log import LogOutput
 from edge.recovery import open_outbox, set_aside
-from edge.sampler import Sampler, Sensor
+from edge.sampler import Sampler
 from edge.sense import Queue, Rhythm, SenseLoop, Senses
+from edge.trace import Trace
 from edge.uplink import SendLoop
 from edge.window import Window
-from firmware_bridge import chips
 from firmware_bridge.board import Board
-from firmware_bridge.linux import LinuxBoard
-from firmware_bridge.simulated.board import SimulatedBoard
-from firmware_bridge.simulated.feeds import Feed, WaveFeed, read_recording
-from models.conditions import signals_of
+from models.conditions import inputs_of, signals_of
+
+if TYPE_CHECKING:
+    from edge.with_models import WithModels
 
 __all__ = ["Trace", "board_for", "check", "run", "sensors_for"]
 
@@ -46,32 +47,6 @@ log = logging.getLogger(__name__)
 
 _DEFAULT_HELD_S = 900.0
 _STOP_GRACE_S = 5.0  # for a goodbye to the broker
-
-
-@dataclass(slots=True)
-class Trace:
-    """Tells an observer outside the process what was committed, one line of JSON a block.
-
-    An observer that goes away does not stop the gateway.
-
-    Attributes:
-        descriptor: An open file descriptor, usually the end of a pipe.
-    """
-
-    descriptor: int
-    _broken: bool = False
-
-    def write(self, committed: Committed) -> None:
-        """Writes the lines; called when the commit has returned."""
-        if self._broken:
-            return
-        lines = "".join(trace_line(block) for block in committed.blocks).encode("ascii")
-        try:
-            while lines:
-                lines = lines[os.write(self.descriptor, lines) :]
-        except OSError as error:
-            self._broken = True
-            log.error("trace: descriptor %d: %s; no more lines", self.descriptor, error.strerror)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +78,11 @@ def check(config: GatewayConfig) -> list[str]:
         remarks.append(f"[uplink] password_file: {config.uplink.password_file} cannot be read")
     if config.board.recording and not os.access(config.board.recording, os.R_OK):
         remarks.append(f"[board] recording: {config.board.recording} cannot be read")
-    return remarks
+    return remarks + _check_models(config)
 
 
 def _check_quantities(config: GatewayConfig) -> list[str]:
-    measured = {s.id: [q.value for q in _quantities(s, _driver_config(s))] for s in config.sensor}
+    measured = {s.id: [q.value for q in quantities_of(s, driver_config(s))] for s in config.sensor}
     remarks = [
         f"[[sensor]] {sensor.id}: decimals: it does not measure {name}"
         for sensor in config.sensor
@@ -122,64 +97,25 @@ def _check_quantities(config: GatewayConfig) -> list[str]:
     return remarks
 
 
-def board_for(config: GatewayConfig, clock: SenseClock) -> Board:
-    """The configured board; a simulated one has every configured chip plugged in."""
-    if config.board.kind is BoardKind.LINUX:
-        return LinuxBoard(pulseio=config.board.pulseio)
-
-    def wall_s() -> float:
-        utc_ms = clock.utc_ms()
-        return clock.monotonic_s() if utc_ms is None else utc_ms / 1000
-
-    board = SimulatedBoard(clock=clock, wall_s=wall_s)
-    feed: Feed = WaveFeed()
-    if config.board.recording is not None:
-        feed = read_recording(
-            Path(config.board.recording), max_age_s=config.board.recording_max_age_s
-        )
-    for sensor in config.sensor:
-        board.plug(_driver_config(sensor), feed)
-    return board
-
-
-def sensors_for(config: GatewayConfig, board: Board, clock: SenseClock) -> list[Sensor]:
-    """The configured sensors; none is opened yet.
-
-    Raises:
-        ConfigError: A driver is unknown or its keys are wrong.
-    """
-    return [_sensor(s, board, clock) for s in config.sensor]
-
-
-def _sensor(config: SensorConfig, board: Board, clock: SenseClock) -> Sensor:
-    typed = _driver_config(config)
-    driver = chips.load(config.driver)
-    series = tuple(
-        Series(q, config.decimals.get(q.value, QUANTITY_FACTS[q].decimals))
-        for q in _quantities(config, typed)
-    )
-    return Sensor(
-        sensor_id=config.id,
-        interval_s=config.interval_s,
-        series=series,
-        open=lambda: driver.open(typed, board, clock),
-    )
-
-
-def _driver_config(sensor: SensorConfig) -> Any:
-    where = f"[[sensor]] {sensor.id}"
-    driver = chips.load(sensor.driver)
-    try:
-        return build(driver.Config, sensor.options, f"{where} options")
-    except (ContractError, ConfigError) as error:
-        raise ConfigError(f"{where}: {str(error).removeprefix('bad_field: ')}") from error
-
-
-def _quantities(sensor: SensorConfig, typed: Any) -> tuple[Quantity, ...]:
-    quantities: tuple[Quantity, ...] = getattr(
-        typed, "quantities", chips.load(sensor.driver).QUANTITIES
-    )
-    return quantities
+def _check_models(config: GatewayConfig) -> list[str]:
+    models = config.models
+    if models is None:
+        return []
+    remarks = [
+        f"[models] trusted_keys: {key} cannot be read"
+        for key in models.trusted_keys
+        if not os.access(key, os.R_OK)
+    ]
+    folder = Path(models.folder)
+    if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
+        remarks.append(f"[models] folder: {folder} cannot be written to")
+    sensors = {sensor.id for sensor in config.sensor}
+    return remarks + [
+        f"[[condition]] {condition.id}: names no {name} of this gateway: no model can forecast it"
+        for condition in config.condition
+        for name, signal in zip(("temperature", "humidity"), inputs_of(condition), strict=False)
+        if signal is None or signal.split("/")[0] not in sensors
+    ]
 
 
 def run(config: GatewayConfig, clock: SenseClock, trace: Trace | None = None) -> None:
@@ -208,7 +144,8 @@ def _run(config: GatewayConfig, clock: SenseClock, trace: Trace | None) -> None:
         cleanup.callback(board.close)
         outbox = open_outbox(Path(config.outbox.path))
         cleanup.callback(outbox.close)
-        sender = _sender(config)
+        models = _with_models(config)
+        sender = _sender(config, models)
 
         def on_commit(committed: Committed) -> None:
             if trace is not None:
@@ -216,7 +153,12 @@ def _run(config: GatewayConfig, clock: SenseClock, trace: Trace | None) -> None:
             if sender is not None:
                 sender.notice()
 
-        loop = _sense_loop(config, clock, board, outbox, sender or _NoUplink(), on_commit)
+        queue = sender or _NoUplink()
+        ends = _Ends(board=board, outbox=outbox, queue=queue, models=models, on_commit=on_commit)
+        loop = _sense_loop(config, clock, ends)
+        if models is not None:
+            models.updates.start()
+            cleanup.callback(models.updates.stop)
         if sender is not None and config.uplink is not None:
             cleanup.callback(_started(sender, config.uplink.drain_s))
         loop.run()
@@ -238,7 +180,19 @@ def _started(sender: SendLoop, drain_s: float) -> Callable[[], None]:
     return stop
 
 
-def _sender(config: GatewayConfig) -> SendLoop | None:
+def _with_models(config: GatewayConfig) -> "WithModels | None":
+    if config.models is None:
+        return None
+    try:
+        from edge.with_models import compose  # noqa: PLC0415 - numpy only where models run
+    except ImportError as error:
+        raise ConfigError(
+            f"[models]: {error}; install what a gateway with models needs, or remove the table"
+        ) from error
+    return compose(config.device_id, config.condition, config.models)
+
+
+def _sender(config: GatewayConfig, models: "WithModels | None") -> SendLoop | None:
     uplink = config.uplink
     if uplink is None:
         return None
@@ -246,31 +200,48 @@ def _sender(config: GatewayConfig) -> SendLoop | None:
         config.device_id,
         uplink,
         open_outbox=lambda: Outbox(Path(config.outbox.path), durable=False),
-        connect=lambda news: connect(config.device_id, uplink, news),
+        connect=lambda news: connect(config.device_id, uplink, news, desired=models is not None),
+        on_desired=None if models is None else models.updates.offer,
     )
 
 
-def _sense_loop(
-    config: GatewayConfig,
-    clock: SenseClock,
-    board: Board,
-    outbox: Outbox,
-    queue: Queue,
-    on_commit: Callable[[Committed], None],
-) -> SenseLoop:
-    window = outbox.recall("window")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ends:
+    """What the sense loop is joined to."""
+
+    board: Board
+    outbox: Outbox
+    queue: Queue
+    models: "WithModels | None"
+    on_commit: Callable[[Committed], None]
+
+
+def _sense_loop(config: GatewayConfig, clock: SenseClock, ends: _Ends) -> SenseLoop:
+    outbox = ends.outbox
+    notices = Notices(_outputs(config, ends.board))
     senses = Senses(
         clock=clock,
-        sampler=Sampler(sensors_for(config, board, clock)),
-        alerts=Alerts(config.condition, _outputs(config, board), outbox.recall("alerts")),
-        window=Window() if window is None else Window.load(window),
-        journal=Journal(outbox, stream_id(os.urandom(8)), on_commit),
+        sampler=Sampler(sensors_for(config, ends.board, clock)),
+        notices=notices,
+        alerts=Alerts(config.condition, notices, outbox.recall("alerts")),
+        outlook=_outlook(config, ends, notices),
+        journal=Journal(outbox, stream_id(os.urandom(8)), ends.on_commit),
         outbox=outbox,
-        queue=queue,
+        queue=ends.queue,
         version=version("dewline"),
     )
     held_s = _DEFAULT_HELD_S if config.uplink is None else config.uplink.held_s
     return SenseLoop(senses, Rhythm(config.commit, held_s), outbox.stream_end())
+
+
+def _outlook(config: GatewayConfig, ends: _Ends, notices: Notices) -> Outlook:
+    recall = ends.outbox.recall
+    models = NoModels() if ends.models is None else ends.models.in_use
+    return Outlook(
+        Window.recalled(recall, exact=ends.models is not None),
+        models,
+        Forecasts(config.condition, models, notices, recall("forecasts")),
+    )
 
 
 def _outputs(config: GatewayConfig, board: Board) -> list[Output]:

@@ -1,14 +1,14 @@
-"""What is lost and how that is told: Loss records without numbers."""
+"""What is lost and how that is told: Loss records, most of them without numbers."""
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from contract.records import Loss, LossReason
+from contract.records import Loss, LossReason, Span
 from edge.open_block import Measured
-from edge.outbox import StreamEnd
+from edge.outbox import QueuedBlock, StreamEnd
 
-__all__ = ["Dropped", "unclean_stop"]
+__all__ = ["Dropped", "unclean_stop", "unreadable"]
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,13 @@ def unclean_stop(
         to_at=to_at,
         estimated_total=readings_in(lost_ms / 1000),
     )
+
+
+def unreadable(block: QueuedBlock) -> Loss:
+    """What a block held whose bytes are no longer what was written."""
+    log.error("outbox: numbers %d-%d are unreadable: lost", block.first, block.last)
+    lost = Span(stream_id=block.stream_id, first=block.first, last=block.last)
+    return Loss(reason=LossReason.CORRUPT, lost=lost)
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ one and gives it the unacked blocks again.
 """
 
 import json
+import logging
 import queue
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,11 +19,22 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from contract.topics import ack_topic, presence_topic
+from contract.topics import ack_topic, desired_topic, presence_topic
 from edge.config import UplinkConfig
 from edge.errors import UplinkError, UplinkRefused, UplinkUnavailable
 
-__all__ = ["Heard", "Lost", "MqttConnection", "News", "NobodyListens", "Woken", "connect"]
+__all__ = [
+    "DesiredHeard",
+    "Heard",
+    "Lost",
+    "MqttConnection",
+    "News",
+    "NobodyListens",
+    "Woken",
+    "connect",
+]
+
+log = logging.getLogger(__name__)
 
 _CONNECT_TIMEOUT_S = 10.0
 _KEEPALIVE_S = 30
@@ -35,6 +47,13 @@ _NO_SUBSCRIBER = 0x10
 @dataclass(frozen=True, slots=True)
 class Heard:
     """An ack message of the cloud."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredHeard:
+    """What the cloud wants this device to run, unread and unjudged."""
 
     payload: bytes
 
@@ -62,7 +81,7 @@ class Lost:
     refused: bool = False
 
 
-News = Heard | NobodyListens | Woken | Lost
+News = Heard | DesiredHeard | NobodyListens | Woken | Lost
 
 
 class MqttConnection:
@@ -92,7 +111,11 @@ class MqttConnection:
 
 
 def connect(
-    device_id: str, config: UplinkConfig, news: "queue.SimpleQueue[News]"
+    device_id: str,
+    config: UplinkConfig,
+    news: "queue.SimpleQueue[News]",
+    *,
+    desired: bool = False,
 ) -> MqttConnection:
     """A connection that is subscribed to this device's acks and has announced its presence.
 
@@ -100,6 +123,8 @@ def connect(
         device_id: Client id and owner of the topics.
         config: `[uplink]`.
         news: Where whatever is heard goes, from paho's thread.
+        desired: Whether to subscribe to the desired state, too. A broker that refuses that is
+            warned of and no more: readings do not wait for models.
 
     Raises:
         UplinkUnavailable: No broker there, or it did not answer in time.
@@ -107,7 +132,7 @@ def connect(
     """
     greeting: queue.SimpleQueue[ReasonCode] = queue.SimpleQueue()
     client = _client(device_id, config)
-    _wire(client, news, greeting)
+    _wire(client, news, greeting, desired_topic(device_id))
     where = f"{config.host}:{config.port}"
     try:
         client.connect(config.host, config.port, keepalive=_KEEPALIVE_S, clean_start=True)
@@ -116,17 +141,42 @@ def connect(
     client.loop_start()
     connection = MqttConnection(client)
     try:
-        _expect(greeting, f"{where}: connect")
-        client.subscribe(ack_topic(device_id), options=SubscribeOptions(qos=1))
-        _expect(greeting, f"{where}: subscribe to {ack_topic(device_id)}")
-        client.publish(presence_topic(device_id), _presence(online=True), qos=1, retain=True)
-        _expect(greeting, f"{where}: publish to {presence_topic(device_id)}")
+        _introduce(client, greeting, device_id, where, desired=desired)
     except UplinkError:
         connection.close()
         raise
     # only now: nobody need subscribe to presence, and what the broker says of it is no block's
     client.on_publish = _tell_publish(news)
     return connection
+
+
+def _introduce(
+    client: paho.Client,
+    greeting: "queue.SimpleQueue[ReasonCode]",
+    device_id: str,
+    where: str,
+    *,
+    desired: bool,
+) -> None:
+    _expect(greeting, f"{where}: connect")
+    client.subscribe(ack_topic(device_id), options=SubscribeOptions(qos=1))
+    _expect(greeting, f"{where}: subscribe to {ack_topic(device_id)}")
+    if desired:
+        _subscribe_to_desired(client, greeting, desired_topic(device_id))
+    client.publish(presence_topic(device_id), _presence(online=True), qos=1, retain=True)
+    _expect(greeting, f"{where}: publish to {presence_topic(device_id)}")
+
+
+def _subscribe_to_desired(
+    client: paho.Client, greeting: "queue.SimpleQueue[ReasonCode]", topic: str
+) -> None:
+    client.subscribe(topic, options=SubscribeOptions(qos=1))
+    try:
+        _expect(greeting, f"subscribe to {topic}")
+    except UplinkRefused as error:
+        if not client.is_connected():
+            raise
+        log.warning("uplink: models stay as they are: %s", error)
 
 
 def _client(device_id: str, config: UplinkConfig) -> paho.Client:
@@ -148,6 +198,7 @@ def _wire(
     client: paho.Client,
     news: "queue.SimpleQueue[News]",
     greeting: "queue.SimpleQueue[ReasonCode]",
+    desired: str,
 ) -> None:
     def on_connect(_c: Any, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
         greeting.put(reason)
@@ -160,7 +211,8 @@ def _wire(
         news.put(Lost(f"disconnected: {reason}", refused=reason.value in _REFUSED))
 
     def on_message(_c: Any, _u: Any, message: paho.MQTTMessage) -> None:
-        news.put(Heard(bytes(message.payload)))
+        payload = bytes(message.payload)
+        news.put(DesiredHeard(payload) if message.topic == desired else Heard(payload))
 
     def on_publish(_c: Any, _u: Any, _m: int, reason: ReasonCode, _p: Any) -> None:
         greeting.put(reason)

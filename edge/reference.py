@@ -24,6 +24,7 @@ from edge.config import (
     ClockConfig,
     CommitConfig,
     GatewayConfig,
+    ModelsConfig,
     OutboxConfig,
     SensorConfig,
     UplinkConfig,
@@ -41,6 +42,7 @@ CONFIG_TABLES: dict[str, Any] = {
     "clock": ClockConfig,
     "commit": CommitConfig,
     "alert_output": AlertOutputConfig,
+    "models": ModelsConfig,
     "sensor": SensorConfig,
     "condition": Condition,
 }

@@ -1,27 +1,32 @@
-"""The sense loop: sample, judge, alert, commit, until somebody stops it.
+"""The sense loop: sample, judge, alert, look ahead, commit, until somebody stops it.
 
 One thread. It never waits for the network: what the send loop needs of it passes through the
-outbox, and what it needs of the send loop (is the backlog gone?) it asks of a small protocol.
+outbox, and what it needs of the send loop (is the backlog gone?) it asks of a small protocol. No
+alert waits for a model: outputs have been told of all that a tick's readings mean before a forecast
+is made, and a new model is loaded after the tick's commit.
 """
 
 import logging
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from contract.blocks import TimedEvent
-from contract.records import ClockFix, Event, Held, Loss, LossReason, Phase, Span, Status
+from contract.records import Alert, ClockFix, Event, Phase, Prediction, Status
 from edge.alerts import Alerts, samples_of
 from edge.clock import SenseClock, transport_s
 from edge.config import CommitConfig
 from edge.errors import OutboxFull
+from edge.health import held, status
 from edge.journal import Journal, Tail
-from edge.losses import Dropped, unclean_stop
+from edge.losses import Dropped, unclean_stop, unreadable
+from edge.notices import Notices
 from edge.open_block import Measured
 from edge.outbox import Outbox, QueuedBlock, StreamEnd
+from edge.outlook import Outlook
 from edge.sampler import Sampler
 from edge.timeline import StreamTime
-from edge.window import Window
 
 __all__ = ["Queue", "Rhythm", "SenseLoop", "Senses"]
 
@@ -30,7 +35,6 @@ log = logging.getLogger(__name__)
 MAX_UNCOMMITTED_RECORDS = 20_000  # held in memory while the disk refuses: some 3 MB
 RETRY_S = 5.0  # how soon a refused commit is tried again, on the sense clock
 MOST_EARLY_S = 0.1  # a commit that is due so soon after a tick comes before its readings
-MAX_HELD_SPANS = 200
 CLOCK_FIX_UNCERTAINTY_MS = 1000  # what a network's clock may be off by just after a start
 
 
@@ -66,8 +70,9 @@ class Senses:
     Attributes:
         clock: The sense clock.
         sampler: The sensors.
+        notices: The outputs.
         alerts: The conditions.
-        window: What models look back on.
+        outlook: Window, models and forecasts.
         journal: Numbers and commits.
         outbox: The durable connection.
         queue: The send loop.
@@ -76,8 +81,9 @@ class Senses:
 
     clock: SenseClock
     sampler: Sampler
+    notices: Notices
     alerts: Alerts
-    window: Window
+    outlook: Outlook
     journal: Journal
     outbox: Outbox
     queue: Queue
@@ -114,13 +120,13 @@ class SenseLoop:
     def run(self) -> None:
         """Measures until the clock says stop; then what is open is committed and told as Held."""
         self._start()
-        while self._s.clock.sleep_until(self._next_s(), self._commit):
+        while self._s.clock.sleep_until(self._next_s(), self._before_wait):
             self._tick()
         self._stop()
 
     def _start(self) -> None:
         now_ms = self._s.clock.utc_ms()
-        self._s.window.resume(now_ms)
+        self._s.notices.resume()
         self._urgent = self._s.alerts.resume(now_ms)
         previous = self._previous
         self._add(
@@ -133,15 +139,16 @@ class SenseLoop:
         )
         if previous is not None and not previous.clean:
             self._add(unclean_stop(previous, now_ms, self._s.sampler.readings_in))
+        self._tell(self._s.outlook.start(now_ms))
         self._commit()
 
     def _stop(self) -> None:
         self._add(self._status(Phase.STOP))
         self._commit(clean=True)
         self._tell_dropped()
-        self._add(self._held())
+        self._add(held(self._s.outbox))
         self._commit(clean=True)
-        self._s.alerts.close()
+        self._s.notices.close()
         self._s.sampler.close()
 
     def _tick(self) -> None:
@@ -152,18 +159,18 @@ class SenseLoop:
         for measured in self._s.sampler.read_due(now_s, self._time.offset_ms, self._time.phase_s):
             self._take(measured)
         self._urgent += self._s.alerts.advance(self._time.offset_ms(), self._time.timeline)
+        self._look_ahead()
         self._periodic(now_s)
         if self._urgent or self._commit_due(now_s):
             self._commit()
+        self._renew()
 
     def _take(self, measured: Measured) -> None:
         timeline, journal = self._time.timeline, self._s.journal
         samples = samples_of(measured, timeline.of_offset(measured.offset_ms))
         self._urgent += self._s.alerts.take(samples, timeline)
-        for signal, sample in samples:
-            if sample.value is not None:
-                self._s.window.take(signal, sample)
-        if journal.uncommitted_records < MAX_UNCOMMITTED_RECORDS:
+        self._s.outlook.take(samples)
+        if self._has_room():
             journal.add_reading(measured, self._time.utc_of(measured.offset_ms))
         else:
             self._dropped.add(measured)
@@ -171,18 +178,40 @@ class SenseLoop:
         if journal.open_records > max(0, most):
             self._commit()
 
+    def _has_room(self) -> bool:
+        return self._s.journal.uncommitted_records < MAX_UNCOMMITTED_RECORDS
+
+    def _look_ahead(self) -> None:
+        completed = self._s.alerts.take_completed()
+        offset_ms, timeline = self._time.offset_ms(), self._time.timeline
+        self._tell(self._s.outlook.look(completed, offset_ms, timeline))
+
+    def _renew(self) -> None:
+        self._tell(self._s.outlook.renew(self._time.offset_ms()))
+
+    def _tell(self, events: Iterable[TimedEvent]) -> None:
+        for timed in events:
+            if isinstance(timed.event, Alert):
+                self._urgent.append(timed)
+            elif self._has_room() or not isinstance(timed.event, Prediction):
+                # a forecast is worth no more than the readings that it is made of
+                self._s.journal.add_event(timed, self._time.utc_of(timed.offset_ms))
+
+    def _before_wait(self) -> None:
+        """A wait of unknown length: nothing that is known may wait with it."""
+        self._renew()
+        self._commit()
+
     def _periodic(self, now_s: float) -> None:
         if now_s >= self._due.status_s:
             self._due.status_s = now_s + self._rhythm.commit.status_s
             self._add(self._status(Phase.RUNNING))
         if self._s.queue.backlog_drained() or transport_s() >= self._due.held_transport_s:
             self._due.held_transport_s = transport_s() + self._rhythm.held_s
-            self._add(self._held())
+            self._add(held(self._s.outbox))
         self._tell_dropped()
         for block in self._s.queue.take_damaged():
-            log.error("outbox: numbers %d-%d are unreadable: lost", block.first, block.last)
-            lost = Span(stream_id=block.stream_id, first=block.first, last=block.last)
-            self._add(Loss(reason=LossReason.CORRUPT, lost=lost))
+            self._add(unreadable(block))
             self._due.forget.append(block.row_id)
 
     def _tell_dropped(self) -> None:
@@ -203,9 +232,7 @@ class SenseLoop:
         return min(self._s.sampler.next_due_s(), self._due.status_s, self._next_commit_s())
 
     def _commit(self, *, clean: bool = False) -> None:
-        memory = [("alerts", self._s.alerts.dump())]
-        if self._s.window.stale:
-            memory.append(("window", self._s.window.dump()))
+        memory = [("alerts", self._s.alerts.dump()), *self._s.outlook.memory()]
         offset_ms = self._time.offset_ms()
         tail = Tail(offset_ms, self._time.utc_of(offset_ms), self._tail_ms(), clean)
         urgent, self._urgent = self._urgent, []
@@ -224,7 +251,7 @@ class SenseLoop:
             log.info("the outbox takes commits again")
         self._due.retry_s = math.inf
         self._due.forget = []
-        self._s.window.stale = False
+        self._s.outlook.stored()
 
     def _follow_clock(self) -> None:
         """Closes the open block when UTC has become known (a ClockFix tells it) or has jumped."""
@@ -236,7 +263,7 @@ class SenseLoop:
             return
         delta_ms = self._time.follow()
         self._s.alerts.rebase(delta_ms)
-        self._s.window.rebase(delta_ms)
+        self._s.outlook.rebase(delta_ms)
         utc_at = self._time.utc_of(self._time.offset_ms())
         if utc_at is None:
             log.warning("the clock fell below the floor: UTC is unknown")
@@ -251,20 +278,8 @@ class SenseLoop:
         self._s.journal.add_event(TimedEvent(offset_ms, event), self._time.utc_of(offset_ms))
 
     def _status(self, phase: Phase) -> Status:
-        queue = self._s.outbox.state()
-        return Status(
-            phase=phase,
-            version=self._s.version,
-            samples_total=self._s.sampler.samples_total,
-            sample_failures_total=self._s.sampler.failures_total,
-            committed_total=self._s.journal.last,
-            queued_blocks=queue.blocks,
-            queued_bytes=queue.payload_bytes,
-        )
-
-    def _held(self) -> Held:
-        spans = self._s.outbox.spans(MAX_HELD_SPANS + 1)
-        return Held(spans=tuple(spans[:MAX_HELD_SPANS]), truncated=len(spans) > MAX_HELD_SPANS)
+        s = self._s
+        return status(phase, s.version, s.sampler, s.journal, s.outbox)
 
     def _tail_ms(self) -> int:
         seconds = self._rhythm.commit.effective_rhythm_s + self._s.sampler.longest_interval_s

@@ -20,7 +20,7 @@ from edge.clock import transport_s
 from edge.config import UplinkConfig
 from edge.errors import OutboxError, UplinkError, UplinkRefused, UplinkUnavailable
 from edge.lanes import Lanes
-from edge.mqtt import Heard, Lost, News, NobodyListens, Woken
+from edge.mqtt import DesiredHeard, Heard, Lost, News, NobodyListens, Woken
 from edge.outbox import Outbox, QueuedBlock
 
 __all__ = ["Connect", "SendLoop", "Wire"]
@@ -44,6 +44,7 @@ class Wire(Protocol):
 
 
 Connect = Callable[["queue.SimpleQueue[News]"], Wire]
+OnDesired = Callable[[bytes], None]
 
 
 class SendLoop:
@@ -54,6 +55,8 @@ class SendLoop:
         config: `[uplink]`.
         open_outbox: Opens this thread's own connection to the queue.
         connect: Makes one connection that puts its news into the queue, or raises UplinkError.
+        on_desired: Called in this loop's thread with each desired state heard; must return at once
+            and raise nothing, as `edge.updates.Updates.offer` does. Absent: nobody cares.
     """
 
     def __init__(
@@ -62,11 +65,13 @@ class SendLoop:
         config: UplinkConfig,
         open_outbox: Callable[[], Outbox],
         connect: Connect,
+        on_desired: OnDesired | None = None,
     ) -> None:
         self._device_id = device_id
         self._config = config
         self._open_outbox = open_outbox
         self._connect = connect
+        self._on_desired = on_desired
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._drained = threading.Event()
@@ -78,8 +83,7 @@ class SendLoop:
         self._probing = False
         self._connected_at_s: float | None = None
         self._complaint = ""
-        self.acked_total = 0
-        self.refused_acks_total = 0
+        self.acked_total = self.refused_acks_total = 0
 
     def backlog_drained(self) -> bool:
         """Whether a backlog has been worked off since the last call; for the sense loop."""
@@ -187,6 +191,9 @@ class SendLoop:
     def _hear(self, news: News, lanes: Lanes) -> None:
         if isinstance(news, Heard):
             self._take_ack(news.payload, lanes)
+        elif isinstance(news, DesiredHeard):
+            if self._on_desired is not None:
+                self._on_desired(news.payload)
         elif isinstance(news, NobodyListens):
             self._hold(lanes)
         elif isinstance(news, Lost):

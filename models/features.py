@@ -106,8 +106,8 @@ def _known(
     last = np.append(slots[1:] != slots[:-1], True)  # of its slot
     found = np.empty((len(at_ms), LAGS))
     found[:, 0] = _as_of(times, values, at_ms, max_age_ms)
-    for lag in range(1, LAGS):
-        found[:, lag] = _as_of(times[last], values[last], at_ms - lag * HOUR_MS, max_age_ms)
+    before_ms = at_ms[:, np.newaxis] - np.arange(1, LAGS) * HOUR_MS
+    found[:, 1:] = _as_of(times[last], values[last], before_ms, max_age_ms)
     return found
 
 

@@ -41,6 +41,9 @@ class Readings:
         return self.at_ms[mine], self.values[mine]
 
 
+_STEP_TYPES = (np.int64, np.int64, np.float64, np.bool_, np.bool_, np.bool_, np.int64)  # of `Steps`
+
+
 @dataclass(frozen=True, slots=True)
 class Steps:
     """Completed steps of one condition on one device, oldest first.
@@ -83,23 +86,13 @@ def replay(condition: Condition, readings: Readings, *, holds: bool = False) -> 
         if signal not in wanted:
             continue  # it would move time on, and the next wanted sample does that all the same
         value = values[row]
-        sample = Sample(instants[row], None if value != value else value)  # noqa: PLR0124  # NaN
+        sample = Sample(instants[row], None if value != value else value)  # noqa: PLR0124  # only NaN differs from itself
         found += [
             (s.begins_ms, s.at_ms, s.value, s.holds, s.changed, s.full, row if s.full else -1)
             for s in evaluator.take(signal, sample)
         ]
-    begins, at_ms, judged, held, changed, full, rows = (
-        zip(*found, strict=True) if found else [()] * 7
-    )
-    return Steps(
-        np.array(begins, np.int64),
-        np.array(at_ms, np.int64),
-        np.array(judged, np.float64),
-        np.array(held, np.bool_),
-        np.array(changed, np.bool_),
-        np.array(full, np.bool_),
-        np.array(rows, np.int64),
-    )
+    columns = zip(*found, strict=True) if found else [()] * len(_STEP_TYPES)
+    return Steps(*(np.array(c, t) for c, t in zip(columns, _STEP_TYPES, strict=True)))
 
 
 def onsets(steps: Steps, condition: Condition) -> Floats:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MIN_EVENT_WEEKS", "ReliabilityBin", "Skill", "psi", "reliability", "skill"]
+__all__ = ["MIN_EVENT_WEEKS", "WEEK_MS", "ReliabilityBin", "Skill", "psi", "reliability", "skill"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -72,25 +72,30 @@ def skill(model: Floats, baseline: Floats, onset: Floats, at_ms: Ints, seed: int
     if not len(onset):
         return Skill(**counts)
     errors = [
-        np.bincount(of_week, weights=(p - onset) ** 2, minlength=len(week))
+        np.bincount(of_week, weights=(p - onset) ** 2, minlength=len(week)).astype(np.float64)
         for p in (model, baseline)
     ]
     brier_model, brier_baseline = (float(e.sum()) / len(onset) for e in errors)
     if brier_baseline == 0.0:  # nothing is better than perfect
         return Skill(**counts, brier_baseline=0.0, brier_model=brier_model)
-    drawn = np.random.default_rng(seed).integers(0, len(week), (_ROUNDS, len(week)))
-    sums = [e[drawn].sum(axis=1) for e in errors]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        skills = np.maximum(1 - sums[0] / sums[1], _WORST)
-    low, high = np.percentile(skills[~np.isnan(skills)], [2.5, 97.5])
+    low, high = _bounds(errors[0], errors[1], seed)
     return Skill(
         **counts,
         brier_baseline=brier_baseline,
         brier_model=brier_model,
         skill=1 - brier_model / brier_baseline,
-        low=float(low),
-        high=float(high),
+        low=low,
+        high=high,
     )
+
+
+def _bounds(model: Floats, baseline: Floats, seed: int) -> tuple[float, float]:
+    """95 % bounds of the skill, from sums of squared errors by week: weeks are drawn anew."""
+    drawn = np.random.default_rng(seed).integers(0, len(model), (_ROUNDS, len(model)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        skills = 1 - model[drawn].sum(axis=1) / baseline[drawn].sum(axis=1)
+    low, high = np.percentile(np.maximum(skills[~np.isnan(skills)], _WORST), [2.5, 97.5])
+    return float(low), float(high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,19 +1,31 @@
-"""Fixtures for several rooms' tests: waiting, processes, real servers shared by a run."""
+"""Fixtures for several rooms' tests: waiting, processes, real servers shared by a run, bundles."""
 
+import contextlib
+import hashlib
 import os
 import shutil
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
+from onnx import TensorProto, helper, numpy_helper
 
+from contract.desired import Desired, DesiredBundle, encode_desired
 from deploy.local.elasticsearch import Elasticsearch
 from deploy.local.mariadb import MariaDb
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
 from deploy.local.servers import temporary_parent
+from models.bundle import Family, Golden, Lineage, Manifest, pack
+from models.conditions import Comparison, Condition
+from models.features import FEATURE_NAMES, FEATURES_VERSION, LAGS, features
+from models.signing import Signer
 
 DEVICES = ("ewr", "jfk", "lga", "gw-1", "gw-2", "gw-3")
 
@@ -100,3 +112,234 @@ def elasticsearch(stack_base: Path) -> Generator[Elasticsearch]:
     server = Elasticsearch.start(stack_base)
     yield server
     server.stop()
+
+
+class Web:
+    """A real web server of the cloud's side: files by path, in ranges; it may be told to misbehave.
+
+    Attributes:
+        files: Body by path; what is not there is not found.
+        asked: Path and first byte of each request.
+        cut_bytes: Each answer breaks off after so many bytes of the body.
+        paused: Answers wait while it is cleared.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.asked: list[tuple[str, int]] = []
+        self.cut_bytes: int | None = None
+        self.paused = threading.Event()
+        self.paused.set()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        web = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                begin = int(self.headers.get("Range", "bytes=0-")[6:-1])
+                web.asked.append((self.path, begin))
+                web.paused.wait(30)
+                body = web.files.get(self.path)
+                if body is None:
+                    self.send_error(404)
+                    return
+                self.send_response(206 if begin else 200)
+                if begin:
+                    last = len(body) - 1
+                    self.send_header("Content-Range", f"bytes {begin}-{last}/{len(body)}")
+                self.send_header("Content-Length", str(len(body) - begin))
+                self.end_headers()
+                with contextlib.suppress(OSError):  # the client has gone
+                    self.wfile.write(body[begin:][: web.cut_bytes])
+
+            def log_message(self, *_args: object) -> None:
+                pass
+
+        return Handler
+
+    def close(self) -> None:
+        self.paused.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+
+@pytest.fixture
+def web() -> Generator[Web]:
+    """A web server of the test's own."""
+    server = Web()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def damp() -> Condition:
+    """A condition with a model: relative humidity above 75 %."""
+    return Condition(
+        id="damp",
+        signal="attic/humidity",
+        temperature="attic/temperature",
+        comparison=Comparison.ABOVE,
+        limit=75.0,
+        step_s=600,
+        max_age_s=1800,
+    )
+
+
+@pytest.fixture
+def frost() -> Condition:
+    """Another one: temperature below 0 degrees."""
+    return Condition(
+        id="frost",
+        signal="attic/temperature",
+        humidity="attic/humidity",
+        comparison=Comparison.BELOW,
+        limit=0.0,
+        step_s=600,
+        max_age_s=1800,
+    )
+
+
+@dataclass(frozen=True)
+class MadeBundle:
+    """A bundle's file, and how a desired state names it."""
+
+    data: bytes
+    wanted: DesiredBundle
+
+    @property
+    def sha256(self) -> str:
+        return self.wanted.sha256
+
+
+def network(hidden: int) -> tuple[bytes, Callable[[np.ndarray], np.ndarray]]:
+    """ONNX of a small network, and the same computed by numpy; larger with more `hidden`."""
+    draw, columns = np.random.default_rng(hidden), len(FEATURE_NAMES)
+    first = draw.normal(0, 0.01, (columns, hidden)).astype(np.float32)
+    second = draw.normal(0, 0.5 / hidden**0.5, (hidden, 1)).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["features", "first"], ["a"]),
+        helper.make_node("Tanh", ["a"], ["b"]),
+        helper.make_node("MatMul", ["b", "second"], ["c"]),
+        helper.make_node("Sigmoid", ["c"], ["probability"]),
+    ]
+    weights = [numpy_helper.from_array(w, n) for w, n in ((first, "first"), (second, "second"))]
+
+    def answer(rows: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-(np.tanh(rows @ first.astype(float)) @ second.astype(float))[:, 0]))
+
+    return onnx_of(nodes, weights), answer
+
+
+@pytest.fixture(name="onnx_of")
+def onnx_of_fixture() -> Callable[..., bytes]:
+    """`onnx_of(nodes, weights)`: ONNX from `features` to `probability`."""
+    return onnx_of
+
+
+def onnx_of(nodes: Sequence[object], weights: Sequence[object] = ()) -> bytes:
+    """ONNX from `features` to `probability`, as bundles hold it."""
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "made",
+        [value("features", TensorProto.FLOAT, [None, len(FEATURE_NAMES)])],
+        [value("probability", TensorProto.FLOAT, [None, 1])],
+        weights,
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return bytes(made.SerializeToString())
+
+
+def weather(rows: int = 40) -> np.ndarray:
+    """Windows of made weather: temperature (Celsius), humidity (%), pressure (Pa, some unknown)."""
+    draw = np.random.default_rng(20130101)
+    steps = draw.normal(0, [[[0.8], [2.0], [60.0]]], (rows, 3, LAGS)).cumsum(axis=2)
+    grid = steps + np.array([[[8.0], [60.0], [101_325.0]]])
+    grid[:, 1] = grid[:, 1].clip(5, 100)
+    grid[::4, 2] = np.nan
+    return grid
+
+
+class Bundles:
+    """Makes bundles and desired states, rightly and wrongly signed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.signer, self.stranger = Signer.generate(), Signer.generate()
+        self.key = folder / "trusted.pem"
+        self.key.write_text(self.signer.public_pem())
+
+    def make(
+        self,
+        condition: Condition,
+        *,
+        version: str = "1",
+        counter: int = 1,
+        hidden: int = 16,
+        shift: float = 0.0,
+        model: bytes | None = None,
+        signer: Signer | None = None,
+        **manifest: object,
+    ) -> MadeBundle:
+        """A bundle; `shift` is what its golden probabilities are wrong by."""
+        made, answer = network(hidden)
+        grids = weather()
+        at_ms = 1_356_998_400_000 + np.arange(len(grids), dtype=np.int64) * 3_600_000
+        rows = features(grids, at_ms, condition).values
+        golden = Golden(grids=grids, at_ms=at_ms, features=rows, probabilities=answer(rows) + shift)
+        names = ("dataset_version", "code_version", "trained_from", "trained_to", "parameters")
+        told = Manifest(
+            model=f"m-{condition.id}",
+            version=version,
+            family=Family.BASELINE,
+            condition=condition,
+            horizon_s=condition.horizon_s,
+            features_version=FEATURES_VERSION,
+            feature_names=FEATURE_NAMES,
+            counter=counter,
+            created_at=1_356_998_400_000,
+            lineage=Lineage(seed="1", **dict.fromkeys(names, "made up")),
+        )
+        told = replace(told, **manifest)
+        data = pack(told, model or made, golden, "# Made up\n", signer or self.signer)
+        return self.named(data, told)
+
+    def named(self, data: bytes, manifest: Manifest) -> MadeBundle:
+        """Any bytes under the names of a manifest."""
+        wanted = DesiredBundle(
+            condition_id=manifest.condition.id,
+            model=manifest.model,
+            version=manifest.version,
+            counter=manifest.counter,
+            sha256=hashlib.sha256(data).hexdigest(),
+            size_bytes=len(data),
+        )
+        return MadeBundle(data, wanted)
+
+    def desired(
+        self,
+        made: Sequence[MadeBundle],
+        *,
+        counter: int = 1,
+        device: str = "gw-1",
+        signer: Signer | None = None,
+    ) -> bytes:
+        """A desired state as it travels."""
+        state = Desired(
+            device_id=device,
+            counter=counter,
+            issued_at=1_356_998_400_000,
+            bundles=tuple(one.wanted for one in made),
+        )
+        return encode_desired(state, (signer or self.signer).sign)
+
+
+@pytest.fixture
+def bundles(tmp_path: Path) -> Bundles:
+    """Makes bundles with keys of the test's own."""
+    return Bundles(tmp_path)

@@ -49,14 +49,9 @@ def open_cycle(config: CloudConfig, spark: SparkSession, told: Callable[[str], N
     """
     conditions = fleet_conditions(config)
     engine, registry, signer = open_warehouse(config), open_registry(config), open_signer(config)
-    trainer = Trainer(
-        registry,
-        Decisions(engine),
-        Publisher(registry, signer, exporter(spark)),
-        (BaselineLearner(), (SklearnLearner(), MllibLearner(spark))),
-        signer.trusted(),
-        told,
-    )
+    publisher = Publisher(registry, signer, exporter(spark))
+    learners = (BaselineLearner(), (SklearnLearner(), MllibLearner(spark)))
+    trainer = Trainer(registry, Decisions(engine), publisher, learners, signer.trusted(), told)
     source = LakeHistory(
         spark=spark,
         tables=tables_of(config),

@@ -165,6 +165,7 @@ def _forecasts(axes: Axes, days: Sequence[ForecastDay], share: float) -> None:
     axes.set_yticks((0, *ticks), ("0", *(_QUARTERS[tick] for tick in ticks)))
     if not days:
         middle = {"transform": axes.transAxes, "ha": "center", "va": "center"}
+        # matplotlib types its keywords one by one, and a dict has one type for all
         axes.text(0.5, 0.5, "no judged forecasts yet", **middle)  # type: ignore[arg-type]
         return
     shares = {day_number(d.day): d.onset_share for d in days}  # of either origin: one truth
@@ -226,6 +227,7 @@ def draw_skill(rows: Sequence[tuple[str, Monitored | Decision]], size: Size, alt
         for place, (_, row) in enumerate(rows):
             if row.skill is None or row.skill_low is None or row.skill_high is None:
                 beside = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
+                # as above: a dict has one type for all keywords
                 axes.annotate("no figure", (0, place), **beside)  # type: ignore[arg-type]
                 continue
             colour = PALETTE["ink"]

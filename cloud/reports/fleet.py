@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from contract.desired import decode_desired
 from sqlalchemy import Connection, func, select
 
 from cloud.reports.report import Installed, Refusal
 from cloud.warehouse.model_tables import DESIRED, MODELS
 from cloud.warehouse.tables import FACTS
+from contract.desired import decode_desired
 from contract.records import Kind
 
 __all__ = ["installed", "refusals"]
@@ -85,18 +85,13 @@ def _latest(rows: Iterable[Any]) -> Mapping[_Place, _Active]:
 def refusals(connection: Connection) -> tuple[Refusal, ...]:
     """Bundles that gateways refused, by device, model and version."""
     at = FACTS[Kind.MODEL_REPORT].c
+    group = (at.device_id, at.model, at.version, at.reason)
+    last = func.max(at.observed_at, type_=at.observed_at.type)
     query = (
-        select(
-            at.device_id,
-            at.model,
-            at.version,
-            func.count().label("total"),
-            func.max(at.observed_at, type_=at.observed_at.type).label("last_at"),
-            at.reason,
-        )
+        select(*group, func.count().label("total"), last.label("last_at"))
         .where(at.outcome == _REFUSED)
-        .group_by(at.device_id, at.model, at.version, at.reason)
-        .order_by(at.device_id, at.model, at.version, at.reason)
+        .group_by(*group)
+        .order_by(*group)
     )
     return tuple(
         Refusal(

@@ -1,6 +1,7 @@
 """Writes documents in bulk: chunks, outcomes, bounded repeats. Knows no Elasticsearch client.
 
-Every write is a `create` under the record's key, so that repeating one changes nothing.
+Records are written by `create` under their key, so that repeating one changes nothing; what is
+computed, and may be computed better later, by `index` under its own.
 """
 
 import random
@@ -59,6 +60,10 @@ class BulkTarget(Protocol):
         """Create the documents; one outcome each, in order."""
         ...
 
+    def bulk_index(self, documents: Sequence[Document]) -> list[Outcome]:
+        """Create the documents or replace them; one outcome each, in order."""
+        ...
+
     def bulk_delete(self, documents: Sequence[Document]) -> list[Outcome]:
         """Delete the documents by index and id; one that is gone already counts as deleted."""
         ...
@@ -113,7 +118,16 @@ class BulkWriter:
             ProjectionError: The server did not take all of them; calling again is safe.
         """
         for chunk in chunks(documents, self._limits):
-            self._insist(self._create, chunk)
+            self._insist(self._target.bulk_create, chunk, makes=True)
+
+    def index(self, documents: Iterable[Document]) -> None:
+        """Create the documents or replace them, in order, chunk by chunk.
+
+        Raises:
+            ProjectionError: The server did not take all of them; calling again is safe.
+        """
+        for chunk in chunks(documents, self._limits):
+            self._insist(self._target.bulk_index, chunk, makes=True)
 
     def delete(self, documents: Iterable[Document]) -> None:
         """Delete the documents by index and id.
@@ -124,17 +138,22 @@ class BulkWriter:
         for chunk in chunks(documents, self._limits):
             self._insist(self._target.bulk_delete, chunk)
 
-    def _create(self, documents: Sequence[Document]) -> list[Outcome]:
+    def _make_indices(self, documents: Sequence[Document]) -> None:
         for index in {document.index_name: None for document in documents}:
             self._target.ensure_index(index)
-        return self._target.bulk_create(documents)
 
     def _insist(
-        self, call: Callable[[Sequence[Document]], list[Outcome]], chunk: Sequence[Document]
+        self,
+        call: Callable[[Sequence[Document]], list[Outcome]],
+        chunk: Sequence[Document],
+        *,
+        makes: bool = False,
     ) -> None:
         backoff = Backoff(self._limits.first_pause_s, source=self._source)
         for attempt in range(1, self._limits.attempts + 1):
             try:
+                if makes:
+                    self._make_indices(chunk)
                 chunk, reason = self._settle(chunk, call(chunk))
             except ProjectionError as error:
                 if not error.retryable or attempt == self._limits.attempts:

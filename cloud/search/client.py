@@ -103,6 +103,10 @@ class SearchClient:
         """Create the documents; one outcome each, in order."""
         return self._bulk(f'{{"create":{_address(d)}}}\n{d.body}' for d in documents)
 
+    def bulk_index(self, documents: Sequence[Document]) -> list[Outcome]:
+        """Create the documents or replace them; one outcome each, in order."""
+        return self._bulk(f'{{"index":{_address(d)}}}\n{d.body}' for d in documents)
+
     def bulk_delete(self, documents: Sequence[Document]) -> list[Outcome]:
         """Delete by index and id; one that is gone already counts as deleted."""
         return self._bulk(f'{{"delete":{_address(d)}}}' for d in documents)

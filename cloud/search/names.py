@@ -36,9 +36,21 @@ class IndexNames:
         """The index of a record whose event day is `day`."""
         if day == UNSYNCED_DAY:
             return self.unsynced(kind)
-        text = day.isoformat().replace("-", ".")
-        return f"{self.alias(kind)}-{text if self.period is Period.DAY else text[:7]}"
+        return self._of_period(self.alias(kind), day)
 
     def unsynced(self, kind: Kind) -> str:
         """The index where records of a kind wait for a ClockFix."""
         return f"{self.alias(kind)}-{UNSYNCED}"
+
+    @property
+    def forecasts(self) -> str:
+        """The alias over all indices of the cloud's own predictions, which are no records."""
+        return f"{self.prefix}-cloud-prediction"
+
+    def forecast(self, day: date) -> str:
+        """The index of a prediction of the cloud that was issued for an instant of `day`."""
+        return self._of_period(self.forecasts, day)
+
+    def _of_period(self, alias: str, day: date) -> str:
+        text = day.isoformat().replace("-", ".")
+        return f"{alias}-{text if self.period is Period.DAY else text[:7]}"

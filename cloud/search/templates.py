@@ -11,7 +11,7 @@ from cloud.columns import COLUMNS, Column, ColumnType
 from cloud.search.names import IndexNames
 from contract.records import Kind
 
-__all__ = ["TIMESTAMP", "TemplateTarget", "install", "mapping_of", "template_of"]
+__all__ = ["TIMESTAMP", "TemplateTarget", "install", "mapping_of", "template", "template_of"]
 
 TIMESTAMP = "@timestamp"  # a copy of observed_at: the name that dashboards look for
 _INSTANT = {"type": "date", "format": "epoch_millis||strict_date_time"}
@@ -49,13 +49,18 @@ def mapping_of(columns: tuple[Column, ...]) -> dict[str, Any]:
 
 def template_of(kind: Kind, names: IndexNames, *, replicas: int = 0) -> dict[str, Any]:
     """The index template of a kind, as Elasticsearch takes it."""
+    return template(names.alias(kind), COLUMNS[kind], replicas=replicas)
+
+
+def template(alias: str, columns: tuple[Column, ...], *, replicas: int = 0) -> dict[str, Any]:
+    """The template of every index under an alias: nothing but these columns."""
     return {
-        "index_patterns": [f"{names.alias(kind)}-*"],
+        "index_patterns": [f"{alias}-*"],
         "priority": 100,
         "template": {
             "settings": {"number_of_shards": 1, "number_of_replicas": replicas},
-            "mappings": {"dynamic": "strict", "properties": mapping_of(COLUMNS[kind])},
-            "aliases": {names.alias(kind): {}},
+            "mappings": {"dynamic": "strict", "properties": mapping_of(columns)},
+            "aliases": {alias: {}},
         },
     }
 

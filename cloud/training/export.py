@@ -8,7 +8,7 @@ gate before anybody may ship it.
 import io
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
@@ -31,7 +31,7 @@ from skl2onnx.algebra.onnx_ops import (
 from skl2onnx.common.data_types import FloatTensorType
 
 from cloud.inference import Inference
-from cloud.training.learners import CLIP, FIRST, LOGIT_WEIGHT, Beyond
+from cloud.training.learners import CLIP, FIRST, LOGIT_WEIGHT, Beyond, logit
 from cloud.training.walk import Trained
 from contract.errors import DewlineError
 from models.features import FEATURE_NAMES
@@ -43,7 +43,6 @@ PARITY_LIMIT = 1e-5  # of a probability
 PARITY_ROWS = 1000
 _OPSET = 15  # what old runtimes know too
 _IR = 8
-_CERTAIN = 1e-6  # as cloud.training.learners.logit
 
 
 class ParityError(DewlineError):
@@ -55,10 +54,10 @@ def sklearn_to_onnx(pipeline: Any, slope: float, offset: float) -> bytes:
     core = convert_sklearn(
         pipeline,
         initial_types=[("features", FloatTensorType([None, len(FEATURE_NAMES)]))],
-        options={"zipmap": False},
+        options={id(pipeline.steps[-1][1]): {"zipmap": False, "raw_scores": True}},
         target_opset=_OPSET,
     )
-    return _finished(core, slope, offset)
+    return _finished(core, _calibration(slope, offset))
 
 
 def mllib_to_onnx(beyond: Beyond, model: Any, spark: Any) -> bytes:
@@ -79,7 +78,8 @@ def mllib_to_onnx(beyond: Beyond, model: Any, spark: Any) -> bytes:
             target_opset=_OPSET,
         )
     joined = _joined(before, core, {before.graph.output[0].name: "seen"}, ["probability"])
-    return _finished(joined, 1.0, 0.0)
+    clip = _node("Clip", ["second", "zero", "one"], "probability")
+    return _finished(joined, _last([clip], {"zero": 0.0, "one": 1.0}))
 
 
 @contextmanager
@@ -93,10 +93,10 @@ def _private_folder() -> Iterator[None]:
             tempfile.tempdir = known
 
 
-def _finished(core: ModelProto, slope: float, offset: float) -> bytes:
-    """The core with its second probability calibrated, as bytes."""
-    name = next(o.name for o in core.graph.output if "prob" in o.name.lower())
-    whole = _joined(core, _calibration(slope, offset), {name: "raw"}, ["probability"])
+def _finished(core: ModelProto, last: ModelProto) -> bytes:
+    """The core and what makes a probability of its two columns, as bytes."""
+    name = core.graph.output[-1].name  # the first is the class
+    whole = _joined(core, last, {name: "raw"}, ["probability"])
     # converters draw a name for each graph; the bytes of an equal model are equal without
     whole.graph.name, whole.graph.doc_string = "dewline", ""
     onnx.checker.check_model(whole)
@@ -122,39 +122,37 @@ def _joined(
 
 
 def _calibration(slope: float, offset: float) -> ModelProto:
-    numbers = {"from": [1], "to": [2], "axis": [1]}
-    constants = [helper.make_tensor(n, TensorProto.INT64, [1], v) for n, v in numbers.items()]
-    nodes = [helper.make_node("Slice", ["raw", "from", "to", "axis"], ["second"])]
+    """Log odds to a calibrated probability; the odds of a rounded probability would be too coarse.
+
+    `Sigmoid(slope * Clip(logit) + offset)`, clipped as `cloud.training.learners.logit` does.
+    """
     if (slope, offset) == (1.0, 0.0):
-        nodes.append(helper.make_node("Clip", ["second", "zero", "one"], ["probability"]))
-        constants += [_scalar("zero", 0.0), _scalar("one", 1.0)]
-    else:
-        nodes += _sigmoid_nodes()
-        constants += [
-            *(_scalar("low", _CERTAIN), _scalar("high", 1 - _CERTAIN), _scalar("unit", 1.0)),
-            *(_scalar("slope", slope), _scalar("offset", offset)),
-        ]
-    inner = helper.make_tensor_value_info("raw", TensorProto.FLOAT, [None, 2])
-    outer = helper.make_tensor_value_info("probability", TensorProto.FLOAT, [None, 1])
-    graph = helper.make_graph(nodes, "calibration", [inner], [outer], constants)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)])
-
-
-def _sigmoid_nodes() -> list[Any]:
+        return _last([_node("Sigmoid", ["second"], "probability")], {})
+    low, high = logit(np.array([0.0, 1.0])).tolist()
     chain = (
-        ("Clip", ["second", "low", "high"], "p"),
-        ("Sub", ["unit", "p"], "q"),
-        ("Div", ["p", "q"], "odds"),
-        ("Log", ["odds"], "logit"),
+        ("Clip", ["second", "low", "high"], "logit"),
         ("Mul", ["logit", "slope"], "scaled"),
         ("Add", ["scaled", "offset"], "moved"),
         ("Sigmoid", ["moved"], "probability"),
     )
-    return [helper.make_node(op, inputs, [output]) for op, inputs, output in chain]
+    constants = {"low": low, "high": high, "slope": slope, "offset": offset}
+    return _last([_node(*step) for step in chain], constants)
 
 
-def _scalar(name: str, value: float) -> Any:
-    return helper.make_tensor(name, TensorProto.FLOAT, [], [value])
+def _last(nodes: Sequence[Any], constants: dict[str, float]) -> ModelProto:
+    """A graph that takes the second of two columns and goes on with it."""
+    numbers = {"from": [1], "to": [2], "axis": [1]}
+    tensors = [helper.make_tensor(n, TensorProto.INT64, [1], v) for n, v in numbers.items()]
+    tensors += [helper.make_tensor(n, TensorProto.FLOAT, [], [v]) for n, v in constants.items()]
+    first = _node("Slice", ["raw", "from", "to", "axis"], "second")
+    inner = helper.make_tensor_value_info("raw", TensorProto.FLOAT, [None, 2])
+    outer = helper.make_tensor_value_info("probability", TensorProto.FLOAT, [None, 1])
+    graph = helper.make_graph([first, *nodes], "last", [inner], [outer], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)])
+
+
+def _node(operation: str, inputs: list[str], output: str) -> Any:
+    return helper.make_node(operation, inputs, [output])
 
 
 def check_parity(trained: Trained, model: bytes, windows: Floats) -> float:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cloud.training.history import History
 from cloud.training.walk import Learner, Trained, Walked, folds, learnable, month_starts, walk
 from models.conditions import Condition
-from models.skill import MIN_EVENT_WEEKS, Skill, skill
+from models.skill import MIN_EVENT_WEEKS, WEEK_MS, Skill, skill
 
 __all__ = ["CandidateScore", "Decision", "Verdict", "fresh_from", "judge", "undecided"]
 
@@ -99,6 +99,8 @@ def judge(
     baseline, candidates = learners
     if not learnable(examples.labels):
         return undecided("too few beginnings to learn from")
+    if not _enough(examples, span):  # a choice would decide nothing: the first one's figures do
+        candidates = candidates[:1]
     scores, chosen = _choose(examples, condition, baseline, candidates, span[0])
     walked = walk(examples, folds(*span, condition), [baseline, chosen])
     found = _skill(examples, walked)
@@ -109,6 +111,13 @@ def judge(
     return Verdict(
         decision=decision, reason=reason, winner=chosen.family, scores=scores, skill=found
     )
+
+
+def _enough(examples: History, span: tuple[int, int]) -> bool:
+    """Whether there can be weeks enough with events, whoever is judged on them."""
+    inside = (examples.begins_ms >= span[0]) & (examples.begins_ms < span[1])
+    weeks = examples.begins_ms[inside & (examples.labels == 1)] // WEEK_MS
+    return len(np.unique(weeks)) >= MIN_EVENT_WEEKS
 
 
 def undecided(

@@ -21,7 +21,8 @@ __all__ = ["MLLIB", "MllibLearner", "MllibModel"]
 Floats = NDArray[np.float64]
 
 MLLIB = "mllib"
-_ITERATIONS = 20  # each is a job of Spark; more changed no probability by 0.01
+# Each is a job of Spark. On a real year the optimum differs by 0.04 at most and 0.002 on average.
+_ITERATIONS = 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,11 +109,6 @@ class Publisher:
 def _manifest(
     condition: Condition, family: str, examples: History, origins: Origins, counter: int
 ) -> Manifest:
-    parameters = {
-        "regularisation": None if family == Family.BASELINE.value else REGULARISATION,
-        "logit_weight": LOGIT_WEIGHT,
-        "clip": CLIP,
-    }
     return Manifest(
         model=condition.id,
         version=version_of(origins.cycle_at, family),
@@ -129,10 +124,19 @@ def _manifest(
             code_version=origins.code_version,
             trained_from=_iso(int(examples.begins_ms.min())),
             trained_to=_iso(int(examples.begins_ms.max())),
-            parameters=json.dumps(parameters, sort_keys=True),
+            parameters=_parameters(family),
             seed=str(_SEED),
         ),
     )
+
+
+def _parameters(family: str) -> str:
+    found = {
+        "regularisation": None if family == Family.BASELINE.value else REGULARISATION,
+        "logit_weight": LOGIT_WEIGHT,
+        "clip": CLIP,
+    }
+    return json.dumps(found, sort_keys=True)
 
 
 def _iso(at_ms: int) -> str:

@@ -18,7 +18,7 @@ from contract.keys import event_day
 from contract.topics import Lane
 from contract.wire import decode as decode_payload
 
-__all__ = ["decode"]
+__all__ = ["block_of", "decode"]
 
 _PLACE = ("node", "start_id", "lane", "n", "row")
 _WANTED = ("device_id", "received_at", "payload", *_PLACE)
@@ -46,7 +46,7 @@ def _arrived(batch: pa.RecordBatch) -> Iterator[Arrived]:
     for received_us, device_id, payload, node, start_id, lane, n, row in zip(
         *(column.to_pylist() for column in columns), strict=True
     ):
-        block = _block(payload)
+        block = block_of(payload)
         if block is not None:
             position = Position(FileSequence(node, start_id, Lane(lane)), n)
             yield Arrived(
@@ -57,7 +57,8 @@ def _arrived(batch: pa.RecordBatch) -> Iterator[Arrived]:
             )
 
 
-def _block(payload: bytes) -> Block | None:
+def block_of(payload: bytes) -> Block | None:
+    """The block in a payload; None if it cannot be decoded, or a store not hold its times."""
     try:
         block = decode_payload(payload)
         event_day(block.observed_at(_last_offset(block)))

@@ -32,6 +32,14 @@ class Steps:
         self.seconds[name] = round(time.monotonic() - begun_s, 2)
         self.say(f"{self.seconds[name]:.1f} s")
 
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Adds what is done inside to the seconds of `name`; a part of the current step."""
+        begun_s = time.monotonic()
+        yield
+        spent_s = self.seconds.get(f"of_which_{name}", 0.0) + time.monotonic() - begun_s
+        self.seconds[f"of_which_{name}"] = round(spent_s, 2)
+
     def say(self, text: str) -> None:
         """Prints a detail of the current step."""
         self.console.print(f"    {text}", highlight=False, style="dim")
@@ -110,9 +118,9 @@ def summary(proof: Proof, steps: Steps) -> dict[str, object]:
     }
 
 
-def verdict(proof: Proof, figures: dict[str, object], console: Console) -> None:
+def verdict(figures: dict[str, object], console: Console, *, closed: bool) -> None:
     """Prints whether the proof closes, and what it cost."""
-    text = "Not one reading is missing or doubled." if proof.closed else "THE PROOF DOES NOT CLOSE."
+    text = "Not one record is missing or doubled." if closed else "THE PROOF DOES NOT CLOSE."
     console.print(
         f"[bold]{text}[/bold] {figures['bytes_per_reading']} bytes a reading, "
         f"{figures['total_s']} s in all.",

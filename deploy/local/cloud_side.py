@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -18,13 +18,14 @@ from cloud.config import CloudConfig, load_config, need
 from cloud.lake.cursors import CursorStore
 from cloud.search.client import SearchClient
 from cloud.search.names import IndexNames
-from cloud.search.query import Filter
+from cloud.search.query import EVERYTHING, Filter
 from cloud.warehouse.engine import converted
 from cloud.warehouse.tables import FACTS
 from contract.records import Kind
 from deploy.local.artifacts import spark_jars
 from deploy.local.errors import ServerError
-from deploy.local.processes import Launch, PrivateServer
+from deploy.local.mosquitto import BrokerAccount
+from deploy.local.processes import Launch, PrivateServer, free_ports
 from deploy.local.proof import Counts
 from deploy.local.servers import Stack
 
@@ -55,12 +56,39 @@ password_file = "{folder}/warehouse.password"
 
 [spark]
 jars = {jars}
+
+[registry]
+folder = "{folder}/registry"
+signing_key = "{folder}/signing.pem"
+
+[rollout]
+port = {broker_port}
+username = "rollout"
+password_file = "{folder}/rollout.password"
+poll_s = 0.2
+
+[api]
+port = {api_port}
+
+[fleet]
+conditions_file = "{conditions}"
 """
 
 
-def write_config(folder: Path, stack: Stack, ingest_password: str) -> Path:
-    """Writes `cloud.toml` and its secrets for servers that run on this machine."""
-    for name, secret in (("ingest", ingest_password), ("warehouse", stack.mariadb.password)):
+def write_config(
+    folder: Path, stack: Stack, accounts: Mapping[str, BrokerAccount], conditions: Path
+) -> Path:
+    """Writes `cloud.toml` and its secrets for servers that run on this machine.
+
+    Args:
+        folder: Where.
+        stack: The servers.
+        accounts: On the broker; `ingest` and `rollout` are the cloud's.
+        conditions: File of `[[condition]]` tables.
+    """
+    secrets = {name: accounts[name].password for name in ("ingest", "rollout")}
+    (api_port,) = free_ports(1)
+    for name, secret in (secrets | {"warehouse": stack.mariadb.password}).items():
         path = folder / f"{name}.password"
         path.touch(mode=0o600)
         path.write_text(secret, encoding="utf-8")
@@ -73,6 +101,8 @@ def write_config(folder: Path, stack: Stack, ingest_password: str) -> Path:
             warehouse_port=stack.mariadb.port,
             warehouse_user=stack.mariadb.user,
             jars=json.dumps([str(jar) for jar in spark_jars()]),
+            api_port=api_port,
+            conditions=conditions,
         ),
         encoding="utf-8",
     )
@@ -172,6 +202,31 @@ class CloudSide:
                 for device in devices
                 for kind in Kind
             }
+        finally:
+            client.close()
+
+    def reported(self, device: str, model: str, version: str) -> bool:
+        """Whether Elasticsearch has the device's own report that it runs this."""
+        section = need(self.config.search, "search", self.config)
+        lake = need(self.config.lake, "lake", self.config)
+        alias = IndexNames(section.prefix, lake.period).alias(Kind.MODEL_REPORT)
+        client = SearchClient(section.url)
+        try:
+            client.refresh([alias])
+            terms = {"device_id": device, "model": model, "version": version, "outcome": "active"}
+            return client.count(alias, Filter(terms=tuple(terms.items()))) > 0
+        finally:
+            client.close()
+
+    def forecasts_searchable(self) -> int:
+        """The cloud's own forecasts in Elasticsearch, counted there."""
+        section = need(self.config.search, "search", self.config)
+        lake = need(self.config.lake, "lake", self.config)
+        alias = IndexNames(section.prefix, lake.period).forecasts
+        client = SearchClient(section.url)
+        try:
+            client.refresh([alias])
+            return client.count(alias, EVERYTHING)
         finally:
             client.close()
 

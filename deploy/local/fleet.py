@@ -20,12 +20,14 @@ from contract.wire import decode
 from deploy.local.errors import ServerError
 from edge.outbox import Outbox, QueueState
 
-__all__ = ["SITES", "Gateway", "Observer", "Site", "committed_total"]
+__all__ = ["CONDITIONS", "SITES", "Gateway", "Observer", "Site", "committed_total"]
 
+CONDITIONS = Path(__file__).with_name("conditions.toml")
 _ALL = 2**62  # more than any outbox holds
 
 _TEMPLATE = """\
 device_id = "{device}"
+conditions_file = "{conditions}"
 
 [board]
 kind = "simulated"
@@ -53,9 +55,17 @@ retry_max_s = 5.0
 stable_s = 5.0
 drain_s = 30.0
 
+[models]
+url = "http://127.0.0.1:{api_port}"
+folder = "{folder}/models"
+trusted_keys = ["{trusted}"]
+fetch_timeout_s = 30.0
+verify_timeout_s = 120.0
+retry_max_s = 2.0
+
 [alert_output]
 pin = 17
-{sensors}{conditions}"""
+{sensors}"""
 
 _SENSOR = """
 [[sensor]]
@@ -64,34 +74,6 @@ driver = "{driver}"
 interval_s = 3600.0
 [sensor.options]
 {options}
-"""
-
-_CONDITIONS = """
-[[condition]]
-id = "condensation"
-derived = "dew_point_margin"
-temperature = "air/temperature"
-humidity = "air/humidity"
-comparison = "below"
-limit = 3.0
-step_s = 3600
-max_age_s = 7200
-
-[[condition]]
-id = "damp"
-signal = "air/humidity"
-comparison = "above"
-limit = 75.0
-step_s = 3600
-max_age_s = 7200
-
-[[condition]]
-id = "frost"
-signal = "air/temperature"
-comparison = "below"
-limit = 0.0
-step_s = 3600
-max_age_s = 7200
 """
 
 
@@ -153,7 +135,7 @@ class Gateway:
         folder: Its own folder, made here.
         recording: What feeds its chips.
         password: Of its account on the broker.
-        port: Of the broker, or of a proxy before it.
+        ports: Of the broker and of the bundles' server, or of proxies before them.
         start_ms: Begin of virtual time, ms since 1970.
     """
 
@@ -163,7 +145,7 @@ class Gateway:
         folder: Path,
         recording: Path,
         password: str,
-        port: int,
+        ports: tuple[int, int],
         start_ms: int,
     ) -> None:
         self.device = site.device
@@ -180,16 +162,23 @@ class Gateway:
                 recording=recording,
                 folder=folder,
                 floor=floor,
-                port=port,
+                port=ports[0],
+                api_port=ports[1],
+                trusted=folder.parent / "trusted.pem",
                 sensors="".join(
                     _SENSOR.format(id=i, driver=d, options=o) for i, d, o in site.sensors
                 ),
-                conditions=_CONDITIONS,
+                conditions=CONDITIONS,
             ),
             encoding="utf-8",
         )
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
+
+    @property
+    def models_folder(self) -> Path:
+        """Where its bundles are."""
+        return self._folder / "models"
 
     @property
     def config_path(self) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from contract.errors import ConfigError
 
-__all__ = ["STATIONS", "Shift", "recorded_ms", "write_recordings"]
+__all__ = ["STATIONS", "Shift", "recorded_ms", "station_rows", "write_recordings"]
 
 STATIONS = ("ewr", "jfk", "lga")
 _WEEK_MS = 7 * 86_400_000
@@ -57,23 +57,30 @@ def table_path() -> Path:
     return Path(spec.submodule_search_locations[0]) / "data" / "weather.csv"
 
 
+def station_rows(station: str) -> list[tuple[int, str, str, str]]:
+    """A station's rows: instant (ms since 1970 UTC), °C, %RH and Pa; empty text for no value."""
+    with table_path().open(encoding="utf-8", newline="") as file:
+        return [
+            (recorded_ms(row["time_hour"]), *_canonical(row))
+            for row in csv.DictReader(file)
+            if row["origin"].lower() == station
+        ]
+
+
 def write_recordings(folder: Path, now_ms: int) -> tuple[Shift, int, int]:
     """Writes `<station>.csv` for each station, moved to end before `now_ms`.
 
     Returns:
         The shift, and the moved first and last instant of all rows, ms since 1970.
     """
-    with table_path().open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    instants = [recorded_ms(row["time_hour"]) for row in rows]
+    tables = {station: station_rows(station) for station in STATIONS}
+    instants = [row[0] for rows in tables.values() for row in rows]
     shift = Shift.ending_before(max(instants), now_ms)
-    for station in STATIONS:
+    for station, rows in tables.items():
         with (folder / f"{station}.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(_HEADER)
-            for row, at_ms in zip(rows, instants, strict=True):
-                if row["origin"].lower() == station:
-                    writer.writerow((shift.moved(at_ms), *_canonical(row)))
+            writer.writerows((shift.moved(at_ms), *values) for at_ms, *values in rows)
     return shift, shift.moved(min(instants)), shift.moved(max(instants))
 
 

@@ -1,3 +1,7 @@
+import functools
+
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from cloud.config import SparkConfig
@@ -5,6 +9,7 @@ from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
 from cloud.ledger.account import Told, account
 from cloud.ledger.facts import Delivery, HeldFact, LossFact, StartFact, facts_of
 from cloud.ledger.tally import tallies
+from cloud.training.history import device_history
 from cloud.warehouse.engine import connect
 from cloud.warehouse.ledger_tables import DELIVERIES
 from cloud.warehouse.migrate import migrate
@@ -17,6 +22,8 @@ from contract.records import Held, Loss, LossReason, Phase, Span, Status
 from contract.topics import Lane, up_topic
 from contract.wire import decode, encode
 from deploy.local.artifacts import spark_jars
+from models.conditions import Comparison, Condition
+from models.replay import Readings
 
 assert DELIVERIES.metadata is METADATA  # the ledger's tables are known as well
 
@@ -175,3 +182,85 @@ def spark(tmp_path_factory):
     spark = session(SparkConfig(jars=jars), tmp_path_factory.mktemp("spark"))
     yield spark
     spark.stop()
+
+
+# made weather: what leads to what is known, so a judge can be judged
+
+
+class MadeWeather:
+    """Hourly weather of a few devices: now and then it gets damp, and something tells before.
+
+    Args:
+        seed: Of all that is drawn.
+        days: How long.
+        told_by: By day from which on: `pressure` or `temperature`, which falls for nine hours
+            before; None if nothing does.
+    """
+
+    DEVICES = ("gw-1", "gw-2")
+    SIGNALS = ("air/temperature", "air/humidity", "roof/pressure")
+
+    def __init__(self, seed, days, told_by):
+        draw = np.random.default_rng(seed)
+        self.hours = days * 24
+        self.readings = {name: self._device(draw, told_by) for name in self.DEVICES}
+
+    def at(self, day):
+        return NEW_YEAR + round(day * 86_400_000)
+
+    def until(self, last_ms):
+        """The readings of each device up to an instant."""
+        for name, whole in self.readings.items():
+            kept = int(np.searchsorted(whole.at_ms, last_ms, side="right"))
+            yield name, Readings(whole.signals[:kept], whole.at_ms[:kept], whole.values[:kept])
+
+    def table(self, condition, last_ms):
+        """History up to an instant."""
+        parts = [device_history(name, own, (condition,)) for name, own in self.until(last_ms)]
+        return pa.concat_tables(parts)
+
+    def _device(self, draw, told_by):
+        hour = np.arange(self.hours)
+        # without memory: how long it has been dry tells nothing
+        begins = np.cumsum(5 + draw.geometric(1 / 40, self.hours // 24))
+        begins = begins[begins < self.hours]
+        fall = {name: np.zeros(self.hours) for name in ("pressure", "temperature")}
+        humidity = np.clip(draw.normal(60, 2, self.hours), 1, 100)
+        for begin in begins.tolist():
+            humidity[begin : begin + 4] += 25
+            (name,) = [told_by[day] for day in sorted(told_by) if begin >= day * 24][-1:]
+            if name is not None:
+                fallen = np.interp(hour - begin, [-9, 0, 2, 14], [0, 1, 1, 0])
+                fall[name] = np.maximum(fall[name], fallen)
+        wave = 0.5 * np.sin(2 * np.pi * hour / 24)
+        temperature = 15 + wave + draw.normal(0, 0.2, self.hours) - 8 * fall["temperature"]
+        pressure = 101_300 + draw.normal(0, 30, self.hours) - 900 * fall["pressure"]
+        values = np.stack([temperature, humidity, pressure], axis=1).ravel()
+        at_ms = NEW_YEAR + np.repeat(hour, 3) * 3_600_000
+        return Readings(list(self.SIGNALS) * self.hours, at_ms.astype(np.int64), values)
+
+
+@pytest.fixture(scope="session")
+def dampness():
+    """The condition of made weather."""
+    return Condition(
+        id="damp",
+        signal="air/humidity",
+        temperature="air/temperature",
+        pressure="roof/pressure",
+        comparison=Comparison.ABOVE,
+        limit=75.0,
+        step_s=3600,
+        max_age_s=7200,
+        horizon_s=21_600,
+    )
+
+
+@pytest.fixture(scope="session")
+def made_weather():
+    """`made_weather(seed, days, told_by)`, each made once."""
+    return functools.cache(
+        lambda seed, days, **told_by: MadeWeather(
+            seed, days, {int(day[4:]): name for day, name in told_by.items()}
+        )
+    )

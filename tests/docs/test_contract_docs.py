@@ -14,10 +14,12 @@ import pytest
 import contract
 from contract import acks, records, reference, wire
 from contract.blocks import ClockState
+from contract.desired import Desired, decode_desired, encode_desired
 from contract.keys import alert_id, payload_digest
 from contract.quantities import QUANTITY_FACTS, Flag, Quality, Quantity
 from contract.records import RECORD_TYPES, Kind, Receipt, Span
 from contract.topics import Lane, ack_topic, desired_topic, lane_filter, presence_topic, up_topic
+from contract.typed import build
 
 PAGE = Path(__file__).parents[2] / "docs" / "contract.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -131,6 +133,28 @@ def test_the_ids_and_digests_on_the_page_are_true() -> None:
     assert ack.digests == (payload_digest(b"abc"),)
 
 
+def test_the_desired_state_on_the_page_is_one() -> None:
+    text = re.search(r"```json\n(.*?)```", section("Desired state"), re.DOTALL)[1]  # type: ignore[index]
+    state = build(Desired, json.loads(text), "page")
+    sent = encode_desired(state, lambda _: ("0" * 16, bytes(64)))
+    assert decode_desired(sent, lambda *_: None) == state
+    for name in json.loads(sent):
+        assert f"| `{name}` |" in section("Desired state").partition("<!--")[0]
+
+
+def test_every_outcome_of_a_model_has_its_row_and_no_other() -> None:
+    source = Path(contract.__file__).parents[1] / "edge" / "models_in_use.py"
+    told = {
+        call.args[2].value
+        for call in ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        and getattr(call.func, "attr", "") == "_report"
+        and isinstance(call.args[2], ast.Constant)
+    }
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \|$", section("model_report"), re.MULTILINE)
+    assert set(rows) == told
+
+
 def test_links_lead_somewhere() -> None:
     anchors = {
         re.sub(r"[^a-z0-9_ -]", "", title.lower()).replace(" ", "-")
@@ -139,4 +163,4 @@ def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", TEXT):
         path, _, anchor = target.partition("#")
         assert (PAGE.parent / path).exists(), target
-        assert not anchor or anchor in anchors, target
+        assert path or anchor in anchors, target  # other pages' anchors: tests/docs/test_docs.py

@@ -1,28 +1,40 @@
 """A gateway in pieces: a clock that a test winds, chips that it sets, what the outbox holds."""
 
+import hashlib
 import math
 import random
 import resource
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from contract.blocks import Block, Series, TimedEvent, entries
 from contract.quantities import Flag, Quality, Quantity
-from contract.records import Status
+from contract.records import Reading, Status
 from contract.wire import decode
 from edge.alerts import Alerts
 from edge.config import CommitConfig
+from edge.forecasts import Forecasts
 from edge.journal import Journal
+from edge.notices import Notices
 from edge.open_block import Measured
 from edge.outbox import Encoded, Outbox, StreamEnd
+from edge.outlook import NoModels, Outlook
 from edge.sampler import Sampler, Sensor
 from edge.sense import Rhythm, SenseLoop, Senses
+from edge.slots import Slots
 from edge.window import Window
 from firmware_bridge.board import Sample
 from firmware_bridge.errors import SensorError
+from models.bundle import Golden, Lineage, Manifest, pack
+from models.features import FEATURE_NAMES, FEATURES_VERSION, LAGS, features, windows
+from models.replay import Readings, replay
+from models.signing import Signer
 
 NEW_YEAR = 1_356_998_400_000  # 2013-01-01T00:00:00Z
 STREAM = "abcdefghij234"
@@ -270,7 +282,7 @@ def sense(outbox_path, idle_queue):
     """Builds a `Desk`: `sense(clock, {"attic": dial}, interval_s=60, rhythm_s=600, ...)`."""
     opened = []
 
-    def build(clock, dials, *, conditions=(), outputs=(), interval_s=60.0, **commit):
+    def build(clock, dials, *, conditions=(), outputs=(), models=None, interval_s=60.0, **commit):
         outbox = Outbox(outbox_path, durable=True)
         opened.append(outbox)
         sensors = [
@@ -283,13 +295,16 @@ def sense(outbox_path, idle_queue):
             for name, dial in dials.items()
         ]
         committed: list[Block] = []
-        stored = outbox.recall("window")
+        recall, notices, exact = outbox.recall, Notices(outputs), models is not None
+        models = models or NoModels()
+        forecasts = Forecasts(conditions, models, notices, recall("forecasts"))
         stream = "".join(random.choices("abcdefghijklmnopqrstuvwxyz234567", k=13))
         senses = Senses(
             clock=clock,
             sampler=Sampler(sensors),
-            alerts=Alerts(conditions, outputs, outbox.recall("alerts")),
-            window=Window() if stored is None else Window.load(stored),
+            notices=notices,
+            alerts=Alerts(conditions, notices, recall("alerts")),
+            outlook=Outlook(Window.recalled(recall, exact=exact), models, forecasts),
             journal=Journal(outbox, stream, lambda c: committed.extend(c.blocks)),
             outbox=outbox,
             queue=idle_queue,
@@ -302,3 +317,109 @@ def sense(outbox_path, idle_queue):
     yield build
     for outbox in opened:
         outbox.close()
+
+
+def _made_golden(condition, weights, bias):
+    """Windows of made weather and what a logistic model with these weights says of them."""
+    rng, rows = np.random.default_rng(1), 32
+    at_ms = NEW_YEAR + np.arange(rows) * 3_600_000
+    mean = np.array([12.0, 65.0, 101_300.0])[:, np.newaxis]
+    grids = mean + np.array([3.0, 9.0, 300.0])[:, np.newaxis] * rng.uniform(-1, 1, (rows, 3, LAGS))
+    made = features(grids, at_ms, condition).values
+    row = np.array([weights.get(name, 0.0) for name in FEATURE_NAMES])
+    probabilities = 1 / (1 + np.exp(-(made @ row + bias)))
+    return Golden(grids=grids, at_ms=at_ms, features=made, probabilities=probabilities)
+
+
+def _logistic(weights, bias=0.0, *, squashed=True):
+    """ONNX of a logistic model on all features, or of a linear one; weights by a feature's name."""
+    column = [weights.get(name, 0.0) for name in FEATURE_NAMES]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["features", "w"], ["x"]),
+            helper.make_node("Add", ["x", "b"], ["z"]),
+            helper.make_node("Sigmoid" if squashed else "Identity", ["z"], ["probability"]),
+        ],
+        "logistic",
+        [value("features", TensorProto.FLOAT, [None, len(column)])],
+        [value("probability", TensorProto.FLOAT, [None, 1])],
+        [
+            helper.make_tensor("w", TensorProto.FLOAT, [len(column), 1], column),
+            helper.make_tensor("b", TensorProto.FLOAT, [1], [bias]),
+        ],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return made.SerializeToString()
+
+
+@dataclass
+class Registry:
+    """Makes signed bundles and lays them into a gateway's slots, as a cloud and its updates do."""
+
+    folder: Path
+    signer: Signer = field(default_factory=Signer.generate)
+
+    def key_file(self) -> Path:
+        path = self.folder / "trusted.pem"
+        path.write_text(self.signer.public_pem())
+        return path
+
+    logistic = staticmethod(_logistic)
+
+    def bundle(self, condition, counter, weights, bias=0.0, model=None) -> bytes:
+        """A logistic model of that version; another `model` needs no golden truth to be packed."""
+        manifest = Manifest(
+            model=f"{condition.id}-logistic",
+            version=f"v{counter}",
+            family="sklearn",
+            condition=condition,
+            horizon_s=condition.horizon_s,
+            features_version=FEATURES_VERSION,
+            feature_names=FEATURE_NAMES,
+            counter=counter,
+            created_at=NEW_YEAR,
+            lineage=Lineage(**dict.fromkeys(Lineage.__dataclass_fields__, "made")),
+        )
+        golden = _made_golden(condition, weights, bias)
+        model = model or _logistic(weights, bias)
+        return pack(manifest, model, golden, "# made", self.signer)
+
+    def lay(self, slots: Slots, bundle: bytes) -> str:
+        """Among the verified ones; gives its sha256."""
+        sha256 = hashlib.sha256(bundle).hexdigest()
+        slots.part(sha256).write_bytes(bundle)
+        slots.stage(sha256)
+        return sha256
+
+
+@pytest.fixture
+def registry(tmp_path) -> Registry:
+    return Registry(tmp_path)
+
+
+@pytest.fixture
+def cloud_says(records_in):
+    """What the cloud makes of an outbox's readings: [(issued_at, probability)] of a condition.
+
+    All readings at once, through `replay`, `windows` and `features`; nothing of `edge` but the
+    session.
+    """
+
+    def judge(path, condition, predictor):
+        found = sorted(records_in(path, Reading), key=lambda e: e.observed_at)
+        readings = Readings(
+            [f"{e.record.sensor_id}/{e.record.quantity}" for e in found],
+            np.array([e.observed_at for e in found], np.int64),
+            np.array([e.record.value if e.record.quality != "bad" else None for e in found], float),
+        )
+        steps = replay(condition, readings)
+        at_ms = steps.at_ms[steps.full & ~steps.holds]
+        made = features(windows(readings, at_ms, condition), at_ms, condition)
+        answers = predictor.probabilities(made.values[made.usable])
+        return [
+            (at, round(p, 6))
+            for at, p in zip(at_ms[made.usable].tolist(), answers.tolist(), strict=True)
+        ]
+
+    return judge

@@ -15,6 +15,7 @@ from edge.config import (
     ClockConfig,
     CommitConfig,
     GatewayConfig,
+    ModelsConfig,
     OutboxConfig,
     Profile,
     SensorConfig,
@@ -41,6 +42,7 @@ DAMP = {
 def test_the_least_that_must_be_said():
     config = parse_config(SMALL, "x")
     assert (config.uplink, config.alert_output, config.condition) == (None, None, ())
+    assert (config.models, config.conditions_file) == (None, None)
     assert config.board.kind is BoardKind.LINUX
     assert config.commit.profile is Profile.LIVE
     assert config.commit.effective_rhythm_s == 1.0
@@ -58,6 +60,7 @@ def test_the_floor_may_be_in_any_zone():
 
 
 UPLINK = {"host": "broker"}
+MODELS = {"url": "https://cloud:8443", "folder": "models", "trusted_keys": ["key.pem"]}
 REFUSED = {
     "unknown key": (
         {**SMALL, "outbocks": {}},
@@ -117,6 +120,26 @@ REFUSED = {
         {**SMALL, "condition": [{**DAMP, "signal": "roof/humidity"}]},
         ["[[condition]] damp: roof/humidity", "no such sensor", "known are attic"],
     ),
+    "models without a key": (
+        {**SMALL, "models": {**MODELS, "trusted_keys": []}},
+        ["[models] trusted_keys", "at least one file"],
+    ),
+    "models from nowhere": (
+        {**SMALL, "models": {**MODELS, "url": "ftp://cloud"}},
+        ["models: url", "http:// or https://", "'ftp://cloud'"],
+    ),
+    "an address with a password in it": (
+        {**SMALL, "models": {**MODELS, "url": "https://me:secret@cloud"}},
+        ["models: url", "http:// or https://, a host"],
+    ),
+    "too little memory to try a bundle in": (
+        {**SMALL, "models": {**MODELS, "verify_memory_mib": 64}},
+        ["models: verify_memory_mib", "256 to 65536"],
+    ),
+    "conditions file that is not there": (
+        {**SMALL, "conditions_file": "/nowhere/conditions.toml"},
+        ["conditions_file: /nowhere/conditions.toml", "No such file"],
+    ),
     "condition with a wrong key": (
         {**SMALL, "condition": [{**DAMP, "limits": 1}]},
         ["g.toml: [[condition]] damp", "unknown key 'limits'"],
@@ -154,6 +177,50 @@ def test_a_file_that_is_not_there_or_not_toml(tmp_path, content, words):
     assert [word for word in words if word not in str(refused.value)] == []
 
 
+# --- conditions shared by a fleet ---------------------------------------------------------------
+
+SHARED = """
+[[condition]]
+id = "frost"
+signal = "attic/temperature"
+comparison = "below"
+limit = 0.0
+step_s = 600
+max_age_s = 600
+"""
+
+
+def test_conditions_of_a_fleet_stand_beside_a_gateways_own(tmp_path):
+    """The file counts from the folder of the one that names it, wherever the program runs."""
+    folder = tmp_path / "fleet"
+    folder.mkdir()
+    (folder / "conditions.toml").write_text(SHARED)
+    path = tmp_path / "gateway.toml"
+    rows = [f"{key} = {value!r}" for key, value in DAMP.items()]
+    path.write_text(
+        "device_id = 'gw-1'\nconditions_file = 'fleet/conditions.toml'\n[outbox]\npath = 'o.db'\n"
+        "[[sensor]]\nid = 'attic'\ndriver = 'sht4x'\ninterval_s = 10\n"
+        "[[condition]]\n" + "\n".join(rows)
+    )
+    assert [c.id for c in load_config(path).condition] == ["damp", "frost"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SHARED.replace("frost", "damp"), ["[[condition]] damp: id: declared in", "too"]),
+        (SHARED.replace("attic", "roof"), ["[[condition]] frost: roof/temperature", "known are"]),
+        (SHARED + "[outbox]\n", ["conditions_file: ", "outbox: expected [[condition]] tables"]),
+    ],
+)
+def test_a_fleets_file_is_judged_as_a_gateways_own(tmp_path, text, words):
+    (tmp_path / "shared.toml").write_text(text)
+    table = {**SMALL, "condition": [DAMP], "conditions_file": "shared.toml"}
+    with pytest.raises(ConfigError) as refused:
+        parse_config(table, "g.toml", tmp_path)
+    assert [word for word in words if word not in str(refused.value)] == [], str(refused.value)
+
+
 # --- the sample ----------------------------------------------------------------------------------
 
 CLASSES = {
@@ -163,6 +230,7 @@ CLASSES = {
     "clock": ClockConfig,
     "commit": CommitConfig,
     "alert_output": AlertOutputConfig,
+    "models": ModelsConfig,
     "sensor": SensorConfig,
     "condition": Condition,
 }
@@ -206,5 +274,6 @@ def test_the_samples_comments_show_the_defaults():
 
 
 def test_the_sample_with_all_comments_in_force_loads():
-    config = parse_config(tomllib.loads(uncommented()), "sample")
+    config = parse_config(tomllib.loads(uncommented()), "sample", SAMPLE.parent)
     assert config.board.recording == "weather.csv"
+    assert [c.id for c in config.condition] == ["cellar-damp", "attic-dew", "attic-damp"]

@@ -12,10 +12,26 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from contract.topics import Lane, ack_topic, lane_filter, presence_topic, up_topic
+from contract.topics import (
+    Lane,
+    ack_topic,
+    desired_topic,
+    lane_filter,
+    presence_topic,
+    up_topic,
+)
 from edge.config import UplinkConfig
 from edge.errors import UplinkRefused, UplinkUnavailable
-from edge.mqtt import Heard, Lost, MqttConnection, NobodyListens, _require_granted, connect
+from edge.mqtt import (
+    DesiredHeard,
+    Heard,
+    Lost,
+    MqttConnection,
+    NobodyListens,
+    _require_granted,
+    _subscribe_to_desired,
+    connect,
+)
 
 DEVICE = "gw-1"
 
@@ -156,6 +172,48 @@ def test_acks_are_heard(line, listener, news):
     del line
 
 
+@pytest.fixture
+def desire(listener):
+    """Retains a desired state of the device, and takes it away again in the end."""
+    cloud = listener("ingest", lane_filter(Lane.LIVE))
+
+    def publish(payload, device=DEVICE):
+        topic = desired_topic(device)
+        cloud.client.publish(topic, payload, qos=1, retain=True).wait_for_publish(10)
+
+    yield publish
+    publish(b"")
+
+
+@pytest.mark.broker
+def test_the_desired_state_is_heard_at_each_connect_and_when_it_changes(
+    uplink, listener, news, desire
+):
+    desire(b"not mine", "gw-2")
+    desire(b"first")
+    line = connect(DEVICE, uplink(), news, desired=True)
+    assert news.get(timeout=10) == DesiredHeard(b"first")
+    desire(b"second")
+    assert news.get(timeout=10) == DesiredHeard(b"second")
+    listener("ingest", lane_filter(Lane.ALERT)).client.publish(ack_topic(DEVICE), b"an ack", qos=0)
+    assert news.get(timeout=10) == Heard(b"an ack")
+    line.close()
+    later = queue.SimpleQueue()
+    line = connect(DEVICE, uplink(), later, desired=True)
+    assert later.get(timeout=10) == DesiredHeard(b"second")
+    assert news.empty() or isinstance(news.get(), Lost)
+    line.close()
+    desire(b"", "gw-2")
+
+
+@pytest.mark.broker
+def test_a_gateway_without_models_does_not_ask_for_it(line, news, desire, listener):
+    desire(b"a long text over a thin line")
+    listener("ingest", lane_filter(Lane.ALERT)).client.publish(ack_topic(DEVICE), b"an ack", qos=0)
+    assert news.get(timeout=10) == Heard(b"an ack")
+    del line
+
+
 @pytest.mark.broker
 def test_another_devices_name_is_refused(uplink, news):
     """gw-1's credentials under the name gw-2."""
@@ -244,6 +302,27 @@ def test_every_reason_is_all_well_try_again_or_a_matter_for_an_operator(packet, 
             _require_granted(reason, "broker: connect")
     else:
         _require_granted(reason, "broker: connect")
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_a_broker_that_keeps_the_desired_state_back_still_gets_readings(connected, caplog):
+    """Mosquitto grants every subscription and checks at delivery; an object that refuses one."""
+
+    class Strict:
+        def subscribe(self, topic, *, options):
+            assert (topic, options.QoS) == ("t", 1)
+            greeting.put(ReasonCode(PacketTypes.SUBACK, "Not authorized"))
+
+        def is_connected(self):
+            return connected
+
+    greeting = queue.SimpleQueue()
+    if connected:
+        _subscribe_to_desired(Strict(), greeting, "t")
+        assert "models stay as they are: subscribe to t: Not authorized" in caplog.text
+    else:
+        with pytest.raises(UplinkRefused):
+            _subscribe_to_desired(Strict(), greeting, "t")
 
 
 @pytest.mark.parametrize("code", [c for c in paho.MQTTErrorCode if c != paho.MQTT_ERR_SUCCESS])

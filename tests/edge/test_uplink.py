@@ -16,7 +16,7 @@ from contract.wire import decode
 from edge.config import UplinkConfig
 from edge.errors import UplinkRefused, UplinkUnavailable
 from edge.journal import Journal, Tail
-from edge.mqtt import Heard, Lost, NobodyListens
+from edge.mqtt import DesiredHeard, Heard, Lost, NobodyListens
 from edge.outbox import Outbox
 from edge.uplink import SendLoop
 
@@ -113,10 +113,14 @@ def send(outbox_path, cloud):
     """Starts a send loop in a thread; it is stopped at the end in any case."""
     running = []
 
-    def start(connect=None, **keys):
+    def start(connect=None, on_desired=None, **keys):
         config = UplinkConfig(host="nowhere", **{**FAST, **keys})
         loop = SendLoop(
-            "gw-1", config, lambda: Outbox(outbox_path, durable=False), connect or cloud.connect
+            "gw-1",
+            config,
+            lambda: Outbox(outbox_path, durable=False),
+            connect or cloud.connect,
+            on_desired,
         )
         thread = threading.Thread(target=loop.run, daemon=True)
         thread.start()
@@ -337,6 +341,38 @@ def test_damaged_blocks_are_told_once_and_never_sent(
     assert [(b.row_id, b.first, b.last) for b in found] == [(2, 3, 4)]
     assert loop.take_damaged() == []
     assert {decode(p).first for p in cloud.got} == {1, 5}
+
+
+def test_desired_states_are_handed_on_unread_and_in_their_order(
+    send, cloud, write, outbox, wait_until
+):
+    got, connect = [], cloud.connect
+
+    def telling(news):
+        for number in range(3):
+            news.put(DesiredHeard(b"\xff%d" % number))
+        return connect(news)
+
+    write(3)
+    loop, _ = send(connect=telling, on_desired=got.append)
+    wait_until(outbox.empty)
+    assert got == [b"\xff0", b"\xff1", b"\xff2"]
+    assert loop.refused_acks_total == 0  # none of them was taken for an ack
+
+
+def test_without_anybody_who_cares_a_desired_state_is_nothing(
+    send, cloud, write, outbox, wait_until
+):
+    connect = cloud.connect
+
+    def telling(news):
+        news.put(DesiredHeard(b"{}"))
+        return connect(news)
+
+    write(3)
+    loop, _ = send(connect=telling)
+    wait_until(outbox.empty)
+    assert (loop.refused_acks_total, cloud.connections) == (0, 1)
 
 
 def test_news_of_an_old_connection_do_not_reach_the_next(send, cloud, write, outbox, wait_until):

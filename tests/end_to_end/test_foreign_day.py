@@ -18,6 +18,7 @@ from contract.topics import Lane, up_topic
 from contract.typed import plain
 from contract.wire import decode
 from deploy.local.fleet import SITES, Gateway
+from deploy.local.model_side import make_key
 from deploy.local.weather import write_recordings
 from edge.outbox import Outbox
 
@@ -60,8 +61,9 @@ def test_node_reads_a_day_of_the_export_to_the_same_values(tmp_path, wait_until)
 
 def _month_of_payloads(folder, wait_until) -> list[bytes]:
     """What a gateway with the recording of Newark committed in a month; no broker there."""
+    make_key(folder)
     _, first_ms, _ = write_recordings(folder, NOW_MS)
-    gateway = Gateway(SITES[0], folder / "ewr", folder / "ewr.csv", "secret", 1, first_ms)
+    gateway = Gateway(SITES[0], folder / "ewr", folder / "ewr.csv", "secret", (1, 1), first_ms)
     config = gateway.config_path
     config.write_text(config.read_text().replace("drain_s = 30.0", "drain_s = 0.1"))
     gateway.start(first_ms + MONTH_MS)

@@ -18,6 +18,7 @@ from cloud.lake.landed import Cursor
 from contract.wire import decode
 from deploy.local.cloud_side import CloudSide, write_config
 from deploy.local.elasticsearch import Elasticsearch
+from deploy.local.fleet import CONDITIONS
 from deploy.local.mariadb import MariaDb
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
 from deploy.local.servers import Stack
@@ -205,10 +206,11 @@ def small_site(
 ) -> Iterator[SmallSite]:
     """A site with a broker and a database of its own; Elasticsearch is shared, by prefix."""
     accounts = {n: BrokerAccount.generate(n, "device") for n in ("gw-1", "gw-2", "gw-3")}
-    accounts["ingest"] = BrokerAccount.generate("ingest", "ingest")
+    for name in ("ingest", "rollout"):
+        accounts[name] = BrokerAccount.generate(name, name)
     mosquitto = Mosquitto.start(stack_base, list(accounts.values()))
     stack = Stack(mosquitto=mosquitto, mariadb=mariadb_apart, elasticsearch=elasticsearch)
-    config = write_config(tmp_path, stack, accounts["ingest"].password)
+    config = write_config(tmp_path, stack, accounts, CONDITIONS)
     prefix = f"site-{time.time_ns():x}"
     config.write_text(config.read_text().replace("[search]", f'[search]\nprefix = "{prefix}"'))
     cloud = CloudSide(config, tmp_path)

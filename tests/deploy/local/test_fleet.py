@@ -8,6 +8,7 @@ import pytest
 from contract.records import Kind
 from deploy.local.errors import ServerError
 from deploy.local.fleet import SITES, Gateway
+from deploy.local.model_side import make_key
 from deploy.local.weather import write_recordings
 from edge.config import load_config
 
@@ -19,10 +20,13 @@ DAY_MS = 86_400_000
 def test_a_gateway_runs_from_mark_to_mark_and_says_what_it_committed(
     site, tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
+    make_key(tmp_path)
     _, first_ms, _ = write_recordings(tmp_path, NOW_MS)
     nobody = 1  # no broker there: everything stays in the outbox
     folder = tmp_path / site.device
-    gateway = Gateway(site, folder, tmp_path / f"{site.device}.csv", "secret", nobody, first_ms)
+    gateway = Gateway(
+        site, folder, tmp_path / f"{site.device}.csv", "secret", (nobody, nobody), first_ms
+    )
     config = gateway.config_path
     config.write_text(config.read_text().replace("drain_s = 30.0", "drain_s = 0.1"))
     assert load_config(config).device_id == site.device
@@ -43,7 +47,10 @@ def test_a_gateway_runs_from_mark_to_mark_and_says_what_it_committed(
 
 
 def test_a_gateway_that_ends_early_is_told(tmp_path: Path, wait_until: Callable[..., None]) -> None:
-    gateway = Gateway(SITES[0], tmp_path / "ewr", tmp_path / "nothing.csv", "secret", 1, NOW_MS)
+    make_key(tmp_path)
+    gateway = Gateway(
+        SITES[0], tmp_path / "ewr", tmp_path / "nothing.csv", "secret", (1, 1), NOW_MS
+    )
     gateway.start(NOW_MS + DAY_MS)
 
     def ended() -> bool:

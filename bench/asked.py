@@ -1,0 +1,90 @@
+"""The process that asks a model again and again, on nothing but the edge's packages.
+
+    python -m bench.asked --model FILE --steps N
+
+Window, features and session are the gateway's own, called as it calls them. The last line is JSON:
+microseconds a step of wall and of CPU, both sorted, and resident memory before and after what
+models need is imported.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.machine import memory
+from edge.window import SPAN_MS, Window
+from models.conditions import Condition, load_conditions
+from models.evaluation import Sample
+
+__all__ = ["dew_condition", "main"]
+
+_BEGIN_MS = 1_356_998_400_000  # 2013-01-01T00:00:00Z
+_STEP_MS = 60_000
+_WARM_UP = 50
+_INPUTS = {
+    "room-1/temperature": (12.0, 20),
+    "room-1/humidity": (65.0, 70),
+    "room-1/pressure": (101_300.0, 90),
+}
+
+
+def dew_condition() -> Condition:
+    """Closer to the dew point than 3 K, with everything that a model can look at."""
+    names = {name.split("/")[1]: name for name in _INPUTS}
+    table = {"id": "dew", "derived": "dew_point_margin", "comparison": "below", "limit": 3.0}
+    return load_conditions([{**table, **names, "step_s": 60, "max_age_s": 600}], "bench")[0]
+
+
+def _take(window: Window, minute: int) -> None:
+    """One reading of each input."""
+    for signal, (centre, swing) in _INPUTS.items():
+        value = centre + swing * ((minute * 7919) % 1000 - 500) / 5000
+        window.take(signal, Sample(_BEGIN_MS + minute * _STEP_MS, value))
+    window.settle()
+
+
+def _full_window() -> tuple[Window, int]:
+    window, minutes = Window(exact=True), SPAN_MS // _STEP_MS
+    for minute in range(minutes):
+        _take(window, minute)
+    return window, minutes
+
+
+def _ask(model: bytes, steps: int) -> tuple[list[float], list[float]]:
+    from edge.forecaster import Forecaster  # noqa: PLC0415 - what these bring in is measured
+    from edge.predict import Predictor  # noqa: PLC0415
+
+    forecaster = Forecaster(dew_condition(), "dew-bench", "1", Predictor(model))
+    window, begin = _full_window()
+    wall_us, cpu_us = [], []
+    for minute in range(begin, begin + _WARM_UP + steps):
+        _take(window, minute)
+        began_ns, began_cpu_ns = time.perf_counter_ns(), time.thread_time_ns()
+        probability = forecaster.probability(window, _BEGIN_MS + minute * _STEP_MS)
+        cpu_us.append((time.thread_time_ns() - began_cpu_ns) / 1000)
+        wall_us.append((time.perf_counter_ns() - began_ns) / 1000)
+        if probability is None:
+            raise SystemExit("a window of full length is not usable")
+    return sorted(wall_us[_WARM_UP:]), sorted(cpu_us[_WARM_UP:])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Asks, and prints what it took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--steps", type=int, required=True)
+    args = parser.parse_args(arguments)
+    before = memory(os.getpid())
+    wall_us, cpu_us = _ask(args.model.read_bytes(), args.steps)
+    after = memory(os.getpid())
+    resident = {"before_mb": before.resident_mb, "after_mb": after.resident_mb}
+    print(json.dumps({"wall_us": wall_us, "cpu_us": cpu_us, **resident}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""Bundles for the benches: models of the real size, signed and laid into a gateway's slots.
+
+The numbers in them are made up; their form, their features and their way onto a gateway are not.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from edge.slots import Slots
+from models.bundle import Family, Golden, Lineage, Manifest, pack
+from models.conditions import Condition
+from models.features import FEATURE_NAMES, FEATURES_VERSION, LAGS, features
+from models.signing import Signer
+
+__all__ = ["Models", "lay_models", "logistic"]
+
+_ROWS = 64
+_OPSET, _IR = 18, 9
+_MADE_MS = 1_356_998_400_000  # 2013-01-01T00:00:00Z
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What a gateway's `[models]` names.
+
+    Attributes:
+        folder: The slots.
+        trusted_key: The public key.
+    """
+
+    folder: Path
+    trusted_key: Path
+
+
+def logistic() -> bytes:
+    """A logistic regression on all features, scaled first, as a converter writes it."""
+    rng, count = np.random.default_rng(1), len(FEATURE_NAMES)
+    value, tensor = helper.make_tensor_value_info, helper.make_tensor
+    graph = helper.make_graph(
+        [
+            helper.make_node("Sub", ["features", "mean"], ["centred"]),
+            helper.make_node("Mul", ["centred", "scale"], ["scaled"]),
+            helper.make_node("MatMul", ["scaled", "weights"], ["sum"]),
+            helper.make_node("Add", ["sum", "intercept"], ["logit"]),
+            helper.make_node("Sigmoid", ["logit"], ["probability"]),
+        ],
+        "logistic",
+        [value("features", TensorProto.FLOAT, [None, count])],
+        [value("probability", TensorProto.FLOAT, [None, 1])],
+        [
+            tensor("mean", TensorProto.FLOAT, [count], rng.normal(0, 5, count)),
+            tensor("scale", TensorProto.FLOAT, [count], rng.uniform(0.1, 1, count)),
+            tensor("weights", TensorProto.FLOAT, [count, 1], rng.normal(0, 0.2, count)),
+            tensor("intercept", TensorProto.FLOAT, [1], [-2.0]),
+        ],
+    )
+    opsets = [helper.make_opsetid("", _OPSET)]
+    made: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=_IR).SerializeToString()
+    return made
+
+
+def lay_models(folder: Path, conditions: tuple[Condition, ...]) -> Models:
+    """One bundle for each condition, current in its slot."""
+    signer, models = Signer.generate(), Models(folder / "models", folder / "trusted.pem")
+    models.trusted_key.write_text(signer.public_pem(), encoding="ascii")
+    slots = Slots(models.folder)
+    for condition in conditions:
+        bundle = pack(_manifest(condition), logistic(), _golden(condition), "# made", signer)
+        sha256 = hashlib.sha256(bundle).hexdigest()
+        slots.part(sha256).write_bytes(bundle)
+        slots.stage(sha256)
+        slots.swap(condition.id, sha256, 1)
+    return models
+
+
+def _manifest(condition: Condition) -> Manifest:
+    return Manifest(
+        model=f"{condition.id}-bench",
+        version="1",
+        family=Family.SKLEARN,
+        condition=condition,
+        horizon_s=condition.horizon_s,
+        features_version=FEATURES_VERSION,
+        feature_names=FEATURE_NAMES,
+        counter=1,
+        created_at=_MADE_MS,
+        lineage=Lineage(
+            dataset_version="none",
+            code_version="bench",
+            trained_from="never",
+            trained_to="never",
+            parameters="{}",
+            seed="1",
+        ),
+    )
+
+
+def _golden(condition: Condition) -> Golden:
+    """Of the usual size; nobody here asks whether the probabilities are right."""
+    rng = np.random.default_rng(2)
+    at_ms = _MADE_MS + np.arange(_ROWS) * 3_600_000
+    centre, spread = np.array([[12.0], [65.0], [101_300.0]]), np.array([[3.0], [9.0], [300.0]])
+    grids = centre + spread * rng.uniform(-1, 1, (_ROWS, 3, LAGS))
+    made = features(grids, at_ms, condition).values
+    return Golden(grids=grids, at_ms=at_ms, features=made, probabilities=np.full(_ROWS, 0.5))

@@ -1,0 +1,191 @@
+"""`make bench-predict`: what a forecast costs on the gateway, in time and in memory.
+
+Time: window to features to probability, a step, in a process with nothing but the edge's packages.
+Memory: a real gateway process that has three models loaded and forecasts all the while. Composes
+and prints. The last line is JSON.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.errors import BenchError, NoEnvironment
+from bench.line import Line, line
+from bench.machine import machine
+from bench.model import Models, lay_models, logistic
+from bench.resident import RESIDENT_DB, edge_python, run_gateway
+from contract.errors import DewlineError
+from edge.outbox import Outbox, StreamEnd
+from edge.window import SLOT_MS, SPAN_MS, Window
+from models.conditions import load_conditions
+from models.evaluation import Sample
+
+__all__ = ["main"]
+
+_GOAL_RSS_MB, _GOAL_P99_US = 90.0, 2000.0
+_ASKING_LIMIT_S = 300.0
+_PAIR = {"temperature": "room-1/temperature", "humidity": "room-1/humidity"}
+_TIMES = {"step_s": 2, "max_age_s": 600}  # the steps are short so that many fit into a minute
+_CONDITIONS = [
+    {"id": "dew", "derived": "dew_point_margin", "comparison": "below", "limit": 1.0, **_PAIR},
+    {"id": "damp", "signal": "room-1/humidity", "comparison": "above", "limit": 99.0, **_PAIR},
+    {"id": "frost", "signal": "room-1/temperature", "comparison": "below", "limit": -9.0, **_PAIR},
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    rss_onnx_mb: float | None
+    predict_p50_us: float
+    predict_p99_us: float
+
+    def line(self) -> str:
+        rounded = {name: _rounded(getattr(self, name)) for name in self.__dataclass_fields__}
+        return json.dumps(rounded)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What `bench.asked` printed; times of each step sorted, microseconds."""
+
+    wall_us: list[float]
+    cpu_us: list[float]
+    before_mb: float
+    after_mb: float
+
+
+def _print_time(python: Path, folder: Path, steps: int) -> tuple[float, float]:
+    """Prints how long a forecast takes; gives p50 and p99 of the wall clock, microseconds."""
+    found = _asked(python, folder, steps)
+    print(f"\nfeatures and inference, a window of 3 signals and 37 h, {steps} steps, microseconds")
+    for name, spent_us in (("wall", found.wall_us), ("CPU", found.cpu_us)):
+        print(
+            f"  {name:5}p50 {_quantile(spent_us, 0.5):6.0f}, p99 {_quantile(spent_us, 0.99):6.0f}, "
+            f"slowest {spent_us[-1]:6.0f}"
+        )
+    print(f"  goal: p99 below {_GOAL_P99_US:g}")
+    print(
+        f"  the process: {found.before_mb:.1f} MB before numpy and onnxruntime, "
+        f"{found.after_mb:.1f} MB with them, the model and the window",
+        flush=True,
+    )
+    return _quantile(found.wall_us, 0.5), _quantile(found.wall_us, 0.99)
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, round(len(ordered) * share))]
+
+
+def _asked(python: Path, folder: Path, steps: int) -> _Asked:
+    model = folder / "model.onnx"
+    model.write_bytes(logistic())
+    command = [str(python), "-m", "bench.asked", "--model", str(model), "--steps", str(steps)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_ASKING_LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BenchError(f"asking took more than {_ASKING_LIMIT_S:g} s") from error
+    if done.returncode:
+        raise BenchError(f"asking ended with code {done.returncode}:\n{done.stderr}")
+    return _Asked(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _print_memory(python: Path, folder: Path, to: Line, seconds: float) -> float:
+    """Prints a gateway's memory with models; gives the resident MB at the end."""
+    conditions = load_conditions([{**_TIMES, **table} for table in _CONDITIONS], "bench")
+    models = lay_models(folder, conditions)
+    _store_window(folder)
+    run = run_gateway(python, folder, to, seconds, _more(models))
+    if not run.predictions_total:
+        raise BenchError("the gateway made no forecast")
+    print(
+        f"\nmemory of a gateway, 8 signals at 1 Hz and a DHT22, {len(conditions)} models, "
+        f"{run.predictions_total} forecasts in {seconds:g} s"
+    )
+    print(
+        f"  after 10 s {run.settled.resident_mb:.1f} MB, at the end {run.end.resident_mb:.1f} "
+        f"(goal at most {_GOAL_RSS_MB:g}), peak {run.end.peak_mb:.1f}",
+        flush=True,
+    )
+    return run.end.resident_mb
+
+
+def _store_window(folder: Path) -> None:
+    """An outbox that remembers the last 37 hours, as after a restart: models see a whole day."""
+    window, now_ms = Window(), time.time_ns() // 1_000_000
+    for at_ms in range(now_ms - SPAN_MS, now_ms, SLOT_MS):
+        window.take("room-1/temperature", Sample(at_ms, 12.0 + at_ms // SLOT_MS % 7))
+        window.take("room-1/humidity", Sample(at_ms, 60.0 + at_ms // SLOT_MS % 9))
+    outbox = Outbox(folder / RESIDENT_DB, durable=True)
+    end = StreamEnd("abcdefghij234", 0, now_ms, 1000, clean=True)
+    outbox.commit([], end, window.memory())
+    outbox.close()
+
+
+def _more(models: Models) -> str:
+    tables = "".join(
+        "[[condition]]\n" + "".join(f"{key} = {json.dumps(v)}\n" for key, v in table.items())
+        for table in ({**_TIMES, **c} for c in _CONDITIONS)
+    )
+    return (
+        f'{tables}[models]\nurl = "http://127.0.0.1:1"\nfolder = "{models.folder}"\n'
+        f'trusted_keys = ["{models.trusted_key}"]\n'
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures, prints, and ends with one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=5000, help="forecasts that are timed (5000)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of the memory run; 0: none")
+    parser.add_argument("--folder", type=Path, default=Path("var/bench"), help="on a real disk")
+    parser.add_argument(
+        "--python", type=Path, help="instead of one in an environment of the edge's own"
+    )
+    args = parser.parse_args(arguments)
+    try:
+        figures = _measure(args)
+    except DewlineError as error:
+        print(f"bench-predict: {error}", file=sys.stderr)
+        return 1
+    print(figures.line())
+    return 0
+
+
+def _measure(args: argparse.Namespace) -> _Figures:
+    args.folder.mkdir(parents=True, exist_ok=True)
+    print(f"{machine()}; load average {os.getloadavg()[0]:.1f}")
+    python = args.python or _edge_python()
+    with TemporaryDirectory(prefix="predict-", dir=args.folder.resolve()) as name:
+        folder = Path(name)
+        p50_us, p99_us = _print_time(python, folder, args.steps)
+        rss_mb = None
+        if args.seconds:
+            with line(folder) as to:
+                rss_mb = _print_memory(python, folder, to, args.seconds)
+    return _Figures(rss_mb, p50_us, p99_us)
+
+
+def _edge_python() -> Path:
+    root = Path.cwd()
+    try:
+        return edge_python(root, root / "var" / "bench" / "edge-venv")
+    except NoEnvironment as reason:
+        print(f"no environment of the edge's own, so measured in this one: {reason}")
+        return Path(sys.executable)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""One batch: arrivals -> forecasts -> Elasticsearch -> warehouse -> cursor, in this order.
+
+The cursor comes last and says what is done, whatever Spark's own checkpoint holds. Every step may
+be repeated: what a batch writes depends on data and registry, not on the batch.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
+
+from cloud.errors import ProjectionError
+from cloud.jobs.transform import CursorReader, CursorWriter
+from cloud.lake.landed import Cursor
+from cloud.scoring.arrivals import Arrival, Arrivals, affected, arrivals_of
+from cloud.scoring.champions import Term
+from cloud.scoring.forecast import Forecast, Span, signals, warm_days
+from cloud.scoring.history import History, Known
+from cloud.scoring.offsets import covers
+from cloud.scoring.score import scored
+from cloud.spark import converted
+from contract.records import Kind
+
+__all__ = ["BatchResult", "BatchScorer", "Sink", "Terms"]
+
+
+class Terms(Protocol):
+    """Which model was in force when."""
+
+    def terms(self) -> tuple[Term, ...]:
+        """Every term there was."""
+        ...
+
+
+class Sink(Protocol):
+    """Where forecasts go."""
+
+    def standing(self, spans: Mapping[str, Span]) -> list[Forecast]:
+        """What stands within the spans."""
+        ...
+
+    def search(self, gone: Sequence[Forecast], made: Sequence[Forecast]) -> None:
+        """Make the forecasts searchable, and those that are gone no longer."""
+        ...
+
+    def warehouse(self, gone: Sequence[Forecast], made: Sequence[Forecast]) -> None:
+        """The same in the warehouse, all or nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult:
+    """What one batch did.
+
+    Attributes:
+        readings_total: Readings that came, repeats included.
+        undated_total: How many of them had no date; they are not scored until a ClockFix came.
+        forecasts_total: Forecasts written, those that stood before included.
+        removed_total: Forecasts that late readings took the place of.
+        seconds: Time of each step, s.
+    """
+
+    readings_total: int
+    undated_total: int
+    forecasts_total: int
+    removed_total: int
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Forecasts of spans: those that are none any more, and those that are."""
+
+    gone: Sequence[Forecast] = ()
+    made: Sequence[Forecast] = ()
+
+
+class BatchScorer:
+    """Scores batches, one at a time."""
+
+    def __init__(  # the composition of a projection: its sources and targets
+        self,
+        history: History,
+        terms: Terms,
+        sink: Sink,
+        *,
+        derived: CursorReader,
+        cursor: CursorWriter,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._history = history
+        self._terms = terms
+        self._sink = sink
+        self._derived = derived
+        self._cursor = cursor
+        self._now_s = now_s
+        # Readings up to here may wait for a date: nobody remembers what passed before this start.
+        self._dates_until = cursor.load()
+
+    def score(self, rows: DataFrame) -> BatchResult | None:
+        """Writes everything that the rows of the data source change, then moves the cursor.
+
+        Returns:
+            None for a batch without files: Spark begins every query with one.
+
+        Raises:
+            DewlineError: The cursor stays; the same rows may come again.
+        """
+        watch = _Watch(self._now_s)
+        with watch.step("arrivals"), converted(ProjectionError, "the batch cannot be read"):
+            arrived = arrivals_of(rows)
+        if not arrived.positions:
+            return None
+        until = self._cursor.load().after(arrived.positions)
+        if arrived.dates_change:
+            self._dates_until = until
+        with watch.step("forecasts"):
+            change = self._change(rows, arrived, until)
+        with watch.step("search"):
+            self._sink.search(change.gone, change.made)
+        with watch.step("warehouse"):
+            self._sink.warehouse(change.gone, change.made)
+        with watch.step("cursor"):
+            self._cursor.save(until)
+        return BatchResult(
+            readings_total=arrived.readings_total,
+            undated_total=arrived.undated_total,
+            forecasts_total=len(change.made),
+            removed_total=len(change.gone),
+            seconds=watch.seconds,
+        )
+
+    def _change(self, rows: DataFrame, arrived: Arrivals, until: Cursor) -> _Change:
+        terms = self._terms.terms()
+        warm = warm_days(terms)
+        devices = arrived.devices
+        if arrived.dates_change:
+            devices = _joined(devices, _dated(rows, self._known(until)))
+        if not devices:
+            return _Change()
+        spans = affected(devices, warm)
+        standing, made = self._sink.standing(spans), list[Forecast]()
+        chosen = _in_force(terms, spans)
+        if chosen:
+            readings = self._known(until).of(spans, signals(chosen), warm)
+            made = scored(readings, chosen, spans, warm)
+        kept = {_place(f) for f in made}
+        return _Change([f for f in standing if _place(f) not in kept], made)
+
+    def _known(self, until: Cursor) -> Known:
+        derived = self._derived.load()  # before the table is opened: see History.known
+        unsure = not covers(derived, self._dates_until)
+        return self._history.known(derived, until, dates_change=unsure)
+
+
+class _Watch:
+    """Times steps by name."""
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        began_s = self._now_s()
+        yield
+        self.seconds[name] = self._now_s() - began_s
+
+
+def _in_force(terms: Sequence[Term], spans: Mapping[str, Span]) -> list[Term]:
+    first = min(s.from_ms for s in spans.values())
+    end = max(s.until_ms for s in spans.values())
+    return [t for t in terms if t.from_at < end and (t.until_at is None or t.until_at > first)]
+
+
+def _place(f: Forecast) -> tuple[object, ...]:
+    """Where a forecast stands, in the table and in the index of its day."""
+    return (f.device_id, f.stream_id, f.seq, f.condition_id, f.model, f.version, f.issued_at)
+
+
+def _dated(rows: DataFrame, known: Known) -> Mapping[str, Arrival]:
+    """What clock fixes date now: readings of this batch, or that waited for one that it brings."""
+    fix = F.col("kind") == Kind.CLOCK_FIX.value
+    asking = fix | ((F.col("kind") == Kind.READING.value) & F.col("observed_at").isNull())
+    last = F.max("seq").alias("last")
+    with converted(ProjectionError, "the batch cannot be dated"):
+        return known.dates_of(rows.where(asking).groupBy("device_id", "stream_id").agg(last))
+
+
+def _joined(devices: Mapping[str, Arrival], others: Mapping[str, Arrival]) -> dict[str, Arrival]:
+    return dict(devices) | {d: a.joined(devices.get(d)) for d, a in others.items()}

@@ -1,0 +1,49 @@
+"""Forecasts of the cloud as search documents, and the template of their indices."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+
+from cloud.columns import Column, ColumnType
+from cloud.scoring.forecast import Forecast
+from cloud.search.bulk import Document
+from cloud.search.names import IndexNames
+from cloud.search.templates import TIMESTAMP, TemplateTarget, mapping_of, template
+
+__all__ = ["FORECAST_COLUMNS", "document_id", "document_of", "install_template"]
+
+FORECAST_COLUMNS = (
+    Column("device_id", ColumnType.WORD, required=True),
+    Column("stream_id", ColumnType.WORD, required=True),
+    Column("seq", ColumnType.INTEGER, required=True),
+    Column("condition_id", ColumnType.WORD, required=True),
+    Column("model", ColumnType.WORD, required=True),
+    Column("version", ColumnType.WORD, required=True),
+    Column("issued_at", ColumnType.INSTANT, required=True),
+    Column("horizon_s", ColumnType.INTEGER, required=True),
+    Column("probability", ColumnType.REAL, required=True),
+    Column("late", ColumnType.BOOLEAN, required=True),
+)
+
+
+def install_template(target: TemplateTarget, names: IndexNames) -> None:
+    """Puts the indices' template in place; repeating it changes nothing."""
+    target.ensure_template(names.forecasts, template(names.forecasts, FORECAST_COLUMNS))
+    target.extend_mapping(names.forecasts, mapping_of(FORECAST_COLUMNS))
+
+
+def document_of(forecast: Forecast, names: IndexNames) -> Document:
+    """The forecast as a document of the index of its day."""
+    fields = asdict(forecast) | {TIMESTAMP: forecast.issued_at}
+    body = json.dumps(fields, separators=(",", ":"), allow_nan=False)
+    return Document(names.forecast(_day(forecast.issued_at)), document_id(forecast), body)
+
+
+def document_id(forecast: Forecast) -> str:
+    """`device:stream:seq:condition:model:version`."""
+    f = forecast
+    return ":".join((f.device_id, f.stream_id, str(f.seq), f.condition_id, f.model, f.version))
+
+
+def _day(at_ms: int) -> date:
+    return datetime.fromtimestamp(at_ms // 1000, tz=UTC).date()

@@ -1,0 +1,185 @@
+"""The forecasts of one device over one span of time: pure, a function of readings and terms.
+
+A step's verdict comes from a replay that begins whole days before the day of the step, so that it
+is the same from whichever batch it is computed. `warm_days` is so long that windows, ages and
+durations fit in; a value that lingers between limit and hysteresis for longer counts as none.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloud.scoring.champions import Term
+from cloud.scoring.predict import OnnxModel
+from models.conditions import Condition, inputs_of, signals_of
+from models.features import HOUR_MS, LAGS, MAX_AGE_H, features, windows
+from models.replay import Readings, replay
+
+__all__ = ["DAY_MS", "Device", "Forecast", "Span", "day_of", "forecasts", "signals", "warm_days"]
+
+DAY_MS = 86_400_000
+_REACH_MS = int((LAGS - 1 + max(MAX_AGE_H)) * HOUR_MS)  # how far a window looks back
+_DECIMALS = 6  # as a gateway rounds
+
+Run = Callable[[OnnxModel, NDArray[np.float64]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """One row of table `cloud_prediction`.
+
+    Attributes:
+        device_id: The device.
+        stream_id: Stream of the reading that completed the step.
+        seq: Its number.
+        condition_id: What is forecast.
+        model: Name of the model.
+        version: Its version.
+        issued_at: When the step completed, ms since 1970 UTC.
+        horizon_s: How far ahead, seconds.
+        probability: That the condition begins within the horizon.
+        late: Whether a reading that it rests on came by the backfill lane.
+    """
+
+    device_id: str
+    stream_id: str
+    seq: int
+    condition_id: str
+    model: str
+    version: str
+    issued_at: int
+    horizon_s: int
+    probability: float
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Instants from `from_ms` up to, without, `until_ms`; ms since 1970 UTC."""
+
+    from_ms: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Readings of one device in order of their times, and where each came from.
+
+    Attributes:
+        device_id: Its id.
+        readings: Fit values; NaN for what is not fit.
+        stream_ids: Stream of each row.
+        seqs: Number of each row.
+        backfilled: Whether the row's first delivery came by the backfill lane.
+    """
+
+    device_id: str
+    readings: Readings
+    stream_ids: Sequence[str]
+    seqs: NDArray[np.int64]
+    backfilled: NDArray[np.bool_]
+
+
+def day_of(at_ms: int) -> int:
+    """Begin of the UTC day, ms since 1970."""
+    return at_ms - at_ms % DAY_MS
+
+
+def warm_days(terms: Sequence[Term]) -> int:
+    """Whole days before a day that its steps rest on."""
+    longest_s = max((t.condition.duration_s + t.condition.max_age_s for t in terms), default=0)
+    return 1 + -(-max(_REACH_MS, longest_s * 1000) // DAY_MS)
+
+
+def signals(terms: Sequence[Term]) -> frozenset[str]:
+    """Every signal that a term's condition or model looks at."""
+    conditions = [t.condition for t in terms]
+    wanted = {s for c in conditions for s in (*signals_of(c), *inputs_of(c))}
+    return frozenset(s for s in wanted if s is not None)
+
+
+def forecasts(
+    device: Device, terms: Sequence[Term], span: Span, warm: int, run: Run
+) -> Iterator[Forecast]:
+    """What the terms in force forecast at each step of the span.
+
+    Args:
+        device: Readings from `warm` days before the span's first day on, and to its end.
+        terms: Models and when they were in force.
+        span: Steps that complete within are asked for.
+        warm: From `warm_days`.
+        run: Computes probabilities.
+    """
+    for condition in dict.fromkeys(t.condition for t in terms):
+        rows = _completing(device.readings, condition, span, warm)
+        at_ms = device.readings.at_ms[rows]
+        for term in terms:
+            if term.condition == condition:
+                end = np.inf if term.until_at is None else term.until_at
+                mine = (at_ms >= term.from_at) & (at_ms < end)
+                yield from _of_term(device, term, rows[mine], run)
+
+
+def _completing(
+    readings: Readings, condition: Condition, span: Span, warm: int
+) -> NDArray[np.int64]:
+    """Rows that completed a step after which the condition does not hold."""
+    wanted = frozenset(signals_of(condition))
+    own = np.fromiter((s in wanted for s in readings.signals), np.bool_, len(readings.signals))
+    rows = np.flatnonzero(own)
+    mine = Readings(
+        [readings.signals[row] for row in rows.tolist()],
+        readings.at_ms[rows],
+        readings.values[rows],
+    )
+    days = np.unique(mine.at_ms - mine.at_ms % DAY_MS)
+    inside = (days >= day_of(span.from_ms)) & (days < span.until_ms)
+    found = [_of_day(mine, condition, int(day), warm) for day in days[inside]]
+    chosen = np.concatenate(found) if found else np.zeros(0, np.int64)
+    at_ms = mine.at_ms[chosen]
+    return rows[chosen[(at_ms >= span.from_ms) & (at_ms < span.until_ms)]]
+
+
+def _of_day(mine: Readings, condition: Condition, day_ms: int, warm: int) -> NDArray[np.int64]:
+    ends = (day_ms - warm * DAY_MS, day_ms, day_ms + DAY_MS)
+    first, begin, end = np.searchsorted(mine.at_ms, ends).tolist()
+    part = Readings(mine.signals[first:end], mine.at_ms[first:end], mine.values[first:end])
+    steps = replay(condition, part)
+    chosen = steps.rows[steps.full & ~steps.holds] + first
+    return np.asarray(chosen[chosen >= begin])
+
+
+def _of_term(device: Device, term: Term, rows: NDArray[np.int64], run: Run) -> Iterator[Forecast]:
+    at_ms = device.readings.at_ms[rows]
+    made = features(windows(device.readings, at_ms, term.condition), at_ms, term.condition)
+    rows, at_ms = rows[made.usable], at_ms[made.usable]
+    if not len(rows):
+        return
+    found = run(term.runnable, made.values[made.usable])
+    late = _late(device, term.condition, at_ms)
+    for row, at, probability, is_late in zip(rows, at_ms, found, late, strict=True):
+        yield Forecast(
+            device_id=device.device_id,
+            stream_id=device.stream_ids[row],
+            seq=int(device.seqs[row]),
+            condition_id=term.condition.id,
+            model=term.model,
+            version=term.version,
+            issued_at=int(at),
+            horizon_s=term.condition.horizon_s,
+            probability=round(float(probability), _DECIMALS),
+            late=bool(is_late),
+        )
+
+
+def _late(device: Device, condition: Condition, at_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
+    wanted = frozenset((*signals_of(condition), *inputs_of(condition)))
+    readings = device.readings
+    used = np.fromiter((s in wanted for s in readings.signals), np.bool_, len(readings.signals))
+    used &= ~np.isnan(readings.values) & device.backfilled
+    before = np.concatenate(([0], np.cumsum(used)))
+    first = np.searchsorted(readings.at_ms, at_ms - _REACH_MS, side="left")
+    end = np.searchsorted(readings.at_ms, at_ms, side="right")
+    return np.asarray(before[end] > before[first])

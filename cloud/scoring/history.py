@@ -1,0 +1,123 @@
+"""The readings that forecasts rest on: table `readings`, and what has landed beyond it.
+
+The table holds what the transform has written, its cursor says up to where; from there to the end
+of a batch the lake's files are read. Together they hold every reading up to that end, whichever of
+transform and scoring is ahead. Writes nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
+
+from cloud.jobs.dating import dated
+from cloud.jobs.delta import Tables, table_at
+from cloud.lake.landed import Cursor
+from cloud.scoring.arrivals import Arrival, devices_of
+from cloud.scoring.forecast import DAY_MS, Span, day_of
+from cloud.scoring.offsets import covers
+from cloud.scoring.source import LakeSource, span_options
+from cloud.transforms.deduplicate import deduplicate
+from cloud.transforms.period import with_period
+from cloud.transforms.schema import SOURCE
+from contract.quantities import Quality
+from contract.records import Kind
+
+__all__ = ["History", "Known"]
+
+_COLUMNS = (
+    *("device_id", "stream_id", "seq", "observed_at", "received_at"),
+    *("sensor_id", "quantity", "value", "quality", SOURCE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Everything up to the end of a batch.
+
+    Attributes:
+        stored: Table `readings`; None while there is none.
+        landed: What the table lacks; None if it lacks nothing.
+    """
+
+    stored: DataFrame | None
+    landed: DataFrame | None
+
+    def of(self, spans: Mapping[str, Span], wanted: frozenset[str], warm: int) -> DataFrame:
+        """Dated readings of the wanted signals, for each device those that its span rests on."""
+        inside = reduce(or_, (_within(device, span, warm) for device, span in spans.items()))
+        rows = self._readings().where(inside)
+        signal = F.concat_ws("/", "sensor_id", "quantity")
+        return rows.select(
+            "device_id",
+            "stream_id",
+            "seq",
+            signal.alias("signal"),
+            F.unix_millis("observed_at").alias("at_ms"),
+            # what the gateway's rule takes, and no other
+            F.when(F.col("quality") != Quality.BAD.value, F.col("value")).alias("value"),
+            F.unix_millis("received_at").alias("received_ms"),
+            SOURCE,
+        ).where(signal.isin(*wanted))
+
+    def dates_of(self, streams: DataFrame) -> Mapping[str, Arrival]:
+        """Per device the instants of the readings whose dates a batch has told or asked for.
+
+        Args:
+            streams: Columns `device_id`, `stream_id` and `last`: readings up to that number.
+        """
+        rows = self._readings().join(F.broadcast(streams), ["device_id", "stream_id"])
+        at_ms = F.unix_millis("observed_at")
+        told = rows.where((F.col("seq") <= F.col("last")) & at_ms.isNotNull())
+        found = told.groupBy("device_id").agg(
+            F.min(at_ms).alias("first_ms"), F.max(at_ms).alias("last_ms")
+        )
+        return devices_of(found.collect())
+
+    def _readings(self) -> DataFrame:
+        parts = [p.select(*_COLUMNS) for p in (self.stored, self.landed) if p is not None]
+        return reduce(DataFrame.unionByName, parts)
+
+
+class History:
+    """Opens what is known; one per session."""
+
+    def __init__(self, spark: SparkSession, tables: Tables, tasks: int) -> None:
+        spark.dataSource.register(LakeSource)
+        self._spark = spark
+        self._tables = tables
+        self._tasks = tasks
+
+    def known(self, derived: Cursor, until: Cursor, *, dates_change: bool) -> Known:
+        """Everything up to `until`.
+
+        Args:
+            derived: The transform's cursor, loaded before this call: so the table may hold more
+                than it says, and never less.
+            until: The batch's end.
+            dates_change: Whether readings beyond the transform's cursor may wait for a date, or
+                clock fixes there may date readings. Finding out takes two more jobs.
+
+        Raises:
+            LakeError: A table cannot be read.
+        """
+        stored = table_at(self._spark, self._tables.readings)
+        if stored is not None and covers(derived, until):
+            return Known(stored, None)
+        options = span_options(self._tables.root, derived, until, self._tasks)
+        landed = self._spark.read.format(LakeSource.name()).options(**options).load()
+        landed = landed.where(F.col("kind").isNotNull())
+        if dates_change:
+            placed = with_period(deduplicate(landed), self._tables.period)
+            landed = dated(placed, self._tables, with_waiting=True)
+        return Known(stored, landed.where(F.col("kind") == Kind.READING.value))
+
+
+def _within(device: str, span: Span, warm: int) -> Column:
+    first = F.timestamp_millis(F.lit(day_of(span.from_ms) - warm * DAY_MS))
+    end = F.timestamp_millis(F.lit(span.until_ms))
+    at = F.col("observed_at")
+    return (F.col("device_id") == device) & (at >= first) & (at < end)

@@ -1,0 +1,98 @@
+"""Forecasts of many devices, each computed in one of Spark's workers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+
+from cloud.errors import ProjectionError
+from cloud.scoring.champions import Term
+from cloud.scoring.forecast import Device, Forecast, Span, forecasts
+from cloud.scoring.predict import probabilities
+from cloud.spark import converted
+from cloud.transforms.schema import SOURCE, require
+from contract.topics import Lane
+from models.replay import Readings
+
+__all__ = ["READING_COLUMNS", "device_of", "scored"]
+
+READING_COLUMNS = (
+    *("device_id", "stream_id", "seq", "signal", "at_ms", "value", "received_ms", SOURCE),
+)
+_SCHEMA = pa.schema(
+    [
+        ("device_id", pa.string()),
+        ("stream_id", pa.string()),
+        ("seq", pa.int64()),
+        ("condition_id", pa.string()),
+        ("model", pa.string()),
+        ("version", pa.string()),
+        ("issued_at", pa.int64()),
+        ("horizon_s", pa.int64()),
+        ("probability", pa.float64()),
+        ("late", pa.bool_()),
+    ]
+)
+_SPARK_SCHEMA = (
+    "device_id string, stream_id string, seq bigint, condition_id string, model string, "
+    "version string, issued_at bigint, horizon_s bigint, probability double, late boolean"
+)
+
+
+def scored(
+    readings: DataFrame, terms: Sequence[Term], spans: Mapping[str, Span], warm: int
+) -> list[Forecast]:
+    """The forecasts of each device within its span, in no order.
+
+    Args:
+        readings: In `READING_COLUMNS`; a key may stand there more than once.
+        terms: Models and when they were in force.
+        spans: Per device the steps that are asked for.
+        warm: From `forecast.warm_days`.
+
+    Raises:
+        ProjectionError: A task failed: a file cannot be read or a model not be run.
+    """
+    require(readings, READING_COLUMNS)
+    with converted(ProjectionError, "the batch cannot be scored"):
+        found = readings.groupBy("device_id").applyInArrow(
+            _scorer(tuple(terms), dict(spans), warm), _SPARK_SCHEMA
+        )
+        rows = found.toArrow().to_pylist()
+    return [Forecast(**row) for row in rows]
+
+
+def _scorer(
+    terms: tuple[Term, ...], spans: Mapping[str, Span], warm: int
+) -> Callable[[pa.Table], pa.Table]:
+    def score(rows: pa.Table) -> pa.Table:
+        device = device_of(rows)
+        made = forecasts(device, terms, spans[device.device_id], warm, probabilities)
+        return pa.Table.from_pylist([asdict(f) for f in made], schema=_SCHEMA)
+
+    return score
+
+
+def device_of(rows: pa.Table) -> Device:
+    """One device's rows in `READING_COLUMNS`: each key once, in the order of their times."""
+    first = [("stream_id", "ascending"), ("seq", "ascending")]
+    rows = rows.sort_by([*first, ("received_ms", "ascending"), (SOURCE, "ascending")])
+    streams, seqs = rows["stream_id"].to_numpy(), rows["seq"].to_numpy()
+    new = np.append(True, (streams[1:] != streams[:-1]) | (seqs[1:] != seqs[:-1]))
+    rows = rows.filter(pa.array(new)).sort_by(
+        [("at_ms", "ascending"), ("seq", "ascending"), ("stream_id", "ascending")]
+    )
+    lanes = (source.split(" ")[3] for source in rows[SOURCE].to_pylist())
+    return Device(
+        device_id=rows["device_id"][0].as_py(),
+        readings=Readings(
+            rows["signal"].to_pylist(),
+            rows["at_ms"].to_numpy().astype(np.int64),
+            np.asarray(rows["value"].to_numpy(), dtype=np.float64),
+        ),
+        stream_ids=rows["stream_id"].to_pylist(),
+        seqs=rows["seq"].to_numpy().astype(np.int64),
+        backfilled=np.fromiter((lane == Lane.BACKFILL for lane in lanes), np.bool_, len(rows)),
+    )

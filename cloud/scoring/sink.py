@@ -1,0 +1,113 @@
+"""Where forecasts go: Elasticsearch first, then table `cloud_prediction` in one transaction.
+
+A batch says what the forecasts of a span of time are: rows that stand there and are none of them
+are removed, since a late reading may move a step's completion to another key. The table is asked
+what stands; it is written last, so that a broken-off batch is done again, removals included.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Engine, delete, select, tuple_
+from sqlalchemy.dialects.mysql import insert
+
+from cloud.scoring.documents import document_of
+from cloud.scoring.forecast import Forecast, Span
+from cloud.search.bulk import Document
+from cloud.search.names import IndexNames
+from cloud.warehouse.engine import converted
+from cloud.warehouse.model_tables import CLOUD_PREDICTIONS
+
+__all__ = ["DocumentWriter", "ForecastSink"]
+
+_AT_ONCE = 1000
+_TABLE = CLOUD_PREDICTIONS
+_KEY = tuple(column.name for column in _TABLE.primary_key)
+
+
+class DocumentWriter(Protocol):
+    """What takes documents for good."""
+
+    def index(self, documents: Iterable[Document]) -> None:
+        """Create the documents or replace them."""
+        ...
+
+    def delete(self, documents: Iterable[Document]) -> None:
+        """Delete the documents by index and id; one that is gone is no failure."""
+        ...
+
+
+class ForecastSink:
+    """Writes batches; the same one may come again."""
+
+    def __init__(self, engine: Engine, documents: DocumentWriter, names: IndexNames) -> None:
+        self._engine = engine
+        self._documents = documents
+        self._names = names
+
+    def standing(self, spans: Mapping[str, Span]) -> list[Forecast]:
+        """What stands in the table within each device's span.
+
+        Raises:
+            WarehouseError: The server did not answer.
+        """
+        with converted(), self._engine.connect() as connection:
+            known = connection.scalars(select(_TABLE.c.condition_id).distinct()).all()
+            return [
+                found
+                for device, span in spans.items()
+                for found in _standing(connection, device, span, known)
+            ]
+
+    def search(self, gone: Sequence[Forecast], made: Sequence[Forecast]) -> None:
+        """The first half of a batch.
+
+        Raises:
+            ProjectionError: Not everything was taken; the same batch must come again.
+        """
+        self._documents.delete(document_of(f, self._names) for f in gone)
+        self._documents.index(document_of(f, self._names) for f in made)
+
+    def warehouse(self, gone: Sequence[Forecast], made: Sequence[Forecast]) -> None:
+        """The second half.
+
+        Raises:
+            WarehouseError: Nothing was changed; the same batch must come again.
+        """
+        with converted(), self._engine.begin() as connection:
+            for part in _parts(gone):
+                keys = [tuple(getattr(f, name) for name in _KEY) for f in part]
+                connection.execute(delete(_TABLE).where(_key().in_(keys)))
+            for part in _parts(made):
+                statement = insert(_TABLE).values([asdict(f) for f in part])
+                changed = {c.name: statement.inserted[c.name] for c in _TABLE.c}
+                connection.execute(
+                    statement.on_duplicate_key_update(
+                        {name: v for name, v in changed.items() if name not in _KEY}
+                    )
+                )
+
+
+def _standing(
+    connection: Connection, device: str, span: Span, conditions: Sequence[str]
+) -> Iterator[Forecast]:
+    # By condition, so that the index on (condition, device, instant) serves.
+    at = _TABLE.c
+    query = select(_TABLE).where(
+        at.condition_id.in_(conditions),
+        at.device_id == device,
+        at.issued_at >= span.from_ms,
+        at.issued_at < span.until_ms,
+    )
+    for row in connection.execute(query):
+        yield Forecast(**row._asdict())
+
+
+def _key() -> Any:
+    return tuple_(*(_TABLE.c[name] for name in _KEY))
+
+
+def _parts(forecasts: Sequence[Forecast]) -> Iterator[Sequence[Forecast]]:
+    for at in range(0, len(forecasts), _AT_ONCE):
+        yield forecasts[at : at + _AT_ONCE]

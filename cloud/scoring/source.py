@@ -1,0 +1,237 @@
+"""The lake's files as a data source of Spark, for streams and for history.
+
+    spark.readStream.format("dewline-lake").options(**stream_options(...))
+    spark.read.format("dewline-lake").options(**span_options(...))
+
+Rows are the readings and clock fixes of the files, in the columns of `DECODED`; each file adds one
+row of which only `source` is set, so that a file without readings is seen to have passed. A file is
+read from the landing or, once folded, from `raw`. Planning and reading happen in Python workers;
+nothing here writes: only who has written a batch moves the cursor.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql.datasource import (
+    DataSource,
+    DataSourceReader,
+    DataSourceStreamReader,
+    InputPartition,
+)
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.streaming.datasource import (
+    ReadAllAvailable,
+    ReadLimit,
+    ReadMaxFiles,
+    SupportsTriggerAvailableNow,
+)
+from pyspark.sql.types import StructType
+
+from cloud.errors import LakeError, LakeMissing
+from cloud.lake.cursors import CursorStore
+from cloud.lake.landed import Cursor, LandedFile, Position
+from cloud.lake.landing import landed_paths, read_file
+from cloud.lake.raw import RawTable
+from cloud.lake.raw_rows import name_of
+from cloud.lake.store import FolderStore
+from cloud.scoring.offsets import FileSpan, Offset, available, capped, cursor_from, offset_of, spans
+from cloud.scoring.offsets import text_of as _text
+from cloud.transforms.arrow_blocks import Arrived, event_rows, reading_columns, source_of
+from cloud.transforms.decode import block_of
+from cloud.transforms.schema import DECODED, SOURCE
+from contract.records import Kind
+
+__all__ = ["LakeSource", "span_options", "stream_options"]
+
+_FILES_AT_ONCE = 100  # decoded into one Arrow batch
+
+
+def stream_options(root: str, projection: str, files_per_batch: int, tasks: int) -> dict[str, str]:
+    """Options of a stream that begins at a projection's cursor.
+
+    Args:
+        root: Folder of the lake.
+        projection: Whose cursor.
+        files_per_batch: Most files of one batch.
+        tasks: Into how many tasks a batch is split at most.
+    """
+    return {
+        "root": root,
+        "projection": projection,
+        "files": str(files_per_batch),
+        "tasks": str(tasks),
+    }
+
+
+def span_options(root: str, after: Cursor, until: Cursor, tasks: int) -> dict[str, str]:
+    """Options of a read of everything beyond `after` up to `until`."""
+    return {"root": root, "after": _text(after), "until": _text(until), "tasks": str(tasks)}
+
+
+class LakeSource(DataSource):
+    """Data source `dewline-lake`; see the module's docstring."""
+
+    @classmethod
+    def name(cls) -> str:
+        """What `format` takes."""
+        return "dewline-lake"
+
+    def schema(self) -> StructType:
+        """The columns of `DECODED`."""
+        return DECODED
+
+    def reader(self, schema: StructType) -> DataSourceReader:
+        """Reads a span of files."""
+        del schema
+        return _SpanReader(self.options)
+
+    def streamReader(self, schema: StructType) -> DataSourceStreamReader:  # noqa: N802  # Spark's name
+        """Follows the lake."""
+        del schema
+        return _Follower(self.options)
+
+
+class _Files:
+    """Plans and reads files of one lake."""
+
+    def __init__(self, options: MutableMapping[str, str]) -> None:
+        self.root = Path(options["root"])
+        self.tasks = int(options["tasks"])
+
+    @property
+    def store(self) -> FolderStore:
+        return FolderStore(self.root)
+
+    def parts(self, start: Cursor, end: Cursor) -> list[InputPartition]:
+        """The files between two cursors, as evenly split as their number allows."""
+        wanted = list(spans(start, end))
+        paths = landed_paths(self.store) if wanted else {}
+        files = [
+            (Position(span.sequence, n), paths.get(span.sequence, {}).get(n))
+            for span in wanted
+            for n in range(span.first, span.last + 1)
+        ]
+        each = -(-len(files) // self.tasks) or 1
+        return [InputPartition(files[at : at + each]) for at in range(0, len(files), each)]
+
+    def read(self, part: InputPartition) -> Iterator[pa.RecordBatch]:
+        """The rows of one part."""
+        files: list[LandedFile] = []
+        for file in self._located(part.value):
+            files.append(file)
+            if len(files) == _FILES_AT_ONCE:
+                yield from _rows(files)
+                files = []
+        yield from _rows(files)
+
+    def _located(self, files: Sequence[tuple[Position, str | None]]) -> Iterator[LandedFile]:
+        folded: list[Position] = []
+        for position, path in files:
+            file = None if path is None else self._landed(path)
+            if file is None:
+                folded.append(position)
+            else:
+                yield file
+        yield from self._folded(folded)
+
+    def _landed(self, path: str) -> LandedFile | None:
+        try:
+            return read_file(self.store, path)
+        except LakeMissing:  # the fold took it since the plan was made
+            return None
+
+    def _folded(self, positions: Iterable[Position]) -> Iterator[LandedFile]:
+        raw = RawTable(self.root / "raw")
+        for span in _joined(positions):
+            n = span.first
+            for file in raw.read_range(span.sequence, span.first, span.last):
+                if file.position.n != n:
+                    break
+                n += 1
+                yield file
+            if n <= span.last:
+                raise LakeError(f"the lake lacks file {n} of {name_of(span.sequence)}")
+
+
+def _joined(positions: Iterable[Position]) -> list[FileSpan]:
+    found: list[FileSpan] = []
+    for position in sorted(positions):
+        last = found[-1] if found else None
+        if last and last.sequence == position.sequence and last.last + 1 == position.n:
+            found[-1] = FileSpan(last.sequence, last.first, position.n)
+        else:
+            found.append(FileSpan(position.sequence, position.n, position.n))
+    return found
+
+
+class _SpanReader(DataSourceReader):
+    def __init__(self, options: MutableMapping[str, str]) -> None:
+        self._files = _Files(options)
+        self._after = cursor_from(json.loads(options["after"]))
+        self._until = cursor_from(json.loads(options["until"]))
+
+    def partitions(self) -> Sequence[InputPartition]:
+        # Spark takes no partition at all for one that holds None.
+        return self._files.parts(self._after, self._until) or [InputPartition([])]
+
+    def read(self, partition: InputPartition) -> Iterator[Any]:
+        return self._files.read(partition)
+
+
+class _Follower(DataSourceStreamReader, SupportsTriggerAvailableNow):
+    def __init__(self, options: MutableMapping[str, str]) -> None:
+        self._files = _Files(options)
+        self._projection = options["projection"]
+        self._limit = int(options["files"])
+        self._target: Cursor | None = None
+
+    def initialOffset(self) -> Offset:  # noqa: N802  # Spark's name
+        return offset_of(CursorStore(self._files.store, self._projection).load())
+
+    def getDefaultReadLimit(self) -> ReadLimit:  # noqa: N802  # Spark's name
+        return ReadMaxFiles(self._limit)
+
+    def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802  # Spark's name
+        self._target = available(self._files.store)
+
+    def latestOffset(self, start: Offset, limit: ReadLimit) -> Offset:  # noqa: N802  # Spark's name
+        end = self._target or available(self._files.store)
+        begin = cursor_from(start)
+        every = isinstance(limit, ReadAllAvailable)
+        most = sum(end.passed.values()) if every else getattr(limit, "max_files", self._limit)
+        return offset_of(capped(begin, end, most))
+
+    def partitions(self, start: Offset, end: Offset) -> Sequence[InputPartition]:
+        return self._files.parts(cursor_from(start), cursor_from(end))
+
+    def read(self, partition: InputPartition) -> Iterator[Any]:
+        return self._files.read(partition)
+
+
+def _rows(files: Sequence[LandedFile]) -> Iterator[pa.RecordBatch]:
+    if not files:
+        return
+    schema = to_arrow_schema(DECODED, timezone="UTC")
+    arrived = [a for file in files for a in _arrived(file)]
+    yield reading_columns(arrived, schema)
+    events = event_rows(arrived, schema)
+    fixes = pa.compute.equal(events.column("kind"), Kind.CLOCK_FIX.value)
+    yield events.filter(fixes)
+    places = [source_of(file.position, 0) for file in files]
+    marks = [pa.array(places) if f.name == SOURCE else pa.nulls(len(files), f.type) for f in schema]
+    yield pa.RecordBatch.from_arrays(marks, schema=schema)
+
+
+def _arrived(file: LandedFile) -> Iterator[Arrived]:
+    for row, landed in enumerate(file.blocks):
+        block = block_of(landed.payload)
+        if block is not None:  # else it is in quarantine
+            yield Arrived(
+                device_id=landed.device_id,
+                received_at=landed.received_at,
+                source=source_of(file.position, row),
+                block=block,
+            )

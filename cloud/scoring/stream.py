@@ -1,0 +1,236 @@
+"""Scoring as a stream: a query that follows the lake, started, watched and stopped.
+
+Spark's checkpoint lives in a private folder that ends with the query: where to begin is told by the
+projection's cursor alone. Batches run one at a time, in a thread of Spark's.
+"""
+
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+from pyspark.sql.streaming.readwriter import DataStreamWriter
+
+from cloud.backoff import Backoff
+from cloud.errors import ProjectionError
+from cloud.lake.cursors import CursorStore
+from cloud.lake.landed import Cursor
+from cloud.scoring.batch import BatchResult, BatchScorer
+from cloud.scoring.offsets import covers
+from cloud.scoring.source import LakeSource, stream_options
+from cloud.spark import converted
+from contract.errors import DewlineError
+
+__all__ = ["PROJECTION", "Scoring", "ScoringTotals", "StreamSettings"]
+
+PROJECTION = "scoring"  # name of the cursor
+_WATCH_S = 0.2
+_IDLE_LIMIT_S = 10.0
+_IDLE_POLL_S = 0.01
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSettings:
+    """How the lake is followed.
+
+    Attributes:
+        root: Folder of the lake.
+        trigger_s: Time between begins of batches, s; a longer batch delays the next.
+        files_per_batch: Most landing files in one batch.
+        tasks: Into how many tasks Spark splits a read of the lake.
+    """
+
+    root: str
+    trigger_s: float = 1.0
+    files_per_batch: int = 200
+    tasks: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoringTotals:
+    """Since this object was made; fields as in `BatchResult`."""
+
+    batches_total: int = 0
+    readings_total: int = 0
+    undated_total: int = 0
+    forecasts_total: int = 0
+    removed_total: int = 0
+
+    def after(self, batch: BatchResult) -> "ScoringTotals":
+        """The totals once this batch is done."""
+        return ScoringTotals(
+            batches_total=self.batches_total + 1,
+            readings_total=self.readings_total + batch.readings_total,
+            undated_total=self.undated_total + batch.undated_total,
+            forecasts_total=self.forecasts_total + batch.forecasts_total,
+            removed_total=self.removed_total + batch.removed_total,
+        )
+
+
+class Scoring:
+    """The stream on a session that the caller started and stops.
+
+    Attributes:
+        totals: What was done so far.
+    """
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        settings: StreamSettings,
+        scorer: BatchScorer,
+        cursors: CursorStore,
+        told: Callable[[BatchResult], None] = lambda _: None,
+    ) -> None:
+        """Registers the projection: from now on the fold keeps what is not scored.
+
+        Args:
+            spark: The session.
+            settings: How the lake is followed.
+            scorer: What is done with a batch; it moves the cursor.
+            cursors: To look at the cursor; the scorer has its own.
+            told: Is told of each batch.
+        """
+        cursors.register()
+        self._spark = spark
+        self._settings = settings
+        self._scorer = scorer
+        self._cursors = cursors
+        self._told = told
+        self._query: StreamingQuery | None = None
+        self._checkpoint: tempfile.TemporaryDirectory[str] | None = None
+        self._batch = threading.Lock()
+        self._stopping = False
+        self._failed: DewlineError | None = None
+        self.totals = ScoringTotals()
+
+    def start(self) -> None:
+        """Follows the lake from the cursor on, until `stop`.
+
+        Raises:
+            ProjectionError: Spark did not start the query.
+        """
+        pace = f"{round(self._settings.trigger_s * 1000)} milliseconds"
+        self._start(lambda writer: writer.trigger(processingTime=pace))
+
+    def stop(self) -> None:
+        """Ends the stream after the batch that is under way; nothing happens if there is none."""
+        if self._query is None:
+            return
+        with self._batch:
+            self._stopping = True  # batches that begin from now on do nothing
+        with converted(ProjectionError, "the stream cannot be stopped"):
+            _wait_idle(self._query)
+            self._query.stop()
+        self._query = None
+        if self._checkpoint is not None:
+            self._checkpoint.cleanup()
+            self._checkpoint = None
+
+    def check(self) -> None:
+        """Nothing if the stream goes on.
+
+        Raises:
+            DewlineError: What a batch failed with; start again if it is retryable.
+        """
+        if self._failed is not None:
+            raise self._failed
+        if self._query is not None and not self._query.isActive:
+            with converted(ProjectionError, "scoring failed"):
+                self._query.awaitTermination(0)
+            raise ProjectionError("the stream ended although nobody stopped it")
+
+    def process_available(self) -> None:
+        """Returns once everything is scored that has landed by now; a running stream goes on.
+
+        Raises:
+            DewlineError: What a batch failed with; the cursor is where the last good one left it.
+        """
+        running = self._query is not None
+        if not running:
+            self._start(lambda writer: writer.trigger(availableNow=True))
+        query = self._query
+        assert query is not None
+        try:
+            with converted(ProjectionError, "scoring failed"):
+                if running:
+                    query.processAllAvailable()
+                else:
+                    query.awaitTermination()
+            if self._failed is not None:
+                raise self._failed
+        finally:
+            if not running:
+                self.stop()
+
+    def caught_up(self, cursor: Cursor) -> bool:
+        """Whether everything that `cursor` has passed is scored.
+
+        Raises:
+            LakeError: The store failed.
+        """
+        return covers(self._cursors.load(), cursor)
+
+    def run(self, stop: threading.Event, on_error: Callable[[DewlineError], None]) -> None:
+        """Streams until `stop`, starting again after what may mend itself.
+
+        Raises:
+            DewlineError: One that is not retryable.
+        """
+        backoff = Backoff()
+        while not stop.is_set():
+            before = self.totals.batches_total
+            try:
+                self.start()
+                while not stop.wait(_WATCH_S):
+                    self.check()
+            except DewlineError as error:
+                if not error.retryable:
+                    raise
+                on_error(error)
+                if self.totals.batches_total > before:
+                    backoff.reset()
+                stop.wait(backoff.next_s())
+            finally:
+                self.stop()
+
+    def _start(self, paced: Callable[[DataStreamWriter], DataStreamWriter]) -> None:
+        if self._query is not None:
+            raise ProjectionError("the stream runs already")
+        s = self._settings
+        options = stream_options(s.root, PROJECTION, s.files_per_batch, s.tasks)
+        self._failed, self._stopping = None, False
+        self._checkpoint = tempfile.TemporaryDirectory(prefix="dewline-scoring-")
+        with converted(ProjectionError, "the stream did not start"):
+            rows = self._spark.readStream.format(LakeSource.name()).options(**options).load()
+            writer = paced(rows.writeStream.foreachBatch(self._on_batch))
+            place = Path(self._checkpoint.name).as_uri()
+            self._query = writer.option("checkpointLocation", place).start()
+
+    def _on_batch(self, rows: DataFrame, _batch_id: int) -> None:
+        with self._batch:
+            if self._stopping or self._failed is not None:
+                return  # Spark takes it for done; the cursor knows better
+            try:
+                result = self._scorer.score(rows)
+            except DewlineError as error:
+                # Told by `check`: through Spark it would come as a text amid a page of Java.
+                self._failed = error
+                return
+            if result is not None:
+                self.totals = self.totals.after(result)
+                self._told(result)
+
+
+def _wait_idle(query: StreamingQuery) -> None:
+    """Until a batch has ended: Spark interrupts its own writing of checkpoints, with much noise."""
+    give_up_at = time.monotonic() + _IDLE_LIMIT_S
+    while query.isActive and query.status["isTriggerActive"] and time.monotonic() < give_up_at:
+        time.sleep(_IDLE_POLL_S)

@@ -1,0 +1,168 @@
+"""The demo's models: a signing key, the Spark process, and what gateways run."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cloud.commands.opening import open_warehouse
+from cloud.rollout import DesiredStates
+from contract.desired import Desired, decode_desired
+from deploy.local.cloud_side import CloudSide
+from deploy.local.errors import ServerError
+from deploy.local.fleet import Gateway
+from edge.slots import Slots
+from models.signing import Signer
+
+__all__ = ["ModelSide", "SparkSide", "make_key"]
+
+_POLL_S = 0.1
+_ANSWER_LIMIT_S = 300.0
+
+
+def make_key(folder: Path) -> None:
+    """A new signing key in `signing.pem`, its public half in `trusted.pem`."""
+    signer = Signer.generate()
+    signer.save(folder / "signing.pem")
+    (folder / "trusted.pem").write_text(signer.public_pem(), encoding="utf-8")
+
+
+class SparkSide:
+    """The process of `deploy.local.spark_side`; it starts at once and is waited for when asked.
+
+    Args:
+        config_path: `cloud.toml`.
+        folder: Where it logs.
+    """
+
+    def __init__(self, config_path: Path, folder: Path) -> None:
+        self._log = folder / "spark-side.log"
+        command = [sys.executable, "-m", "deploy.local.spark_side", "--config", str(config_path)]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                bufsize=1,
+                start_new_session=True,
+            )
+        self._ready = False
+
+    def ask(self, line: str) -> dict[str, Any]:
+        """The answer to a line.
+
+        Raises:
+            ServerError: The process has ended, or could not do it.
+        """
+        if not self._ready:
+            self._read()
+            self._ready = True
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        answer = self._read()
+        if "error" in answer:
+            raise ServerError(f"{line}: {answer['error']} (see {self._log})")
+        return answer
+
+    def stop(self) -> None:
+        """Ends it in order, at last by force."""
+        if self._process.poll() is None and self._process.stdin is not None:
+            self._process.stdin.close()
+            try:
+                self._process.wait(30.0)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise ServerError(f"the Spark process ended: see {self._log}")
+        table: dict[str, Any] = json.loads(line)
+        return table
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    desired: Desired
+
+    def fetched(self, slots: Slots) -> bool:
+        return all(slots.path(b.sha256).exists() for b in self.desired.bundles)
+
+    def running(self, slots: Slots) -> bool:
+        found = (slots.slot(b.condition_id) for b in self.desired.bundles)
+        shas = (None if slot is None else slot.current for slot in found)
+        return all(sha == b.sha256 for sha, b in zip(shas, self.desired.bundles, strict=True))
+
+
+class ModelSide:
+    """Asks gateways' slots and the warehouse whether a rollout has arrived.
+
+    Args:
+        cloud: The cloud.
+        trusted: Whose signatures count.
+    """
+
+    def __init__(self, cloud: CloudSide, signer: Signer) -> None:
+        self._cloud = cloud
+        self._trusted = signer.trusted()
+
+    def wait_fetched(self, gateways: Sequence[Gateway], limit_s: float) -> None:
+        """Waits until every gateway has fetched and tried what it should run.
+
+        Raises:
+            ServerError: One has not within the limit.
+        """
+        self._wait(gateways, _Wanted.fetched, "fetched", limit_s)
+
+    def running(self, gateways: Sequence[Gateway]) -> bool:
+        """Whether every gateway runs what it should."""
+        wanted = self._wanted()
+        return all(wanted[g.device].running(_slots(g)) for g in gateways if g.device in wanted)
+
+    def reported(self, gateways: Sequence[Gateway]) -> bool:
+        """Whether every gateway's own report of what it runs is searchable."""
+        wanted = self._wanted()
+        return all(
+            self._cloud.reported(g.device, bundle.model, bundle.version)
+            for g in gateways
+            for bundle in (wanted[g.device].desired.bundles if g.device in wanted else ())
+        )
+
+    def _wait(
+        self,
+        gateways: Sequence[Gateway],
+        done: Callable[[_Wanted, Slots], bool],
+        what: str,
+        limit_s: float,
+    ) -> None:
+        deadline_s, wanted = time.monotonic() + limit_s, self._wanted()
+        for gateway in gateways:
+            while gateway.device in wanted and not done(wanted[gateway.device], _slots(gateway)):
+                self._cloud.check_alive()
+                if time.monotonic() > deadline_s:
+                    raise ServerError(
+                        f"{gateway.device} has not {what} what it should run: see its log"
+                    )
+                time.sleep(_POLL_S)
+
+    def _wanted(self) -> dict[str, _Wanted]:
+        engine = open_warehouse(self._cloud.config)
+        try:
+            rows = DesiredStates(engine).rows()
+        finally:
+            engine.dispose()
+        states = (decode_desired(row.payload, self._trusted.verify) for row in rows)
+        return {state.device_id: _Wanted(state) for state in states}
+
+
+def _slots(gateway: Gateway) -> Slots:
+    return Slots(gateway.models_folder)

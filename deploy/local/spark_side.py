@@ -1,0 +1,104 @@
+"""One Spark session for all of the demo's Spark work, told what to do line by line.
+
+    python -m deploy.local.spark_side --config FILE
+
+What runs here are the objects behind `dewline-cloud transform`, `cycle` and `scoring`; only the
+start of a session for each is saved. A line on standard input is a word with its arguments, a line
+of JSON on standard output the answer: `follow`, `scored`, `cycle MS`, `judge MS`; `stop` or the end
+of the input stops it in order. Whatever else is printed goes to standard error.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from cloud.commands.cycle import result_table
+from cloud.commands.cycling import open_cycle
+from cloud.commands.live_scoring import open_scoring
+from cloud.commands.transforming import private_session
+from cloud.config import CloudConfig, load_config
+from contract.errors import DewlineError
+
+__all__ = ["main"]
+
+_TRIGGER_S = 2.0
+
+
+class _Work:
+    """What a line may ask for."""
+
+    def __init__(self, config: CloudConfig, spark: SparkSession) -> None:
+        self._cycle = open_cycle(config, spark, _told)
+        self._scoring = open_scoring(config, spark, trigger_s=_TRIGGER_S)
+
+    def do(self, word: str, arguments: list[str]) -> dict[str, Any]:
+        """Does it; the answer."""
+        if word in ("cycle", "judge"):
+            result = self._cycle.run(int(arguments[0]), train=word == "cycle")
+            return result_table(result)
+        if word == "follow":
+            self._scoring.start()
+        elif word == "scored":
+            self._scoring.process_available()
+        else:
+            raise ValueError(f"{word} is no word of this program")
+        return asdict(self._scoring.totals)
+
+    def close(self) -> None:
+        """Ends the stream."""
+        self._scoring.stop()
+
+
+def _told(text: str) -> None:
+    logging.getLogger("cycle").info("%s", text)
+
+
+def _serve(config: CloudConfig, answers: int) -> None:
+    with private_session(config) as spark:
+        work = _Work(config, spark)
+        _answer(answers, {"ready": True})
+        for line in sys.stdin:
+            word, *arguments = line.split()
+            if word == "stop":
+                break
+            began_s = time.monotonic()
+            try:
+                found = work.do(word, arguments)
+            except DewlineError as error:
+                found = {"error": str(error)}
+            _answer(answers, found | {"seconds": round(time.monotonic() - began_s, 2)})
+        work.close()
+
+
+def _answer(descriptor: int, table: dict[str, Any]) -> None:
+    os.write(descriptor, (json.dumps(table) + "\n").encode())
+
+
+def main() -> int:
+    """Serves until told to stop."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True)
+    args = parser.parse_args()
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    for name in ("cloud", "cycle"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    answers = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries print; answers stay clean
+    try:
+        _serve(load_config(args.config), answers)
+    except DewlineError as error:
+        print(f"spark side: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""What a gateway with `[models]` has beyond one without: the second half of the composition root.
+
+It brings numpy, onnxruntime and cryptography into the process, so `edge.gateway` imports it only
+where a configuration asks for models.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.signing import TrustedKeys
+
+from edge.config import ModelsConfig
+from edge.loader import loading
+from edge.models_in_use import ModelsInUse
+from edge.slots import Slots
+from edge.updates import Updates
+from models.conditions import Condition
+
+__all__ = ["WithModels", "compose"]
+
+
+@dataclass(frozen=True, slots=True)
+class WithModels:
+    """The parts.
+
+    Attributes:
+        updates: Not started yet.
+        in_use: Nothing is loaded yet.
+    """
+
+    updates: Updates
+    in_use: ModelsInUse
+
+
+def compose(device_id: str, conditions: Sequence[Condition], config: ModelsConfig) -> WithModels:
+    """The parts, joined; reads the trusted keys and the slots.
+
+    Raises:
+        ConfigError: A trusted key cannot be read.
+    """
+    trusted = TrustedKeys.load([Path(key) for key in config.trusted_keys])
+    slots = Slots(Path(config.folder))
+    updates = Updates(device_id, conditions, config, slots, trusted)
+    return WithModels(updates, ModelsInUse(conditions, slots, updates, loading(trusted)))

@@ -1,0 +1,116 @@
+"""History made by Spark's workers is, number for number, what the driver makes."""
+
+import datetime as dt
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from cloud.training.dataset import history_table, readings_of
+from cloud.training.history import HISTORY_SCHEMA, device_history
+from cloud.transforms.schema import MissingColumns
+from models.replay import Readings
+
+pytestmark = pytest.mark.spark
+
+DAY = 86_400_000
+SCHEMA = (
+    "device_id string, stream_id string, seq bigint, sensor_id string, quantity string, "
+    "value double, quality string, observed_at timestamp"
+)
+
+
+def until(readings, last_ms):
+    kept = np.flatnonzero(readings.at_ms <= last_ms)
+    return Readings(
+        [readings.signals[i] for i in kept], readings.at_ms[kept], readings.values[kept]
+    )
+
+
+def rows_of(device, readings, draw):
+    """The readings as the lake's table holds them; what is not fit to judge by is held in ways."""
+    rows = []
+    for seq, (signal, at, value) in enumerate(
+        zip(readings.signals, readings.at_ms.tolist(), readings.values.tolist(), strict=True), 1
+    ):
+        sensor, quantity = signal.split("/")
+        quality = "good" if draw.random() < 0.9 else "uncertain"
+        told = value
+        if np.isnan(value):  # a null, or a figure that its sensor does not believe
+            told, quality = (None, quality) if draw.random() < 0.5 else (9_999.0, "bad")
+        rows.append((device, "a" * 13, seq, sensor, quantity, told, quality, at))
+    return rows
+
+
+def frame_of(spark, rows, draw):
+    columns = [list(c) for c in zip(*(rows[i] for i in draw.permutation(len(rows))), strict=True)]
+    columns[-1] = pa.array(
+        [None if a is None else a * 1000 for a in columns[-1]], pa.timestamp("us", "UTC")
+    )
+    names = [part.split()[0] for part in SCHEMA.split(", ")]
+    return spark.createDataFrame(pa.table(columns, names=names), SCHEMA).repartition(5)
+
+
+def ordered(table):
+    return table.sort_by([(n, "ascending") for n in ("device_id", "condition_id", "begins_ms")])
+
+
+def assert_same(found, expected):
+    assert found.schema == HISTORY_SCHEMA == expected.schema
+    assert found.num_rows == expected.num_rows > 0
+    for name in HISTORY_SCHEMA.names:
+        left, right = (ordered(t)[name].combine_chunks() for t in (found, expected))
+        if pa.types.is_list(left.type):
+            left, right = left.flatten(), right.flatten()
+        np.testing.assert_array_equal(
+            left.to_numpy(zero_copy_only=False), right.to_numpy(zero_copy_only=False), name
+        )
+
+
+def test_workers_and_driver_agree_on_the_real_recording(spark, recording, demo_conditions):
+    draw = np.random.default_rng(20130301)
+    begin = int(recording["jfk"].at_ms[0])
+    last = begin + 40 * DAY
+    rows, expected = [], []
+    for name, readings in recording.items():
+        short = until(readings, begin + 60 * DAY)  # a third of it is later than what is asked for
+        rows += rows_of(name, short, draw)
+        expected.append(device_history(name, until(short, last), demo_conditions))
+    stream = "b" * 13
+    rows += [  # none of them may change anything
+        ("jfk", stream, 1, "air", "temperature", -40.0, "good", None),  # undated
+        ("jfk", stream, 2, "attic", "temperature", -40.0, "good", begin),  # of no condition
+        ("nobody", stream, 1, "attic", "humidity", 99.0, "good", begin),
+    ]
+    found = history_table(frame_of(spark, rows, draw), demo_conditions, last)
+    assert_same(found, pa.concat_tables(expected))
+
+
+def test_nothing_is_made_of_nothing(spark, demo_conditions):
+    empty = spark.createDataFrame([], SCHEMA)
+    found = history_table(empty, demo_conditions, 0)
+    assert found.schema == HISTORY_SCHEMA
+    assert found.num_rows == 0
+
+
+@pytest.mark.parametrize("missing", ["seq", "quality", "observed_at"])
+def test_a_missing_column_is_told(spark, demo_conditions, missing):
+    frame = spark.createDataFrame([], SCHEMA).drop(missing)
+    with pytest.raises(MissingColumns, match=f"missing columns: {missing};"):
+        history_table(frame, demo_conditions, 0)
+
+
+def test_readings_come_in_the_order_in_which_they_were_taken():
+    at = int(dt.datetime(2013, 1, 1, tzinfo=dt.UTC).timestamp() * 1000)
+    table = pa.table(
+        {
+            "signal": ["c", "b", "d", "a"],
+            "at_ms": [at + 1, at, at + 1, at],
+            "seq": [9, 2, 10, 1],
+            "value": [3.0, 2.0, None, 1.0],
+        }
+    )
+    found = readings_of(table)
+    assert list(found.signals) == ["a", "b", "c", "d"]
+    assert found.at_ms.tolist() == [at, at, at + 1, at + 1]
+    np.testing.assert_array_equal(found.values, [1.0, 2.0, 3.0, np.nan])

@@ -1,0 +1,308 @@
+"""The judge: what has earned it goes out, and nothing else does."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cloud.training.history import History
+from cloud.training.judge import Decision, fresh_from, judge
+from cloud.training.learners import BaselineLearner, SklearnLearner
+from cloud.training.walk import MIN_ONSETS
+from deploy.local.weather import recorded_ms
+from models.skill import MIN_EVENT_WEEKS
+
+DAY = 86_400_000
+HOUR = 3_600_000
+
+
+def ms(day):
+    return recorded_ms(f"{day}T00:00:00+00:00")
+
+
+# learners whose answers are known: a column of the features, whatever they have learned
+
+
+class Column:
+    def __init__(self, family, column):
+        self.family = family
+        self._column = column
+
+    def fit(self, examples):
+        del examples
+        return self
+
+    def probability(self, values):
+        return values[:, self._column]
+
+
+BASELINE, GOOD, POOR = Column("baseline", 0), Column("good", 1), Column("poor", 2)
+BEGIN, FRESH, END = ms("2013-01-01"), ms("2013-04-01"), ms("2013-07-01")
+
+
+def told(labels, sharpness):
+    """Probabilities that are right by so much; 0 knows nothing."""
+    return 0.5 + sharpness * (labels - 0.5)
+
+
+@pytest.fixture(scope="module")
+def year(plain_history):
+    """`year(early, fresh)`: half a year; sharpness of both candidates by part, baseline 0.2."""
+
+    def make(early, fresh, onset_days=range(10**6)):
+        begins = np.arange(BEGIN, END, HOUR)
+        day = begins // DAY - begins[0] // DAY
+        labels = ((np.arange(len(begins)) % 7 == 0) & np.isin(day, list(onset_days))).astype(float)
+        is_fresh = begins >= FRESH
+        columns = [told(labels, 0.2)]
+        columns += [
+            told(labels, np.where(is_fresh, late, soon))
+            for soon, late in zip(early, fresh, strict=True)
+        ]
+        return plain_history(begins, labels, columns)
+
+    return make
+
+
+def judged(examples, dampness, candidates=(GOOD, POOR), champion=None, span=(FRESH, END)):
+    return judge(examples, dampness, (BASELINE, candidates), champion, span)
+
+
+def test_the_better_one_is_adopted_for_its_figures_on_fresh_weeks(year, dampness):
+    verdict = judged(year((0.6, 0.3), (0.4, 0.3)), dampness)
+    assert (verdict.decision, verdict.winner) == (Decision.ADOPTED, "good")
+    found = verdict.skill
+    # error 0.4 and 0.3 of each probability, squared
+    assert found.brier_baseline == pytest.approx(0.16)
+    assert found.brier_model == pytest.approx(0.09)
+    assert found.skill == pytest.approx(1 - 0.09 / 0.16)
+    assert found.low == pytest.approx(found.skill)  # each week is alike
+    assert found.event_weeks >= MIN_EVENT_WEEKS
+    scores = {s.family: s for s in verdict.scores}
+    assert scores["good"].brier == pytest.approx(0.04)
+    assert scores["poor"].brier == pytest.approx(0.35**2)
+    assert scores["good"].skill == pytest.approx(1 - 0.04 / 0.16)
+    days = scores["good"].windows_total / 24
+    assert 29 < days < 31, "the last month before the fresh weeks chooses"
+
+
+def test_the_choice_does_not_look_at_fresh_weeks(year, dampness):
+    """The one that was worse before is the better one now: it is not even judged."""
+    verdict = judged(year((0.6, 0.3), (0.1, 0.9)), dampness)
+    assert (verdict.decision, verdict.winner) == (Decision.REFUSED, "good")
+    assert verdict.skill.high < 0
+
+
+def test_the_verdict_does_not_look_at_earlier_weeks(year, dampness):
+    for early, expected in ((0.9, Decision.REFUSED), (-0.5, Decision.ADOPTED)):
+        late = 0.2 - 0.1 if expected is Decision.REFUSED else 0.2 + 0.1
+        examples = year((early, early), (late, late))
+        assert judged(examples, dampness, (GOOD,)).decision is expected
+        # and not at those beyond the span
+        short = judged(examples, dampness, (GOOD,), span=(BEGIN + 30 * DAY, FRESH))
+        assert (short.decision is Decision.ADOPTED) == (early > 0.2)
+
+
+def test_a_repeated_baseline_is_refused(year, dampness):
+    verdict = judged(year((0.2, 0.2), (0.2, 0.2)), dampness)
+    assert verdict.decision is Decision.REFUSED
+    assert (verdict.skill.skill, verdict.skill.low, verdict.skill.high) == (0.0, 0.0, 0.0)
+
+
+def test_better_on_average_is_not_enough(year, dampness):
+    """Much better in two weeks, a little worse in the others: the mean is luck."""
+    examples = year((0.3, 0.3), (0.2, 0.2))
+    fresh_day = (examples.begins_ms - FRESH) // DAY
+    lucky, other = (fresh_day >= 70) & (fresh_day < 84), (fresh_day >= 0) & (fresh_day < 70)
+    examples.features[lucky, 1] = told(examples.labels[lucky], 0.9)
+    examples.features[other, 1] = told(examples.labels[other], 0.13)
+    verdict = judged(examples, dampness, (GOOD,))
+    assert verdict.skill.skill > 0 > verdict.skill.low
+    assert verdict.decision is Decision.REFUSED
+    assert "lower bound is not above zero" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("weeks", "decision"),
+    [
+        (MIN_EVENT_WEEKS - 1, Decision.INSUFFICIENT_EVIDENCE),
+        (MIN_EVENT_WEEKS, Decision.ADOPTED),
+    ],
+)
+def test_too_few_weeks_with_events_are_no_evidence(year, dampness, weeks, decision):
+    """However good the candidate is; and however often it began in these weeks."""
+    begin_day, fresh_day = BEGIN // DAY, FRESH // DAY
+    thursday = fresh_day + (-fresh_day) % 7 + 7 - begin_day  # weeks begin as 1970 did
+    onset_days = [*range(90), *(thursday + 7 * w + d for w in range(weeks) for d in range(3))]
+    verdict = judged(year((0.9, 0.9), (0.9, 0.9), onset_days), dampness)
+    assert verdict.skill.event_weeks == weeks
+    assert verdict.decision is decision
+    assert verdict.winner == "good"
+    if weeks < MIN_EVENT_WEEKS:
+        assert verdict.reason == f"{weeks} weeks with events, {MIN_EVENT_WEEKS} are needed"
+
+
+def test_too_few_beginnings_are_nothing_to_learn_from(year, dampness):
+    examples = year((0.9, 0.9), (0.9, 0.9), onset_days=range(5))
+    assert examples.labels.sum() < MIN_ONSETS
+    verdict = judged(examples, dampness)
+    assert verdict.decision is Decision.INSUFFICIENT_EVIDENCE
+    assert (verdict.winner, verdict.scores, verdict.skill.windows_total) == (None, (), 0)
+
+
+def test_nothing_fresh_is_no_evidence(year, dampness):
+    examples = year((0.9, 0.9), (0.9, 0.9))
+    for span in ((END, END), (END - HOUR, END), (BEGIN, BEGIN + DAY)):
+        verdict = judged(examples, dampness, span=span)
+        assert verdict.decision is Decision.INSUFFICIENT_EVIDENCE
+        assert verdict.skill.windows_total == 0
+
+
+# against a champion
+
+
+@pytest.mark.parametrize(
+    ("candidate", "champion", "decision", "says"),
+    [
+        (0.5, 0.4, Decision.ADOPTED, "better than the baseline"),
+        (0.4, 0.5, Decision.KEPT, "not better than the champion, Brier 0.0625"),
+        (0.4, 0.4, Decision.KEPT, "not better than the champion"),
+        (0.1, 0.4, Decision.KEPT, "not better than the champion"),
+        (0.1, 0.2, Decision.KEPT, "not better than the champion"),  # no worse than the baseline
+        (0.3, 0.1, Decision.ADOPTED, "better than the baseline"),  # the champion has become bad
+        (0.1, 0.0, Decision.BASELINE, "the champion's skill fell to"),
+        (0.0, 0.1, Decision.BASELINE, "the champion's skill fell to"),
+    ],
+)
+def test_against_a_learned_champion(year, dampness, candidate, champion, decision, says):
+    examples = year((0.3, 0.3), (candidate, champion))
+    verdict = judged(examples, dampness, (GOOD,), champion=POOR)
+    assert verdict.decision is decision
+    assert says in verdict.reason
+
+
+def test_a_champion_does_not_matter_without_evidence(year, dampness):
+    examples = year((0.3, 0.3), (0.9, -0.9))
+    verdict = judged(examples, dampness, (GOOD,), champion=POOR, span=(END - 20 * DAY, END))
+    assert verdict.decision is Decision.INSUFFICIENT_EVIDENCE
+
+
+# from when on
+
+
+@pytest.mark.parametrize(
+    ("first", "now", "last", "expected"),
+    [
+        ("2013-01-01", "2013-04-01", None, "2013-03-01"),
+        ("2013-01-01", "2013-04-02", None, "2013-04-01"),
+        ("2013-01-01", "2013-07-01", "2013-04-01", "2013-04-01"),
+        ("2013-03-05", "2013-03-20", None, "2013-03-20"),  # no month has begun: nothing is fresh
+    ],
+)
+def test_fresh_is_what_no_decision_has_seen(first, now, last, expected):
+    assert fresh_from(ms(first), ms(now), None if last is None else ms(last)) == ms(expected)
+
+
+# planted predictors
+
+
+def learned(weather, dampness, days, champion=None):
+    """The verdict of real learners over days (from, to), with the history up to the last."""
+    span = tuple(weather.at(day) for day in days)
+    examples = History.of(weather.table(dampness, span[1]), "damp").examples
+    return judge(examples, dampness, (BaselineLearner(), [SklearnLearner()]), champion, span)
+
+
+def test_a_planted_predictor_is_found(made_weather, dampness):
+    weather = made_weather(1, 270, day_0="pressure")
+    verdict = learned(weather, dampness, (90, 180))
+    assert verdict.decision is Decision.ADOPTED
+    assert verdict.skill.low > 0.3
+    print(verdict.reason)
+
+
+def test_where_nothing_was_planted_nothing_is_found(made_weather, dampness):
+    for seed in (2, 3):
+        verdict = learned(made_weather(seed, 180, day_0=None), dampness, (90, 180))
+        print(f"seed {seed}: {verdict.reason}")
+        assert verdict.decision is Decision.REFUSED
+
+
+def test_what_told_before_and_no_longer_does_is_refused(made_weather, dampness):
+    weather = made_weather(4, 180, day_0="pressure", day_90=None)
+    verdict = learned(weather, dampness, (90, 180))
+    assert verdict.decision is Decision.REFUSED
+    earlier = learned(made_weather(4, 180, day_0="pressure", day_90=None), dampness, (30, 90))
+    assert earlier.decision is Decision.ADOPTED
+
+
+def test_a_better_one_replaces_the_champion(made_weather, dampness):
+    weather = made_weather(5, 270, day_0="pressure", day_165="temperature")
+    early = History.of(weather.table(dampness, weather.at(165)), "damp").examples
+    champion = SklearnLearner().fit(early)
+    verdict = learned(weather, dampness, (180, 270), champion)
+    assert verdict.decision is Decision.ADOPTED
+    # on what the champion knows it stays: another of the same kind is no better
+    same = learned(weather, dampness, (75, 165), Certain(early))
+    assert same.decision is Decision.KEPT
+
+
+class Certain:
+    """A champion that was told the truth."""
+
+    def __init__(self, examples):
+        rows = zip(examples.features.tolist(), examples.labels.tolist(), strict=True)
+        self._known = {tuple(features): label for features, label in rows}
+
+    def probability(self, values):
+        return np.array([self._known[tuple(row)] for row in values.tolist()])
+
+
+# the real year
+
+
+def real(examples, condition, begin, end):
+    span = ms(begin), ms(end)
+    known = examples.rows(examples.begins_ms < span[1])
+    return judge(known, condition, (BaselineLearner(), [SklearnLearner()]), None, span)
+
+
+@pytest.fixture(scope="module")
+def condensation(recorded_history, demo_conditions):
+    return recorded_history("condensation").examples, demo_conditions[0]
+
+
+def test_autumn_is_learned_on_the_real_year(condensation):
+    verdict = real(*condensation, "2013-09-01", "2013-12-01")
+    print(verdict.reason)
+    assert verdict.decision is Decision.ADOPTED
+    assert verdict.skill.low > 0
+    assert 0.03 < verdict.skill.skill < 0.12  # an independent script: 0.069 for Sep-Dec
+
+
+def test_june_is_refused_on_the_real_year(condensation):
+    verdict = real(*condensation, "2013-04-01", "2013-07-01")
+    print(verdict.reason)
+    assert verdict.decision is Decision.REFUSED
+    assert verdict.skill.high < 0
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_shuffled_labels_are_refused(condensation, seed):
+    examples, condition = condensation
+    shuffled = replace(examples, labels=np.random.default_rng(seed).permutation(examples.labels))
+    verdict = real(shuffled, condition, "2013-09-01", "2013-12-01")
+    print(f"seed {seed}: {verdict.reason}")
+    assert verdict.decision is Decision.REFUSED
+
+
+def test_a_model_that_repeats_the_baseline_is_refused(condensation):
+    class Repeating(BaselineLearner):
+        family = "repeating"
+
+    examples, condition = condensation
+    span = ms("2013-09-01"), ms("2013-12-01")
+    known = examples.rows(examples.begins_ms < span[1])
+    verdict = judge(known, condition, (BaselineLearner(), [Repeating()]), None, span)
+    assert verdict.decision is Decision.REFUSED
+    assert (verdict.skill.skill, verdict.skill.low) == (0.0, 0.0)

@@ -1,0 +1,299 @@
+"""kill -9 of live scoring and of the cycle, driver JVM and workers included, at random moments.
+
+Two sites get the same blocks. At one nobody disturbs anything; at the other each command is killed
+five times while it works, and scoring once more when its documents are ahead of its rows. In the
+end rows, documents and bundles of both must be the same, and no forecast may stand twice.
+
+Not among the tests that are collected: it takes minutes. Run it by name, with -s to read along;
+DEWLINE_SEED repeats the draws.
+"""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, make_url, select, text
+
+from cloud.commands.opening import open_warehouse
+from cloud.lake.cursors import CursorStore
+from cloud.lake.landed import LandedBlock
+from cloud.lake.landing import LandingWriter
+from cloud.lake.store import FolderStore
+from cloud.scoring.offsets import available, covers
+from cloud.search.client import SearchClient
+from cloud.search.names import IndexNames
+from cloud.search.query import Filter
+from cloud.warehouse import model_tables as tables
+from cloud.warehouse.engine import connect
+from cloud.warehouse.tables import FACTS, STAGING
+from contract.blocks import Block, SensorColumns, Series
+from contract.quantities import Quantity
+from contract.records import Kind
+from contract.topics import Lane, up_topic
+from contract.wire import encode
+from deploy.local.artifacts import spark_jars
+from deploy.local.cloud_side import CloudSide
+from deploy.local.fleet import CONDITIONS
+from deploy.local.model_side import make_key
+from deploy.local.processes import Launch, PrivateServer
+from deploy.local.weather import station_rows
+
+pytestmark = [pytest.mark.services, pytest.mark.spark]
+
+KILLS = 5
+LIMIT_S = 900.0  # for anything that shall happen
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+STATIONS = ("ewr", "jfk")
+FIRST, SECOND = "2013-04-01T00:00:00Z", "2013-07-01T00:00:00Z"
+# Cut off from .. to, reconnected then: whole hours come late, and before them half hours came live,
+# which complete steps until the whole ones are there.
+CUTS = (
+    ("jfk", "2013-04-01", "2013-04-06"),
+    ("ewr", "2013-05-04", "2013-05-10"),
+    ("jfk", "2013-06-10", "2013-06-26"),
+)
+# What lands before each killed run; the last one's cut ends later, so late blocks meet its batch.
+SLICES = ("2013-04-12", "2013-04-27", "2013-05-12", "2013-05-26", "2013-06-08", "2013-06-21")
+
+RESULTS = (
+    *(tables.TRUTH, tables.CLOUD_PREDICTIONS, tables.OUTCOMES, tables.MODELS),
+    *(tables.MODEL_ALIASES, tables.DECISIONS, tables.CANDIDATES, tables.MONITORING),
+    *(tables.RELIABILITY, tables.DESIRED, FACTS[Kind.READING]),
+)
+FORECASTS = tables.CLOUD_PREDICTIONS
+
+CONFIG = """\
+[lake]
+root = "{folder}/lake"
+grace_s = 2.0
+period = "month"
+[search]
+url = "{search}"
+prefix = "{name}"
+[warehouse]
+port = {url.port}
+user = "{url.username}"
+password_file = "{folder}/password"
+database = "dewline_{name}"
+[spark]
+jars = {jars}
+[registry]
+folder = "{folder}/registry"
+signing_key = "{key}/signing.pem"
+[fleet]
+conditions_file = "{conditions}"
+"""
+
+
+def _ms(day):
+    return round(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+# what gateways sent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """A landing file to be."""
+
+    received_at: int
+    lane: Lane
+    blocks: tuple[LandedBlock, ...]
+
+
+class Sender:
+    """Blocks of one station: a day each, records numbered in the order of the calls."""
+
+    def __init__(self, station):
+        self.station = station
+        self._first = Counter()
+
+    def block(self, rows, received_at, lane, *, stream="a", past_ms=0):
+        at_ms = [row[0] + past_ms for row in rows]
+        air = self._columns(
+            "air",
+            {Quantity.TEMPERATURE: (2, [r[1] for r in rows])}
+            | {Quantity.HUMIDITY: (1, [r[2] for r in rows])},
+            at_ms,
+        )
+        known = [] if past_ms else [row for row in rows if row[3]]
+        pressure = {Quantity.PRESSURE: (0, [r[3] for r in known])}
+        barometer = self._columns("barometer", pressure, [r[0] for r in known])
+        block = Block(
+            stream_id=stream * 13,
+            first=self._first[stream] + 1,
+            offset_ms=at_ms[0] - _ms("2013-01-01"),
+            utc_at=at_ms[0],
+            sensors=(air, barometer) if known else (air,),
+        )
+        self._first[stream] = block.last
+        return self.landed(block, received_at, lane)
+
+    def landed(self, block, received_at, lane):
+        return LandedBlock(
+            received_at=received_at,
+            topic=up_topic(self.station, lane),
+            device_id=self.station,
+            stream_id=block.stream_id,
+            first=block.first,
+            last=block.last,
+            payload=encode(block),
+        )
+
+    @staticmethod
+    def _columns(sensor_id, series, at_ms):
+        return SensorColumns(
+            sensor_id=sensor_id,
+            series=tuple(Series(quantity, decimals) for quantity, (decimals, _) in series.items()),
+            offsets_ms=tuple(at - _ms("2013-01-01") for at in at_ms),
+            columns=tuple(
+                tuple(round(float(value) * 10**decimals) for value in values)
+                for decimals, values in series.values()
+            ),
+        )
+
+
+def _sent(station):
+    """Every block of a station as (lane, block); what a cut held back comes shuffled."""
+    sender, draw, held, last = Sender(station), random.Random(2013), {}, None
+    rows = [row for row in station_rows(station) if row[0] < _ms("2013-07-01")]
+    for day, of_day in groupby(rows, key=lambda row: row[0] // DAY_MS * DAY_MS):
+        own, end = list(of_day), day + DAY_MS - 1
+        back_at = [_ms(to) for s, since, to in CUTS if s == station and _ms(since) <= day < _ms(to)]
+        if not back_at:
+            last = sender.block(own, end, Lane.LIVE)
+            yield Lane.LIVE, last
+            continue
+        yield Lane.LIVE, sender.block(own, end, Lane.LIVE, stream="b", past_ms=HOUR_MS // 2)
+        late = held.setdefault(back_at[0], [] if last is None else [last])  # the last once more
+        late.append(sender.block(own, back_at[0], Lane.BACKFILL))
+    for back_at, blocks in held.items():
+        for n, block in enumerate(draw.sample(blocks, len(blocks))):
+            received = {"received_at": back_at + 1000 * n, "topic": up_topic(station, Lane.BACKFILL)}
+            yield Lane.BACKFILL, LandedBlock(**{**_fields(block), **received})
+
+
+def _fields(block):
+    return {name: getattr(block, name) for name in LandedBlock.__dataclass_fields__}
+
+
+def _commits():
+    """Every landing file in the order of receipt: a week each at first, then a day each."""
+    blocks = [sent for station in STATIONS for sent in _sent(station)]
+
+    def file_of(sent):
+        lane, block = sent
+        day = block.received_at // DAY_MS
+        late = block.received_at if lane is Lane.BACKFILL else 0
+        return (day // 7 * 7 if block.received_at < _ms("2013-03-25") else day, lane, late)
+
+    for (_, lane, _), found in groupby(sorted(blocks, key=file_of), key=file_of):
+        landed = tuple(sorted((b for _, b in found), key=lambda b: (b.received_at, b.device_id)))
+        yield Commit(received_at=landed[0].received_at, lane=lane, blocks=landed)
+
+
+# a site
+
+
+class Site:
+    """A lake, a database, indices, a registry, and the commands of the cloud on them."""
+
+    def __init__(self, name, base, mariadb, elasticsearch):
+        self.name, self.folder = name, base / name
+        (self.folder / "lake").mkdir(parents=True)
+        url = make_url(mariadb.url)
+        (self.folder / "password").write_text(url.password)
+        server = connect(mariadb.url)
+        with server.begin() as connection:
+            connection.execute(text(f"CREATE DATABASE dewline_{name}"))
+        server.dispose()
+        config = self.folder / "cloud.toml"
+        jars = json.dumps([str(jar) for jar in spark_jars()])
+        config.write_text(
+            CONFIG.format(
+                **{"folder": self.folder, "name": name, "url": url, "key": base, "jars": jars},
+                search=elasticsearch.url,
+                conditions=CONDITIONS,
+            )
+        )
+        self.cloud = CloudSide(config, self.folder)
+        self.cloud.call("warehouse", "migrate")
+        self.engine = open_warehouse(self.cloud.config)
+        self.client = SearchClient(elasticsearch.url)
+        self.names = IndexNames(name, self.cloud.config.lake.period)
+        self.store = FolderStore(self.folder / "lake")
+        self._writer = LandingWriter(self.store, "node-1", f"{_ms('2013-01-01'):013d}-0000abcd")
+        self._runs = 0
+
+    def close(self):
+        self.engine.dispose()
+        self.client.close()
+
+    def land(self, commits):
+        for commit in commits:
+            self._writer.commit(commit.lane, commit.blocks)
+
+    def run(self, *words):
+        self._runs += 1
+        return Run(self.cloud.config_path, self.folder / f"run-{self._runs}", words)
+
+    def fold(self):
+        self.cloud.call("lake", "fold")
+
+    @property
+    def scored(self):
+        """Files that scoring has passed."""
+        return sum(CursorStore(self.store, "scoring").load().passed.values())
+
+    def all_scored(self):
+        return covers(CursorStore(self.store, "scoring").load(), available(self.store))
+
+    def counts(self):
+        with self.engine.connect() as connection:
+            return {
+                table.name: connection.scalar(select(func.count()).select_from(table))
+                for table in RESULTS
+            }
+
+    def rows(self, table):
+        with self.engine.connect() as connection:
+            return sorted((tuple(row) for row in connection.execute(table.select())), key=repr)
+
+    def forecasts(self):
+        """What stands in the table, by the id of its document."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(FORECASTS.select()).all()
+        key = [column.name for column in FORECASTS.primary_key]
+        return {":".join(str(getattr(row, name)) for name in key): row._asdict() for row in rows}
+
+    def documents(self):
+        """Every document by index and id, without the site's own name."""
+        self.client.refresh([self.names.forecasts])
+        found = {}
+        for device in STATIONS:
+            for condition in ("condensation", "damp", "frost"):
+                terms = (("device_id", device), ("condition_id", condition))
+                hits = self.client.find(
+                    [self.names.forecasts], Filter(terms=terms), limit=10_000, after_seq=0
+                )
+                assert len(hits) < 10_000
+                names = [(hit.index_name.removeprefix(self.name), hit.id) for hit in hits]
+                found |= zip(names, (hit.fields for hit in hits), strict=True)
+        return found
+
+    def bundles(self):
+        return {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted((self.folder / "registry").rglob("*"))
+            if path.is_file() and not path.name.startswith(".")
+        }
