@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 SETUP := bash deploy/local/setup/run.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill clean
+.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill proof-cycle clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -21,7 +21,8 @@ demo: setup ## a year of real weather from simulated chips into every store, wit
 demo-stay: setup ## the same, then leave the servers up and print how to look around
 	@$(PYTHON) -m deploy.local.demo --stay
 
-test: setup ## all tests, on real servers
+test: ## all tests, on real servers
+	@$(SETUP) tests
 	$(PYTHON) -m pytest --durations=15
 
 check: environment ## lint, format, types, layers, documentation: seconds
@@ -45,6 +46,9 @@ bench-predict: setup ## memory and time of a forecast on the gateway
 
 bench-skill: setup ## skill of the candidate against the baseline over a real year
 	@$(PYTHON) -m bench.skill
+
+proof-cycle: setup ## kill -9 of the stream and of the cycle at random moments, some minutes
+	@$(PYTHON) -m pytest tests/faults/proof_cycle.py -s
 
 clean: ## remove .venv, var and the tools' caches (the download cache stays)
 	rm -rf .venv var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -56,7 +56,7 @@ def _full_window() -> tuple[Window, int]:
 
 def _ask(model: bytes, steps: int) -> tuple[list[float], list[float]]:
     from edge.forecaster import Forecaster  # noqa: PLC0415 - what these bring in is measured
-    from edge.predict import Predictor  # noqa: PLC0415
+    from edge.predict import Predictor  # noqa: PLC0415 - as above
 
     forecaster = Forecaster(dew_condition(), "dew-bench", "1", Predictor(model))
     window, begin = _full_window()

@@ -55,32 +55,29 @@ class Arrivals:
 
 def arrivals_of(rows: DataFrame) -> Arrivals:
     """Counts a batch in one pass; the columns are those of the data source."""
-    place = F.split(SOURCE, " ")  # see cloud.transforms.arrow_blocks.source_of
-    reading = F.col("kind") == Kind.READING.value
-    observed_ms = F.when(reading, F.unix_millis("observed_at"))
-    found = (
-        rows.groupBy(
-            "device_id",
-            place[0].alias("node"),
-            place[2].alias("start_id"),
-            place[3].alias("lane"),
-        )
-        .agg(
-            F.max(place[1].cast("long")).alias("n"),
-            F.min(observed_ms).alias("first_ms"),
-            F.max(observed_ms).alias("last_ms"),
-            F.count_if(reading).alias("readings"),
-            F.count_if(reading & F.col("observed_at").isNull()).alias("undated"),
-            F.count_if(F.col("kind") == Kind.CLOCK_FIX.value).alias("fixes"),
-        )
-        .collect()
-    )
+    found = _counted(rows).collect()
     return Arrivals(
         devices=devices_of(found),
         positions=tuple(_positions(found)),
         readings_total=sum(r["readings"] for r in found),
         undated_total=sum(r["undated"] for r in found),
         fixes_total=sum(r["fixes"] for r in found),
+    )
+
+
+def _counted(rows: DataFrame) -> DataFrame:
+    """One row per device and sequence of files."""
+    place = F.split(SOURCE, " ")  # see cloud.transforms.arrow_blocks.source_of
+    reading = F.col("kind") == Kind.READING.value
+    observed_ms = F.when(reading, F.unix_millis("observed_at"))
+    named = (place[0].alias("node"), place[2].alias("start_id"), place[3].alias("lane"))
+    return rows.groupBy("device_id", *named).agg(
+        F.max(place[1].cast("long")).alias("n"),
+        F.min(observed_ms).alias("first_ms"),
+        F.max(observed_ms).alias("last_ms"),
+        F.count_if(reading).alias("readings"),
+        F.count_if(reading & F.col("observed_at").isNull()).alias("undated"),
+        F.count_if(F.col("kind") == Kind.CLOCK_FIX.value).alias("fixes"),
     )
 
 

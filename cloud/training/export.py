@@ -97,8 +97,10 @@ def _finished(core: ModelProto, last: ModelProto) -> bytes:
     """The core and what makes a probability of its two columns, as bytes."""
     name = core.graph.output[-1].name  # the first is the class
     whole = _joined(core, last, {name: "raw"}, ["probability"])
-    # converters draw a name for each graph; the bytes of an equal model are equal without
+    # Converters draw a name for each graph and keep domains in a set, whose order is another one in
+    # each process: without both, the bytes of an equal model are equal.
     whole.graph.name, whole.graph.doc_string = "dewline", ""
+    _import(whole, {entry.domain: entry.version for entry in whole.opset_import})
     onnx.checker.check_model(whole)
     data: bytes = whole.SerializeToString()
     return data
@@ -112,13 +114,18 @@ def _joined(
         kept = {entry.domain: entry.version for entry in model.opset_import} | {"": _OPSET}
         if any(node.domain == "ai.onnx.ml" for node in model.graph.node):
             kept["ai.onnx.ml"] = 1
-        del model.opset_import[:]
-        model.opset_import.extend(helper.make_opsetid(d, v) for d, v in kept.items())
+        _import(model, kept)
     before = compose.add_prefix(first, "a_", rename_inputs=False)
     after = compose.add_prefix(second, "b_", rename_inputs=False, rename_outputs=False)
     return compose.merge_models(
         before, after, io_map=[(f"a_{o}", i) for o, i in io_map.items()], outputs=outputs
     )
+
+
+def _import(model: ModelProto, versions: dict[str, int]) -> None:
+    """Makes the model use these versions of the operators' domains, named in one order."""
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_opsetid(d, v) for d, v in sorted(versions.items()))
 
 
 def _calibration(slope: float, offset: float) -> ModelProto:

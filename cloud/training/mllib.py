@@ -75,9 +75,8 @@ class MllibLearner:
         with converted(LakeError, "MLlib cannot train"):
             rows = self._spark.createDataFrame(_table(seen, examples.labels))
             vector = array_to_vector(F.col("columns")).alias("seen")
-            frame = rows.select("onset", vector).coalesce(1).cache()
+            frame = rows.select("onset", vector).coalesce(1).localCheckpoint()
             model = learner.fit(frame)
-            frame.unpersist()
         return MllibModel(beyond, model)
 
 

@@ -155,23 +155,8 @@ class Gateway:
         folder.mkdir(parents=True)
         (folder / "password").write_text(password, encoding="utf-8")
         (folder / "password").chmod(0o600)
-        floor = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start_ms // 1000))
-        (folder / "gateway.toml").write_text(
-            _TEMPLATE.format(
-                device=site.device,
-                recording=recording,
-                folder=folder,
-                floor=floor,
-                port=ports[0],
-                api_port=ports[1],
-                trusted=folder.parent / "trusted.pem",
-                sensors="".join(
-                    _SENSOR.format(id=i, driver=d, options=o) for i, d, o in site.sensors
-                ),
-                conditions=CONDITIONS,
-            ),
-            encoding="utf-8",
-        )
+        text = _configuration(site, folder, recording, ports, start_ms)
+        (folder / "gateway.toml").write_text(text, encoding="utf-8")
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
 
@@ -274,6 +259,22 @@ class Gateway:
             return
         for line in self._process.stdout:
             self.observer.take(line)
+
+
+def _configuration(
+    site: Site, folder: Path, recording: Path, ports: tuple[int, int], start_ms: int
+) -> str:
+    return _TEMPLATE.format(
+        device=site.device,
+        recording=recording,
+        folder=folder,
+        floor=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start_ms // 1000)),
+        port=ports[0],
+        api_port=ports[1],
+        trusted=folder.parent / "trusted.pem",
+        sensors="".join(_SENSOR.format(id=i, driver=d, options=o) for i, d, o in site.sensors),
+        conditions=CONDITIONS,
+    )
 
 
 def committed_total(gateways: Sequence[Gateway]) -> int:

@@ -145,13 +145,7 @@ def show_forecasts(closing: Closing, console: Console) -> None:
     """Prints the tables."""
     _show_decisions(closing, console)
     _show_december(closing, console)
-    table = Table(title="Alerts of the year, all gateways")
-    for heading in ("condition", "observed", "forecast", "hits", "misses", "false alarms"):
-        table.add_column(heading, justify="left" if heading == "condition" else "right")
-    for name, c in closing.alerts.items():
-        numbers = (c.observed, c.forecast, c.hits, c.misses, c.false_alarms)
-        table.add_row(name, *(f"{n:,}" for n in numbers))
-    console.print(table)
+    _show_alerts(closing, console)
     for device, bundles in closing.running.items():
         shown = ", ".join(f"{name} {version}" for name, version in bundles.items())
         console.print(f"{device} runs {shown}", highlight=False)
@@ -165,9 +159,19 @@ def show_forecasts(closing: Closing, console: Console) -> None:
     console.print(
         f"rule and label: {a.changes_total:,} changes, {a.changes_apart} apart; gateway and cloud: "
         f"{a.windows_total:,} windows forecast by both, {a.largest:.1g} apart at most "
-        f"({a.windows_apart} by gateways alone: under a model that was about to be replaced)",
+        f"({a.windows_apart:,} by a gateway with a model that the cloud had replaced)",
         highlight=False,
     )
+
+
+def _show_alerts(closing: Closing, console: Console) -> None:
+    table = Table(title="Alerts of the year, all gateways")
+    for heading in ("condition", "observed", "forecast", "hits", "misses", "false alarms"):
+        table.add_column(heading, justify="left" if heading == "condition" else "right")
+    for name, c in closing.alerts.items():
+        numbers = (c.observed, c.forecast, c.hits, c.misses, c.false_alarms)
+        table.add_row(name, *(f"{n:,}" for n in numbers))
+    console.print(table)
 
 
 def _show_decisions(closing: Closing, console: Console) -> None:

@@ -29,7 +29,7 @@ from contract.errors import DewlineError
 
 __all__ = ["main"]
 
-_TRIGGER_S = 2.0
+_TRIGGER_S = 3.0
 
 
 class _Work:

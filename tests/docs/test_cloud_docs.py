@@ -13,8 +13,13 @@ from cloud.config import Period, SearchConfig
 from cloud.lake.landed import FileSequence, Position
 from cloud.lake.landing import path_of
 from cloud.lake.raw_rows import BLOCK_COLUMNS, RAW_SCHEMA
+from cloud.registry import bundle_path
+from cloud.reports.happened import DRAWN_DEVICES
+from cloud.scoring.documents import FORECAST_COLUMNS, document_id
+from cloud.scoring.forecast import Forecast
 from cloud.search.names import IndexNames
 from cloud.transforms import clean, schema
+from cloud.warehouse.model_tables import CLOUD_PREDICTIONS
 from cloud.warehouse.tables import KEY, METADATA, STAGING
 from contract.records import Kind
 from contract.topics import Lane
@@ -111,7 +116,32 @@ def test_an_index_is_named_as_the_page_says():
     assert names.unsynced(Kind.READING).replace("dewline-reading", "<prefix>-<kind>") in text
 
 
-def test_every_process_that_stays_up_is_in_the_list():
+def test_every_process_that_stays_up_or_has_a_timer_is_in_the_list():
     rows = set(re.findall(r"^\| `([a-z -]+)` \|", section("What runs"), re.MULTILINE))
-    follows = {name for name in COMMANDS if name.endswith(" follow")}
-    assert rows == follows | {"ingest run", "lake fold --follow", "transform run"}
+    stay = {name for name in COMMANDS if "until SIGTERM" in COMMANDS[name].description}
+    assert {name for name in COMMANDS if name.endswith(" follow")} < stay
+    timed = {name for name in rows if re.search(rf"`{name}` .* from a timer", TEXT)}
+    assert timed == {"transform run", "cycle run", "report write"}
+    assert rows == stay | timed | {"lake fold --follow"}
+
+
+def test_the_cloud_s_forecasts_are_indexed_as_the_page_says():
+    names, text = IndexNames("<prefix>", Period.MONTH), section("The indices")
+    day = date(2026, 11, 24)
+    assert f"`{names.forecast(day).replace('2026.11', '<period>')}`" in text
+    forecast = Forecast(
+        **dict.fromkeys(("device_id", "stream_id", "seq", "condition_id", "model", "version"), "x"),
+        **dict.fromkeys(("issued_at", "horizon_s", "probability", "late"), 0),
+    )
+    assert len(document_id(forecast).split(":")) == 6
+    assert "`device:stream:seq:condition:model:version`" in text
+    assert [c.name for c in FORECAST_COLUMNS] == [c.name for c in CLOUD_PREDICTIONS.c]
+
+
+def test_the_bundles_path_is_as_the_page_says():
+    path = bundle_path(Path("<folder>"), "<sha256>")
+    assert f"`{path}`" in section("The registry")
+
+
+def test_charts_are_drawn_for_as_many_devices_as_the_page_says():
+    assert f"the first {DRAWN_DEVICES} devices" in section("The report")

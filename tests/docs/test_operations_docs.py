@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud.warehouse.model_tables import CANDIDATES, DECISIONS, DESIRED, MODEL_ALIASES, MODELS
 from deploy.local import mosquitto
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +19,8 @@ COMMANDS = {
 
 def test_the_brokers_rules_are_those_that_the_tests_use():
     assert mosquitto._DEVICE_RULES in TEXT
-    assert f"user ingest\n{mosquitto._ROLE_RULES['ingest']}" in TEXT
+    for role in ("ingest", "rollout"):
+        assert f"user {role}\n{mosquitto._ROLE_RULES[role]}" in TEXT
 
 
 def test_the_brokers_limits_are_those_that_the_tests_use():
@@ -34,6 +36,20 @@ def test_every_exit_code_is_on_its_page(page):
     table = re.search(r"^\| exit code \|.*\n(?:\|.*\n)+", text, re.MULTILINE)[0]
     rows = {int(code) for code in re.findall(r"^\| (\d+) \| .{4,} \|$", table, re.MULTILINE)}
     assert rows == set().union(*map(exit_codes, COMMANDS[page]))
+
+
+def test_every_table_that_no_lake_has_is_backed_up():
+    """Those are the tables that only the cloud's own decisions fill."""
+    dumped = re.search(r"mysqldump --no-create-info dewline ([a-z_ ]+) >", TEXT)[1].split()
+    own = (MODELS, MODEL_ALIASES, DECISIONS, CANDIDATES, DESIRED)
+    assert dumped == [table.name for table in own]
+
+
+def test_every_process_of_the_clouds_page_is_started():
+    page = (ROOT / "docs" / "cloud.md").read_text(encoding="utf-8")
+    listed = page.partition("## What runs")[2].partition("\n## ")[0]
+    for name in re.findall(r"^\| `([a-z -]+)` \|", listed, re.MULTILINE):
+        assert f"dewline-cloud --config cloud.toml {name}" in TEXT, name
 
 
 def exit_codes(path):

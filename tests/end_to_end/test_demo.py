@@ -28,8 +28,9 @@ def test_the_demo_closes_its_proof(tmp_path):
     assert set(figures["produced"]) == set(Kind)
     assert figures["produced"]["reading"] == 3 * 3 * 8731  # hours from the first row to the last
     assert figures["produced"]["alert"] > 1000
+    assert figures["produced"]["prediction"] > 40_000
     assert "lga is cut off" in done.stdout
-    assert set(figures["seconds"]) == {
+    assert {name for name in figures["seconds"] if not name.startswith("of_which")} == {
         "servers",
         "prepare",
         "flow",
@@ -37,4 +38,41 @@ def test_the_demo_closes_its_proof(tmp_path):
         "project",
         "derive",
         "prove",
+        "report",
     }
+    _models_are_as_decided(figures)
+    _everybody_agrees(figures)
+    assert "<svg" in (folder / "report.html").read_text()
+
+
+def _models_are_as_decided(figures):
+    decisions = figures["decisions"]
+    cycles = sorted({d["cycle"] for d in decisions})
+    assert len(cycles) == 4
+    assert {(d["cycle"], d["condition"]) for d in decisions} == {
+        (cycle, name) for cycle in cycles for name in ("condensation", "damp", "frost")
+    }
+    for d in decisions:
+        assert d["reason"]
+        assert d["skill_low"] <= d["skill"] <= d["skill_high"]
+        assert d["decision"] != "adopted" or d["skill_low"] > 0
+    first = [d for d in decisions if d["cycle"] == cycles[0]]
+    assert {d["decision"] for d in first} == {"insufficient_evidence"}  # a month of fresh weeks
+    assert set(figures["december"]) == {"condensation", "damp", "frost"}
+    for bundles in (g["bundles"] for g in figures["gateways"].values()):
+        assert set(bundles) == {"condensation", "damp", "frost"}
+    versions = [g["bundles"] for g in figures["gateways"].values()]
+    assert len(versions) == 3
+    assert versions[0] == versions[1] == versions[2]  # also on the one that was cut off
+
+
+def _everybody_agrees(figures):
+    agreement = figures["agreement"]
+    assert agreement["changes_apart"] == 0  # label = rule, to the millisecond
+    # observed alerts alone: forecast ones have no label
+    assert agreement["changes_total"] > 3000
+    assert agreement["windows_total"] > 10_000
+    assert agreement["largest"] <= 1e-5  # gateway and stream, from the raw readings
+    alerts = figures["alerts"]
+    assert alerts["hits"] + alerts["false"] <= alerts["forecast"]
+    assert alerts["forecast"] > 0

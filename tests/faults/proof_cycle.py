@@ -8,6 +8,7 @@ Not among the tests that are collected: it takes minutes. Run it by name, with -
 DEWLINE_SEED repeats the draws.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -179,7 +180,10 @@ def _sent(station):
         late.append(sender.block(own, back_at[0], Lane.BACKFILL))
     for back_at, blocks in held.items():
         for n, block in enumerate(draw.sample(blocks, len(blocks))):
-            received = {"received_at": back_at + 1000 * n, "topic": up_topic(station, Lane.BACKFILL)}
+            received = {
+                "received_at": back_at + 1000 * n,
+                "topic": up_topic(station, Lane.BACKFILL),
+            }
             yield Lane.BACKFILL, LandedBlock(**{**_fields(block), **received})
 
 
@@ -221,7 +225,11 @@ class Site:
         jars = json.dumps([str(jar) for jar in spark_jars()])
         config.write_text(
             CONFIG.format(
-                **{"folder": self.folder, "name": name, "url": url, "key": base, "jars": jars},
+                folder=self.folder,
+                name=name,
+                url=url,
+                key=base,
+                jars=jars,
                 search=elasticsearch.url,
                 conditions=CONDITIONS,
             )
@@ -287,7 +295,7 @@ class Site:
                     [self.names.forecasts], Filter(terms=terms), limit=10_000, after_seq=0
                 )
                 assert len(hits) < 10_000
-                names = [(hit.index_name.removeprefix(self.name), hit.id) for hit in hits]
+                names = [(hit.index.removeprefix(self.name), hit.id) for hit in hits]
                 found |= zip(names, (hit.fields for hit in hits), strict=True)
         return found
 
@@ -297,3 +305,321 @@ class Site:
             for path in sorted((self.folder / "registry").rglob("*"))
             if path.is_file() and not path.name.startswith(".")
         }
+
+
+class Run:
+    """A command with Spark, in a session and with temporary files of its own, seen from outside."""
+
+    def __init__(self, config, folder, words):
+        self._words, self.folder = " ".join(words), folder
+        (folder / "tmp").mkdir(parents=True)
+        environment = {**os.environ, "TMPDIR": str(folder / "tmp"), "PYTHONUNBUFFERED": "1"}
+        self._server = PrivateServer(
+            Launch(
+                name=self._words,
+                command=(sys.executable, "-m", "cloud.cli", "--config", str(config), *words),
+                folder=folder,
+                logs=(),
+                answers=lambda: True,
+                environment=environment,
+                user="",
+            ),
+            port=0,
+        )
+        self._server.spawn()
+
+    @property
+    def running(self):
+        return self._server.running
+
+    @property
+    def log(self):
+        return (self.folder / "output.log").read_text(errors="replace")
+
+    def wait_begun(self):
+        """Until Spark is up; the instant."""
+        self._wait(lambda: any((self.folder / "tmp").glob("dewline-spark-*/local/*")))
+        return time.monotonic()
+
+    def wait_first_batch(self):
+        self._wait(lambda: self.batches[0] > 0)
+        return time.monotonic()
+
+    def _wait(self, begun):
+        deadline_s = time.monotonic() + LIMIT_S
+        while not begun():
+            assert self.running, f"{self._words}: {self.log}"
+            assert time.monotonic() < deadline_s, f"{self._words}: {self.log}"
+            time.sleep(0.02)
+
+    @property
+    def batches(self):
+        """How many Spark has begun and ended, by its checkpoint."""
+        place = "dewline-scoring-*/{}/[0-9]*"
+        return tuple(
+            len(list((self.folder / "tmp").glob(place.format(part))))
+            for part in ("offsets", "commits")
+        )
+
+    def wait_done(self):
+        """Its result: the last line, JSON."""
+        deadline_s = time.monotonic() + LIMIT_S
+        while self.running:
+            assert time.monotonic() < deadline_s, f"{self._words}: {self.log}"
+            time.sleep(0.05)
+        try:
+            return json.loads(self.log.splitlines()[-1])
+        except (ValueError, IndexError):
+            pytest.fail(f"{self._words}: {self.log}")
+
+    def kill(self):
+        """kill -9: at one stroke the group (Python, JVM), then the workers, who have their own."""
+        assert self.running
+        os.killpg(self._server.pid, signal.SIGKILL)
+        deadline_s = time.monotonic() + 30
+        while alive := _session(self._server.pid):
+            assert time.monotonic() < deadline_s, f"{alive} live on"
+            for pid in alive:
+                _kill(pid)
+            time.sleep(0.01)
+        self.stop()
+
+    def stop(self):
+        self._server.stop()
+
+
+def _kill(pid):
+    with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+        os.kill(pid, signal.SIGKILL)
+
+
+def _session(leader):
+    """Pids of a session's processes; the dead that nobody has reaped yet do not count."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, _, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+            except OSError:  # it has ended meanwhile
+                continue
+            if int(session) == leader and state != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+# the two lives
+
+
+class Undisturbed:
+    """What each command does when nobody disturbs it, and how long that takes, in seconds."""
+
+    def __init__(self, site):
+        self.site = site
+        self.scoring_s = self.cycle_s = 0.0
+
+    def score(self, *words):
+        run = self.site.run("scoring", "once", "--json", *words)
+        try:
+            begun_s = run.wait_first_batch()
+            done = run.wait_done()
+            self.scoring_s = time.monotonic() - begun_s
+        finally:
+            run.stop()
+        _say(self.site, f"scoring once in {self.scoring_s:.1f} s: {done}")
+        return done
+
+    def cycle(self, as_of):
+        run = self.site.run("cycle", "run", "--json", "--as-of", as_of)
+        try:
+            begun_s = run.wait_begun()
+            done = run.wait_done()
+            self.cycle_s = time.monotonic() - begun_s
+        finally:
+            run.stop()
+        decided = [f"{d['condition_id']} {d['decision']}" for d in done["decisions"]]
+        _say(self.site, f"cycle of {as_of[:10]} in {self.cycle_s:.1f} s: {', '.join(decided)}")
+
+
+BEGUN_S = time.monotonic()
+
+
+def _say(site, line):
+    print(f"{time.monotonic() - BEGUN_S:6.1f} s  {site.name}: {line}", flush=True)
+
+
+class Killer:
+    """Starts commands and kills them."""
+
+    def __init__(self, site, draw):
+        self._site, self._draw = site, draw
+        self.within_a_batch = self.within_a_cycle = 0
+
+    def scoring(self, limit_s):
+        """Kills a stream at a random moment within the time, or when it has nothing to do."""
+        moment_s = self._draw.uniform(0, limit_s)
+        files = self._draw.randint(6, 40)
+        run = self._site.run("scoring", "run", "--every", "0.5", "--files", str(files))
+        try:
+            begun_s = run.wait_first_batch()
+            while time.monotonic() < begun_s + moment_s and not self._site.all_scored():
+                time.sleep(0.01)
+            fell_s = time.monotonic() - begun_s
+        finally:
+            run.kill()
+        self._tell_scoring(run, f"{fell_s:.2f} s (drawn {moment_s:.2f}, {files} files a batch)")
+
+    def scoring_between_stores(self):
+        """Kills a stream as soon as its documents are ahead of its rows; all files in a batch."""
+        run = self._site.run("scoring", "run", "--files", "1000")
+        try:
+            begun_s = run.wait_first_batch()
+            alias = self._site.names.forecasts
+            while True:
+                self._site.client.refresh([alias])
+                documents = self._site.client.count(alias)
+                if documents > self._site.counts()[FORECASTS.name]:
+                    break
+                assert not self._site.all_scored(), "it was too quick for this"
+            fell_s = time.monotonic() - begun_s
+        finally:
+            run.kill()
+        assert self._tell_scoring(run, f"{fell_s:.2f} s (aimed)") > 0
+
+    def _tell_scoring(self, run, when):
+        begun, ended = run.batches
+        self.within_a_batch += begun > ended
+        where = f"in batch {begun}" if begun > ended else f"after batch {ended}"
+        documents, rows = {i for _, i in self._site.documents()}, set(self._site.forecasts())
+        ahead = len(documents - rows)
+        _say(
+            self._site,
+            f"scoring killed {when} after its first batch began, {where}; {self._site.scored} "
+            f"files passed, {len(rows)} rows, {ahead} documents ahead of them",
+        )
+        return ahead
+
+    def cycle(self, limit_s, wanted):
+        """Kills a cycle at a random moment within the time; how long it took if it ended before."""
+        moment_s = self._draw.uniform(0, limit_s)
+        run = self._site.run("cycle", "run", "--as-of", SECOND)
+        try:
+            begun_s = run.wait_begun()
+            while run.running and time.monotonic() < begun_s + moment_s:
+                time.sleep(0.01)
+            if not run.running:
+                _say(self._site, f"cycle ended before the drawn {moment_s:.1f} s: no kill")
+                return time.monotonic() - begun_s
+        finally:
+            if run.running:
+                run.kill()
+        said = [line for line in run.log.splitlines() if ": " in line or "steps from" in line]
+        counts = self._site.counts()
+        unfinished = {n: f"{counts[n]}/{wanted[n]}" for n in wanted if counts[n] != wanted[n]}
+        self.within_a_cycle += bool(unfinished)
+        _say(
+            self._site,
+            f"cycle killed {moment_s:.1f} s after Spark was up; it had said {said[-1:]}; "
+            f"unlike in the end: {unfinished or 'nothing'}",
+        )
+        return None
+
+
+def _quiet_life(site, commits):
+    """Everything once; what each command took, and the rows before its second cycle."""
+    life = Undisturbed(site)
+    site.land(commits)
+    life.score("--files", "25")
+    site.fold()
+    life.cycle(SECOND)
+    return life
+
+
+def _first_part(site, commits):
+    site.land(commits)
+    site.fold()
+    Undisturbed(site).cycle(FIRST)
+
+
+def _killed_life(site, commits, killer, quiet, wanted):
+    life = Undisturbed(site)
+    ends = [_ms(day) for day in SLICES]
+    slices = [[c for c in commits if sum(c.received_at >= e for e in ends) == n] for n in range(7)]
+    for n in range(KILLS):
+        site.land(slices[n])
+        killer.scoring(quiet.scoring_s / KILLS)
+    site.land(slices[KILLS])
+    killer.scoring_between_stores()
+    site.land(slices[KILLS + 1])
+    life.score()
+    site.fold()
+    limit_s, kills = quiet.cycle_s, 0
+    while kills < KILLS:
+        took_s = killer.cycle(limit_s, wanted)
+        kills += took_s is None
+        limit_s = limit_s if took_s is None else 0.7 * took_s
+    life.cycle(SECOND)
+
+
+def _differences(quiet, killed):
+    """What is not the same at both sites, in words; empty if nothing is."""
+    found = []
+    for table in (*RESULTS, *STAGING.values()):
+        ours, theirs = quiet.rows(table), killed.rows(table)
+        if ours != theirs:
+            only = [row for row in ours if row not in set(theirs)][:2]
+            others = [row for row in theirs if row not in set(ours)][:2]
+            found.append(f"{table.name}: {len(ours)}, {len(theirs)} rows: {only} {others}")
+    ours, theirs = quiet.documents(), killed.documents()
+    if ours != theirs:
+        unlike = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
+        found.append(f"documents: {len(ours)}, {len(theirs)}: {len(unlike)} unlike: {unlike[:3]}")
+    if quiet.bundles() != killed.bundles():
+        found.append(f"bundles: {quiet.bundles()}\n{killed.bundles()}")
+    return found
+
+
+def _twice(site):
+    """Forecasts of one device, condition, instant and version that stand more than once."""
+    name = ("device_id", "condition_id", "issued_at", "model", "version")
+    return [
+        key
+        for rows in (site.forecasts().values(), site.documents().values())
+        for key, total in Counter(tuple(row[n] for n in name) for row in rows).items()
+        if total > 1
+    ]
+
+
+@pytest.fixture
+def sites(tmp_path, mariadb, elasticsearch):
+    """`quiet` and `killed`: nothing shared but the servers and the key that signs."""
+    make_key(tmp_path)
+    found = [Site(name, tmp_path, mariadb, elasticsearch) for name in ("quiet", "killed")]
+    yield found
+    for site in found:
+        site.close()
+
+
+def test_kills_leave_no_trace(sites):
+    seed = int(os.environ.get("DEWLINE_SEED", str(time.time_ns() % 10**9)))
+    print(f"\nDEWLINE_SEED={seed}")
+    quiet, killed = sites
+    commits = list(_commits())
+    first = [c for c in commits if c.received_at < _ms("2013-04-01")]
+    second = commits[len(first) :]
+    for site in sites:
+        _first_part(site, first)
+    assert _differences(quiet, killed) == []  # also of what nobody disturbed
+
+    life = _quiet_life(quiet, second)
+    wanted = quiet.counts()
+    assert min(wanted.values()) > 0, wanted
+    killer = Killer(killed, random.Random(seed))
+    _killed_life(killed, second, killer, life, wanted)
+    assert killer.within_a_batch >= 2
+    assert killer.within_a_cycle >= 1
+    for site in sites:
+        Undisturbed(site).score()  # changes nothing: nothing has landed since
+    _say(quiet, f"{wanted}")
+    assert _differences(quiet, killed) == []
+    assert _twice(quiet) == _twice(killed) == []
+    assert len(killed.documents()) == wanted[FORECASTS.name]

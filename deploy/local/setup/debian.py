@@ -22,17 +22,18 @@ _PROGRAMS = {
     "maven": "mvn",
     "nodejs": "node",  # a decoder in another language proves that docs/contract.md is whole
 }
+_BROWSER = {"chromium": "chromium"}  # opens the report in a test, and nothing else
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-def missing_packages(*, servers: bool) -> list[str]:
+def missing_packages(*, servers: bool, browser: bool = False) -> list[str]:
     """Packages whose program is not on this machine; without `servers` only what Python needs."""
     missing = [] if importlib.util.find_spec("ensurepip") else ["python3-venv"]
     if servers:
         searched = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
         missing += [
             package
-            for package, program in _PROGRAMS.items()
+            for package, program in (_PROGRAMS | (_BROWSER if browser else {})).items()
             if shutil.which(program, path=searched) is None
         ]
     return missing

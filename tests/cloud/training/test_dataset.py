@@ -6,8 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from cloud.config import Period
+from cloud.jobs.delta import Tables
 from cloud.training.dataset import history_table, readings_of
 from cloud.training.history import HISTORY_SCHEMA, device_history
+from cloud.training.lake_history import LakeHistory
 from cloud.transforms.schema import MissingColumns
 from models.replay import Readings
 
@@ -114,3 +117,24 @@ def test_readings_come_in_the_order_in_which_they_were_taken():
     assert list(found.signals) == ["a", "b", "c", "d"]
     assert found.at_ms.tolist() == [at, at, at + 1, at + 1]
     np.testing.assert_array_equal(found.values, [1.0, 2.0, 3.0, np.nan])
+
+
+def test_the_lake_says_which_state_was_read(spark, recording, demo_conditions, tmp_path):
+    refreshed = []
+    lake = LakeHistory(
+        spark=spark,
+        tables=Tables(root=str(tmp_path), period=Period.MONTH),
+        conditions=demo_conditions,
+        refreshed=lambda: refreshed.append(1),
+    )
+    lake.refresh()
+    assert refreshed == [1]
+    assert lake.version() == "none"
+    assert lake.history(10**15).num_rows == 0
+    draw = np.random.default_rng(20130302)
+    last = int(recording["lga"].at_ms[0]) + 3 * DAY
+    short = until(recording["lga"], last)
+    frame = frame_of(spark, rows_of("lga", short, draw), draw).coalesce(1)
+    frame.write.format("delta").save(lake.tables.readings)
+    assert lake.version() == "0"
+    assert_same(lake.history(10**15), device_history("lga", short, demo_conditions))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from cloud.errors import WarehouseError
 from cloud.inference import Inference
 from cloud.registry import DecisionRow, Registry, bundle_path
 from cloud.training.decisions import Decisions
@@ -79,7 +80,7 @@ def test_a_bundle_holds_what_was_trained_and_where_it_comes_from(desk, dampness,
     assert manifest.horizon_s == dampness.horizon_s
     assert (manifest.features_version, manifest.feature_names) == (FEATURES_VERSION, FEATURE_NAMES)
     assert (lineage.dataset_version, lineage.code_version) == ("42", "1.2.3")
-    assert lineage.trained_from.startswith("2013-01-02T00:00:00")  # a day of weather comes first
+    assert lineage.trained_from.startswith("2013-01-01T23:00:00")  # a day of weather comes first
     assert lineage.trained_to.startswith("2013-03-31")
     assert json.loads(lineage.parameters) == {
         "clip": 4.0,
@@ -210,7 +211,7 @@ def test_what_cannot_be_written_whole_is_not_written(warehouse):
     table, row = Decisions(warehouse), decision(1000, "refused")
     table.write(row, [])
     score = CandidateScore(family="sklearn", brier=0.1, brier_baseline=0.2, windows_total=7)
-    with pytest.raises(Exception, match="Duplicate"):
+    with pytest.raises(WarehouseError, match="Duplicate"):
         table.write(row, [score])
     with warehouse.connect() as connection:
         assert connection.execute(select(CANDIDATES)).all() == []

@@ -1,0 +1,263 @@
+"""The demo's year: three gateways in lock-step with the cloud, from mark to mark.
+
+Owns the gateways, the cloud's processes and the Spark process of one run; `deploy.local.demo` runs
+it step by step and says what came of it.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cloud.commands.models import open_registry
+from cloud.commands.opening import open_lake, open_warehouse
+from cloud.config import fleet_conditions, need
+from cloud.ledger.report import Totals
+from deploy.local.agreement import agree
+from deploy.local.closing import Proof, Steps
+from deploy.local.cloud_side import FOLLOWERS, CloudSide, write_config
+from deploy.local.errors import ServerError
+from deploy.local.fleet import CONDITIONS, SITES, Gateway, Site
+from deploy.local.forecasts import Closing, cloud_predictions, gather
+from deploy.local.model_side import ModelSide, SparkSide, make_key
+from deploy.local.mosquitto import BrokerAccount
+from deploy.local.proof import Counts, count_lake, lines
+from deploy.local.proxy import Proxy
+from deploy.local.servers import Stack
+from deploy.local.weather import recorded_ms, write_recordings
+from models.signing import Signer
+
+__all__ = ["Year"]
+
+CUT_OFF = "lga"
+CUT_FROM, CUT_TO = "2013-07-15T00:00:00+00:00", "2013-09-15T00:00:00+00:00"
+_MONTHS = [f"2013-{month:02d}-01T00:00:00+00:00" for month in range(2, 13)]
+MARKS = tuple(sorted([*_MONTHS, CUT_FROM, CUT_TO]))
+CYCLES = tuple(f"2013-{month:02d}-01T00:00:00+00:00" for month in (4, 7, 9, 12))
+_SET_UP = (("warehouse", "migrate"), ("search", "setup"))
+_HOUR_MS = 3_600_000
+_MARK_LIMIT_S = 120.0
+_POLL_S = 0.05
+
+
+class Year:
+    """One run in one folder.
+
+    Args:
+        folder: Everything but the servers' own data; emptied first.
+        stack: The servers.
+        accounts: On the broker, by name.
+        steps: Progress.
+    """
+
+    def __init__(
+        self, folder: Path, stack: Stack, accounts: Mapping[str, BrokerAccount], steps: Steps
+    ) -> None:
+        self._steps = steps
+        self._folder = folder
+        make_key(folder)
+        config_path = write_config(folder, stack, accounts, CONDITIONS)
+        self.cloud = CloudSide(config_path, folder)
+        self.spark = SparkSide(config_path, folder)
+        api = need(self.cloud.config.api, "api", self.cloud.config)
+        self._lines = (Proxy(stack.mosquitto.port), Proxy(api.port))
+        self._models = ModelSide(self.cloud, Signer.load(folder / "signing.pem"))
+        self.cycles: list[dict[str, Any]] = []
+        now_ms = int(time.time() * 1000)
+        self._shift, first_ms, self._last_ms = write_recordings(folder, now_ms)
+        self._cut = False
+        ports = (stack.mosquitto.port, api.port)
+        self.gateways = [
+            self._gateway(site, accounts[site.device].password, ports, first_ms) for site in SITES
+        ]
+
+    def _gateway(self, site: Site, password: str, ports: tuple[int, int], first_ms: int) -> Gateway:
+        if site.device == CUT_OFF:
+            ports = (self._lines[0].port, self._lines[1].port)
+        folder, recording = self._folder / site.device, self._folder / f"{site.device}.csv"
+        return Gateway(site, folder, recording, password, ports, first_ms)
+
+    def close(self) -> None:
+        """Ends everything that this run has started."""
+        for gateway in self.gateways:
+            gateway.kill()
+        self.spark.stop()
+        self.cloud.stop()
+        for line in self._lines:
+            line.close()
+
+    def prepare(self) -> None:
+        """Tables, templates, and the processes that run throughout."""
+        with ThreadPoolExecutor() as beside:
+            for done in beside.map(lambda words: self.cloud.call(*words), _SET_UP):
+                self._steps.say(done.splitlines()[-1])
+        self.cloud.start("ingest", "run")
+        for noun in FOLLOWERS:
+            self.cloud.start(noun, "follow")
+        self.cloud.start("rollout", "run")
+        self.cloud.start("api", "serve")
+
+    def flow(self) -> None:
+        """The year, from mark to mark."""
+        marks = [*(self._at(m) for m in MARKS), self._last_ms + _HOUR_MS]
+        cycles = {self._at(m) for m in CYCLES}
+        for gateway in self.gateways:
+            gateway.start(marks[0])
+        for index, mark_ms in enumerate(marks):
+            self._wait_at(mark_ms)
+            if mark_ms in cycles:
+                self._cycle(mark_ms)
+            if self._line(mark_ms) or mark_ms in cycles:
+                self._wait_running(mark_ms)
+            if index + 1 < len(marks):
+                self._move_on(marks[index + 1])
+
+    def _at(self, recorded: str) -> int:
+        return self._shift.moved(recorded_ms(recorded))
+
+    def _move_on(self, mark_ms: int) -> None:
+        for gateway in self.gateways:
+            gateway.move_on(mark_ms)
+
+    @property
+    def _connected(self) -> list[Gateway]:
+        return [g for g in self.gateways if not (self._cut and g.device == CUT_OFF)]
+
+    def _line(self, mark_ms: int) -> bool:
+        """Cuts or mends the line; whether somebody is back."""
+        if mark_ms == self._at(CUT_FROM):
+            self._cut = True
+            for line in self._lines:
+                line.cut()
+            self._steps.say(f"{CUT_OFF} is cut off: it goes on measuring, warning and forecasting")
+        if mark_ms != self._at(CUT_TO):
+            return False
+        held = next(g for g in self.gateways if g.device == CUT_OFF).queued()
+        for line in self._lines:
+            line.mend()
+        self._cut = False
+        self._steps.say(f"{CUT_OFF} is back, with {held.blocks} blocks to tell")
+        return True
+
+    def _cycle(self, mark_ms: int) -> None:
+        """Training where it is due, on all that has arrived by the mark."""
+        self.cloud.call("lake", "fold")
+        with self._steps.timed("cycles"):
+            result = self.spark.ask(f"cycle {mark_ms}")
+        for row in result["decisions"]:
+            self._steps.say(f"  {row['condition_id']}: {row['decision']}: {row['reason']}")
+        if not self.cycles:
+            self.spark.ask("follow")  # there is something to score with from now on
+        self.cycles.append(result)
+
+    def _wait_running(self, mark_ms: int) -> None:
+        """Holds the mark until every connected gateway runs and reports what it should."""
+        with self._steps.timed("rollouts"):
+            self._models.wait_fetched(self._connected, _MARK_LIMIT_S)
+            deadline_s = time.monotonic() + _MARK_LIMIT_S
+            while not (
+                self._models.running(self._connected) and self._models.reported(self._connected)
+            ):
+                if time.monotonic() > deadline_s:
+                    raise ServerError("a gateway does not run what it has fetched: see its log")
+                self._move_on(mark_ms)  # to where it waits: it only looks for news
+                self._wait_at(mark_ms, quiet=True)
+
+    def _wait_at(self, mark_ms: int, *, quiet: bool = False) -> None:
+        """Until all wait at the mark, and all that the connected ones sent is projected."""
+        deadline_s = time.monotonic() + _MARK_LIMIT_S
+        connected = {g.device for g in self._connected}
+        for gateway in self.gateways:
+            while not (
+                gateway.is_waiting(mark_ms)
+                and (gateway.device not in connected or not gateway.queued().blocks)
+            ):
+                self.cloud.check_alive()
+                if time.monotonic() > deadline_s:
+                    raise ServerError(f"{gateway.device} did not come to its mark and drain")
+                time.sleep(_POLL_S)
+        with self._steps.timed("projections"):
+            self.cloud.wait_projected(FOLLOWERS, _MARK_LIMIT_S)
+        if self.cycles:
+            with self._steps.timed("scoring"):
+                self.spark.ask("scored")
+        if not quiet:
+            records = sum(sum(g.observer.committed.values()) for g in self.gateways)
+            blocks = sum(g.observer.blocks for g in self.gateways)
+            self._steps.say(f"{_date(mark_ms)}: {records:,} records committed in {blocks:,} blocks")
+
+    def drain(self) -> None:
+        """The orderly end of all gateways."""
+        for gateway in self.gateways:
+            gateway.stop()
+        for gateway in self.gateways:
+            gateway.wait_stopped(_MARK_LIMIT_S)
+            queued = gateway.queued()
+            if queued.blocks:
+                raise ServerError(f"{gateway.device} still holds {queued.blocks} blocks")
+
+    def project(self) -> None:
+        """Waits for the projections, then stops them and folds what is left."""
+        self.cloud.wait_projected(FOLLOWERS, _MARK_LIMIT_S)
+        self.spark.ask("scored")
+        self.cloud.stop()
+        self.cloud.call("lake", "fold")
+
+    def derive(self) -> dict[str, Any]:
+        """Spark: what is left into the warehouse; December judges, nothing is trained."""
+        return self.spark.ask(f"judge {self._last_ms + _HOUR_MS}")
+
+    def close_forecasts(self, december: dict[str, Any]) -> Closing:
+        """What became of the models, asked of the stores and of the gateways' own slots."""
+        engine = open_warehouse(self.cloud.config)
+        try:
+            decisions, running, alerts = gather(
+                engine,
+                open_registry(self.cloud.config),
+                fleet_conditions(self.cloud.config),
+                self.gateways,
+                self._last_ms + _HOUR_MS,
+            )
+            stored, agreement = cloud_predictions(engine), agree(engine)
+        finally:
+            engine.dispose()
+        return Closing(
+            decisions=decisions,
+            december=december["judged"],
+            running=running,
+            as_desired=self._models.running(self.gateways),
+            alerts=alerts,
+            cloud_predictions=(self.cloud.forecasts_searchable(), stored),
+            agreement=agreement,
+        )
+
+    def report(self) -> None:
+        """The report, as a page: `report.html`."""
+        self.cloud.call("report", "write", "--out", str(self._folder / "report.html"))
+
+    def prove(self) -> Proof:
+        """Counts everything again, in the stores themselves."""
+        devices = [g.device for g in self.gateways]
+        with ThreadPoolExecutor() as beside:  # two commands of their own while the lake is read
+            ledger = beside.submit(self.cloud.call, "ledger", "show", "--json")
+            verify = beside.submit(self.cloud.call, "search", "verify", "--json")
+            lake = count_lake(open_lake(self.cloud.config))
+            shown, verified = json.loads(ledger.result()), json.loads(verify.result())
+        produced: Counts = {
+            (g.device, kind): n for g in self.gateways for kind, n in g.observer.committed.items()
+        }
+        table = lines(
+            produced,
+            {(g.device, kind): n for g in self.gateways for kind, n in g.queued_kinds().items()},
+            lake.keys,
+            self.cloud.search_counts(devices),
+            self.cloud.warehouse_counts(),
+        )
+        return Proof(table, lake, Totals(**shown["totals"]), bool(verified["equal"]))
+
+
+def _date(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC).strftime("%Y-%m-%d")

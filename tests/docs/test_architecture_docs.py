@@ -1,0 +1,61 @@
+"""docs/architecture.md: libraries are imported where it says, and the files it names exist."""
+
+import ast
+import re
+from pathlib import Path
+
+from cloud.cli import _NEEDS_SPARK
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+ROOMS = ("contract", "firmware_bridge", "models", "edge", "cloud")
+
+
+def section(title):
+    rest = TEXT.partition(f"\n## {title}\n")[2]
+    assert rest, title
+    return rest.partition("\n## ")[0]
+
+
+def importers():
+    """Files of the rooms by what they import from outside, first part of the name."""
+    found = {}
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            for name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+                found.setdefault(name, set()).add(str(path.relative_to(ROOT)))
+    return found
+
+
+def imported(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
+
+
+def test_libraries_are_imported_where_the_page_says_and_nowhere_else():
+    found = importers()
+    rows = re.findall(r"^\| (`[\w`, ]+) \| (`[^|]+) \|$", section("Rooms"), re.MULTILINE)
+    assert len(rows) > 10
+    for names, files in rows:
+        for name in re.findall(r"`(\w+)`", names):
+            assert found[name] == set(re.findall(r"`([\w/.]+)`", files)), name
+
+
+def test_what_needs_spark_is_named():
+    text = section("Rooms").rpartition("has all commands but")[2]
+    assert set(_NEEDS_SPARK) == set(re.findall(r"`(\w+)`", text))
+
+
+def test_every_room_has_its_row():
+    rows = set(re.findall(r"^\| `(\w+)/` \|", section("Rooms"), re.MULTILINE))
+    assert rows == {*ROOMS, "deploy"}
+
+
+def test_every_file_that_is_named_exists():
+    named = re.findall(r"`((?:docs|contract|models|edge|cloud|deploy)/[\w/.]*)`", TEXT)
+    assert named
+    for path in named:
+        assert (ROOT / path).exists(), path
