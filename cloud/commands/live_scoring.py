@@ -101,7 +101,8 @@ def _sink(config: CloudConfig) -> ForecastSink:
 
 def _say(batch: BatchResult) -> None:
     _log.info(
-        "scoring: %d readings (%d undated), %d forecasts (%d removed) in %.1f s",
+        "scoring: %d readings (%d undated), %d forecasts (%d removed) in %.1f s: %s",
         *(batch.readings_total, batch.undated_total),
         *(batch.forecasts_total, batch.removed_total, sum(batch.seconds.values())),
+        ", ".join(f"{step} {spent_s:.2f}" for step, spent_s in batch.seconds.items()),
     )

@@ -73,10 +73,10 @@ def assert_same(found, expected):
 def test_workers_and_driver_agree_on_the_real_recording(spark, recording, demo_conditions):
     draw = np.random.default_rng(20130301)
     begin = int(recording["jfk"].at_ms[0])
-    last = begin + 40 * DAY
+    last = begin + 20 * DAY
     rows, expected = [], []
     for name, readings in recording.items():
-        short = until(readings, begin + 60 * DAY)  # a third of it is later than what is asked for
+        short = until(readings, begin + 30 * DAY)  # a third of it is later than what is asked for
         rows += rows_of(name, short, draw)
         expected.append(device_history(name, until(short, last), demo_conditions))
     stream = "b" * 13
