@@ -21,6 +21,7 @@ __all__ = ["CandidateScore", "Decision", "Verdict", "fresh_from", "judge", "unde
 
 Floats = NDArray[np.float64]
 
+CLEARLY = 0.99  # of the first candidate's Brier score: less of a difference is chance
 SELECTION_MONTHS = 1  # the last one before the weeks that judge
 _NO_WINDOWS = Skill(windows_total=0, onsets_total=0, event_weeks=0)
 
@@ -143,7 +144,7 @@ def _choose(
     candidates: Sequence[Learner],
     until_ms: int,
 ) -> tuple[tuple[CandidateScore, ...], Learner]:
-    """The candidate with the lowest Brier score; the first where no month can tell."""
+    """The first candidate, unless another one is clearly better; it also where no month tells."""
     starts = month_starts(int(examples.begins_ms.min()), until_ms)
     if not starts or len(candidates) == 1:
         return (), candidates[0]
@@ -160,6 +161,8 @@ def _choose(
         for c, brier in zip(candidates, briers[1:], strict=True)
     )
     best = min(scores, key=lambda score: score.brier)
+    if best.brier > CLEARLY * scores[0].brier:
+        best = scores[0]
     return scores, next(c for c in candidates if c.family == best.family)
 
 

@@ -93,6 +93,13 @@ def test_the_choice_does_not_look_at_fresh_weeks(year, dampness):
     assert verdict.skill.high < 0
 
 
+def test_the_first_goes_on_unless_another_is_clearly_better(year, dampness):
+    alike = judged(year((0.5, 0.499), (0.4, 0.3)), dampness, (POOR, GOOD))
+    assert alike.scores[1].brier < alike.scores[0].brier
+    assert alike.winner == "poor"
+    assert judged(year((0.6, 0.3), (0.4, 0.3)), dampness, (POOR, GOOD)).winner == "good"
+
+
 def test_the_verdict_does_not_look_at_earlier_weeks(year, dampness):
     for early, expected in ((0.9, Decision.REFUSED), (-0.5, Decision.ADOPTED)):
         late = 0.2 - 0.1 if expected is Decision.REFUSED else 0.2 + 0.1
