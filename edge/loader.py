@@ -5,14 +5,13 @@ Imports numpy and onnxruntime by what it uses: only a gateway with `[models]` im
 
 from pathlib import Path
 
-from models.signing import TrustedKeys
-
 from edge.admission import admit
 from edge.errors import PredictError, UpdateRefused
 from edge.forecaster import Forecaster
 from edge.models_in_use import Load, Unusable
 from edge.predict import Predictor
 from models.conditions import Condition
+from models.signing import TrustedKeys
 
 __all__ = ["loading"]
 

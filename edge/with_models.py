@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.signing import TrustedKeys
-
 from edge.config import ModelsConfig
 from edge.loader import loading
 from edge.models_in_use import ModelsInUse
 from edge.slots import Slots
 from edge.updates import Updates
 from models.conditions import Condition
+from models.signing import TrustedKeys
 
 __all__ = ["WithModels", "compose"]
 

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from cloud.ledger.report import Totals
-from cloud.reports.alerts import History, judge
+from cloud.monitoring.alerts import Happened, judge
 from cloud.reports.happened import held
 from cloud.reports.page import render
 from cloud.reports.report import (
@@ -135,7 +135,7 @@ class Made:
         began = [i.began_at for i in truth]
         first = at_ms(CYCLES[0])
         raised = [b - self.random.randint(1, 9) * HOUR_MS for b in began if b > first][::2]
-        history = History(
+        history = Happened(
             observed=len(began),
             raised=raised,
             began=began,
