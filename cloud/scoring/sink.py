@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, delete, select, tuple_
-from sqlalchemy.dialects.mysql import insert
+from sqlalchemy.dialects.mysql import Insert, insert
 
 from cloud.scoring.documents import document_of
 from cloud.scoring.forecast import Forecast, Span
@@ -80,13 +80,14 @@ class ForecastSink:
                 keys = [tuple(getattr(f, name) for name in _KEY) for f in part]
                 connection.execute(delete(_TABLE).where(_key().in_(keys)))
             for part in _parts(made):
-                statement = insert(_TABLE).values([asdict(f) for f in part])
-                changed = {c.name: statement.inserted[c.name] for c in _TABLE.c}
-                connection.execute(
-                    statement.on_duplicate_key_update(
-                        {name: v for name, v in changed.items() if name not in _KEY}
-                    )
-                )
+                connection.execute(_upsert(), [asdict(f) for f in part])
+
+
+def _upsert() -> Insert:
+    # One row's statement for many rows: the driver makes one of it, and it is compiled once.
+    statement = insert(_TABLE)
+    changed = {c.name: statement.inserted[c.name] for c in _TABLE.c if c.name not in _KEY}
+    return statement.on_duplicate_key_update(changed)
 
 
 def _standing(
