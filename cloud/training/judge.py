@@ -108,10 +108,8 @@ def judge(
     if not found.enough:
         text = f"{found.event_weeks} weeks with events, {MIN_EVENT_WEEKS} are needed"
         return undecided(text, found, chosen.family, scores)
-    decision, reason = _decide(found, _against_champion(examples, walked, champion))
-    return Verdict(
-        decision=decision, reason=reason, winner=chosen.family, scores=scores, skill=found
-    )
+    decision, text = _decide(found, _against_champion(examples, walked, champion))
+    return Verdict(decision=decision, reason=text, winner=chosen.family, scores=scores, skill=found)
 
 
 def _enough(examples: History, span: tuple[int, int]) -> bool:

@@ -17,9 +17,9 @@ import signal
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
@@ -181,15 +181,8 @@ def _sent(station):
         late.append(sender.block(own, back_at[0], Lane.BACKFILL))
     for back_at, blocks in held.items():
         for n, block in enumerate(draw.sample(blocks, len(blocks))):
-            received = {
-                "received_at": back_at + 1000 * n,
-                "topic": up_topic(station, Lane.BACKFILL),
-            }
-            yield Lane.BACKFILL, LandedBlock(**{**_fields(block), **received})
-
-
-def _fields(block):
-    return {name: getattr(block, name) for name in LandedBlock.__dataclass_fields__}
+            topic = up_topic(station, Lane.BACKFILL)
+            yield Lane.BACKFILL, replace(block, received_at=back_at + 1000 * n, topic=topic)
 
 
 def _commits():
@@ -274,6 +267,23 @@ class Site:
                 for table in RESULTS
             }
 
+    def told(self):
+        """What was decided at the last cycle."""
+        at = tables.DECISIONS.c
+        last = select(func.max(at.cycle_at)).scalar_subquery()
+        query = select(at.condition_id, at.decision).where(at.cycle_at == last)
+        with self.engine.connect() as connection:
+            return ", ".join(f"{name} {what}" for name, what in connection.execute(query))
+
+    def phase(self, run, as_of):
+        """How far a cycle is: 0 tables and history, then a number for each condition, then 4."""
+        if "steps from readings version" not in run.log:
+            return 0
+        at = tables.DECISIONS.c
+        query = select(func.count()).where(at.cycle_at == _ms(as_of))
+        with self.engine.connect() as connection:
+            return 1 + connection.scalar(query)
+
     def documents_ahead(self):
         """Whether the index has more forecasts than the table."""
         alias = self.names.forecasts
@@ -348,21 +358,17 @@ class Run:
     def log(self):
         return (self.folder / "output.log").read_text(errors="replace")
 
-    def wait_begun(self):
-        """Until Spark is up; the instant."""
-        self._wait(lambda: any((self.folder / "tmp").glob("dewline-spark-*/local/*")))
-        return time.monotonic()
+    def spark_is_up(self):
+        return any((self.folder / "tmp").glob("dewline-spark-*/local/*"))
 
-    def wait_first_batch(self):
-        self._wait(lambda: self.batches[0] > 0)
-        return time.monotonic()
-
-    def _wait(self, begun):
+    def wait(self, begun):
+        """Until a condition holds; the instant, s."""
         deadline_s = time.monotonic() + LIMIT_S
         while not begun():
             assert self.running, f"{self._words}: {self.log}"
             assert time.monotonic() < deadline_s, f"{self._words}: {self.log}"
-            time.sleep(0.02)
+            time.sleep(0.05)
+        return time.monotonic()
 
     @property
     def batches(self):
@@ -373,36 +379,37 @@ class Run:
             for part in ("offsets", "commits")
         )
 
-    def wait_done(self):
-        """Its result: the last line, JSON."""
+    def wait_done(self, word):
+        """Waits for its end; its last line, in which that word stands unless it failed."""
         deadline_s = time.monotonic() + LIMIT_S
         while self.running:
             assert time.monotonic() < deadline_s, f"{self._words}: {self.log}"
             time.sleep(0.05)
-        try:
-            return json.loads(self.log.splitlines()[-1])
-        except (ValueError, IndexError):
-            pytest.fail(f"{self._words}: {self.log}")
+        last = self.log.splitlines()[-1]
+        assert word in last, f"{self._words}: {self.log}"
+        return last
 
     def kill(self):
-        """kill -9: at one stroke the group (Python, JVM), then the workers, who have their own."""
-        assert self.running
-        os.killpg(self._server.pid, signal.SIGKILL)
+        """kill -9: at one stroke the group (Python, JVM), then the workers, who have their own.
+
+        Returns:
+            Whether it was still running.
+        """
+        was_running = self.running
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            os.killpg(self._server.pid, signal.SIGKILL)
         deadline_s = time.monotonic() + 30
         while alive := _session(self._server.pid):
             assert time.monotonic() < deadline_s, f"{alive} live on"
             for pid in alive:
-                _kill(pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             time.sleep(0.01)
         self.stop()
+        return was_running
 
     def stop(self):
         self._server.stop()
-
-
-def _kill(pid):
-    with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
-        os.kill(pid, signal.SIGKILL)
 
 
 def _session(leader):
@@ -421,37 +428,6 @@ def _session(leader):
 
 # the two lives
 
-
-class Undisturbed:
-    """What each command does when nobody disturbs it, and how long that takes, in seconds."""
-
-    def __init__(self, site):
-        self.site = site
-        self.scoring_s = self.cycle_s = 0.0
-
-    def score(self, *words):
-        run = self.site.run("scoring", "once", "--json", *words)
-        try:
-            begun_s = run.wait_first_batch()
-            done = run.wait_done()
-            self.scoring_s = time.monotonic() - begun_s
-        finally:
-            run.stop()
-        _say(self.site, f"scoring once in {self.scoring_s:.1f} s: {done}")
-        return done
-
-    def cycle(self, as_of):
-        run = self.site.run("cycle", "run", "--json", "--as-of", as_of)
-        try:
-            begun_s = run.wait_begun()
-            done = run.wait_done()
-            self.cycle_s = time.monotonic() - begun_s
-        finally:
-            run.stop()
-        decided = [f"{d['condition_id']} {d['decision']}" for d in done["decisions"]]
-        _say(self.site, f"cycle of {as_of[:10]} in {self.cycle_s:.1f} s: {', '.join(decided)}")
-
-
 BEGUN_S = time.monotonic()
 
 
@@ -459,12 +435,42 @@ def _say(site, line):
     print(f"{time.monotonic() - BEGUN_S:6.1f} s  {site.name}: {line}", flush=True)
 
 
+def _score(site, *words):
+    """Scores what there is, undisturbed; how long that took, s."""
+    run = site.run("scoring", "once", *words)
+    try:
+        begun_s = run.wait(lambda: run.batches[0] > 0)
+        done = run.wait_done("forecasts")
+        took_s = time.monotonic() - begun_s
+    finally:
+        run.stop()
+    _say(site, f"scoring once in {took_s:.1f} s: {done}")
+    return took_s
+
+
+def _cycle(site, as_of):
+    """A cycle, undisturbed; how long each of its phases took, s."""
+    run, begun_s = site.run("cycle", "run", "--as-of", as_of), {}
+    try:
+        run.wait(run.spark_is_up)
+        while run.running:
+            begun_s.setdefault(site.phase(run, as_of), time.monotonic())
+            time.sleep(0.05)
+        run.wait_done("devices told to change")
+    finally:
+        run.stop()
+    marks = [begun_s[n] for n in sorted(begun_s)] + [time.monotonic()]
+    took_s = [end - begin for begin, end in pairwise(marks)]
+    _say(site, f"cycle of {as_of[:10]}: {', '.join(f'{s:.1f}' for s in took_s)} s; {site.told()}")
+    return took_s
+
+
 class Killer:
     """Starts commands and kills them."""
 
     def __init__(self, site, draw):
         self._site, self._draw = site, draw
-        self.within_a_batch = self.within_a_cycle = 0
+        self.batches = self.cycles = 0  # that were cut off
 
     def scoring(self, limit_s):
         """Kills a stream at a random moment within the time, or when it has nothing to do."""
@@ -472,100 +478,80 @@ class Killer:
         files = self._draw.randint(4, 20)
         run = self._site.run("scoring", "run", "--every", "0.5", "--files", str(files))
         try:
-            begun_s = run.wait_first_batch()
+            begun_s = run.wait(lambda: run.batches[0] > 0)
             while time.monotonic() < begun_s + moment_s and not self._site.all_scored():
                 time.sleep(0.05)
             fell_s = time.monotonic() - begun_s
         finally:
             run.kill()
-        self._tell_scoring(run, f"{fell_s:.2f} s (drawn {moment_s:.2f}, {files} files a batch)")
+        self._tell(run, f"{fell_s:.2f} s (drawn {moment_s:.2f}, {files} files a batch)")
 
     def scoring_between_stores(self):
         """Kills a stream as soon as its documents are ahead of its rows; all files in a batch."""
         run = self._site.run("scoring", "run", "--files", "1000")
         try:
-            begun_s = run.wait_first_batch()
+            begun_s = run.wait(lambda: run.batches[0] > 0)
             while not self._site.documents_ahead():
                 assert not self._site.all_scored(), "it was too quick for this"
                 time.sleep(0.02)
             fell_s = time.monotonic() - begun_s
         finally:
             run.kill()
-        assert self._tell_scoring(run, f"{fell_s:.2f} s (aimed)") > 0
+        self._tell(run, f"{fell_s:.2f} s (aimed)")
+        assert self._ahead() > 0
 
-    def _tell_scoring(self, run, when):
+    def _tell(self, run, when):
         begun, ended = run.batches
-        self.within_a_batch += begun > ended
+        self.batches += begun > ended
         where = f"in batch {begun}" if begun > ended else f"after batch {ended}"
-        documents, rows = {i for _, i in self._site.documents()}, set(self._site.forecasts())
-        ahead = len(documents - rows)
         _say(
             self._site,
-            f"scoring killed {when} after its first batch began, {where}; {self._site.scored} "
-            f"files passed, {len(rows)} rows, {ahead} documents ahead of them",
+            f"scoring killed {when} after its first batch began, {where}: {self._site.scored} "
+            f"files passed, {len(self._site.forecasts())} rows, {self._ahead()} documents ahead",
         )
-        return ahead
 
-    def cycle(self, limit_s, wanted):
-        """Kills a cycle at a random moment within the time; how long it took if it ended before."""
+    def _ahead(self):
+        return len({name for _, name in self._site.documents()} - set(self._site.forecasts()))
+
+    def cycle(self, phase, limit_s, wanted):
+        """Kills a cycle at a random moment of a phase; False if it ended before."""
         moment_s = self._draw.uniform(0, limit_s)
         run = self._site.run("cycle", "run", "--as-of", SECOND)
         try:
-            begun_s = run.wait_begun()
+            run.wait(run.spark_is_up)
+            run.wait(lambda: self._site.phase(run, SECOND) >= phase)
+            begun_s = time.monotonic()
             while run.running and time.monotonic() < begun_s + moment_s:
                 time.sleep(0.01)
-            if not run.running:
-                _say(self._site, f"cycle ended before the drawn {moment_s:.1f} s: no kill")
-                return time.monotonic() - begun_s
         finally:
-            if run.running:
-                run.kill()
-        said = [line for line in run.log.splitlines() if ": " in line or "steps from" in line]
+            killed = run.kill()
         counts = self._site.counts()
-        unfinished = {n: f"{counts[n]}/{wanted[n]}" for n in wanted if counts[n] != wanted[n]}
-        self.within_a_cycle += bool(unfinished)
+        unlike = [f"{name} {counts[name]}/{n}" for name, n in wanted.items() if counts[name] != n]
+        self.cycles += killed and bool(unlike)
         _say(
             self._site,
-            f"cycle killed {moment_s:.1f} s after Spark was up; it had said {said[-1:]}; "
-            f"unlike in the end: {unfinished or 'nothing'}",
+            f"cycle {'killed' if killed else 'ended before'} {moment_s:.2f} s into phase {phase} "
+            f"(of {limit_s:.1f}); rows unlike in the end: {', '.join(unlike) or 'none'}",
         )
-        return None
+        return killed
 
 
-def _quiet_life(site, commits):
-    """Everything once; what each command took, and the rows before its second cycle."""
-    life = Undisturbed(site)
-    site.land(commits)
-    life.score("--files", "25")
-    site.fold()
-    life.cycle(SECOND)
-    return life
-
-
-def _first_part(site, commits):
-    site.land(commits)
-    site.fold()
-    Undisturbed(site).cycle(FIRST)
-
-
-def _killed_life(site, commits, killer, quiet, wanted):
-    life = Undisturbed(site)
+def _killed_life(site, commits, killer, scoring_s, phases_s, wanted):
     ends = [_ms(day) for day in SLICES]
     slices = [[c for c in commits if sum(c.received_at >= e for e in ends) == n] for n in range(7)]
     for n in range(KILLS):
         site.land(slices[n])
-        killer.scoring(quiet.scoring_s / 2)
+        killer.scoring(scoring_s / 2)
     site.land(slices[KILLS])
     killer.scoring_between_stores()
     site.land(slices[KILLS + 1])
-    life.score()
+    _score(site)
     site.fold()
-    limit_s, kills = quiet.cycle_s, 0
-    while kills < KILLS:
-        took_s = killer.cycle(limit_s, wanted)
-        kills += took_s is None
-        limit_s = limit_s if took_s is None else 0.7 * took_s
-    life.cycle(SECOND)
+    for n in range(KILLS):
+        limit_s = phases_s[n]
+        while not killer.cycle(n, limit_s, wanted):
+            limit_s /= 2
+    _cycle(site, SECOND)
 
 
 def _differences(quiet, killed):
@@ -615,19 +601,23 @@ def test_kills_leave_no_trace(sites):
     first = [c for c in commits if c.received_at < _ms("2013-04-01")]
     second = commits[len(first) :]
     for site in sites:
-        _first_part(site, first)
+        site.land(first)
+        site.fold()
+        _cycle(site, FIRST)
     assert _differences(quiet, killed) == []  # also of what nobody disturbed
 
-    life = _quiet_life(quiet, second)
+    quiet.land(second)
+    scoring_s = _score(quiet, "--files", "25")
+    quiet.fold()
+    phases_s = _cycle(quiet, SECOND)
     wanted = quiet.counts()
     assert min(wanted.values()) > 0, wanted
+
     killer = Killer(killed, random.Random(seed))
-    _killed_life(killed, second, killer, life, wanted)
-    assert killer.within_a_batch >= 2
-    assert killer.within_a_cycle >= 1
+    _killed_life(killed, second, killer, scoring_s, phases_s, wanted)
     for site in sites:
-        Undisturbed(site).score()  # changes nothing: nothing has landed since
-    _say(quiet, f"{wanted}")
+        _score(site)  # nothing has landed since
+    _say(quiet, f"{len(quiet.documents())} documents, {len(quiet.bundles())} bundles, {wanted}")
     assert _differences(quiet, killed) == []
     assert _twice(quiet) == _twice(killed) == []
-    assert len(killed.documents()) == wanted[FORECASTS.name]
+    assert min(killer.batches, killer.cycles) >= 2  # else there was little to see
