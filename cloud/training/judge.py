@@ -158,10 +158,9 @@ def _choose(
         )
         for c, brier in zip(candidates, briers[1:], strict=True)
     )
-    best = min(scores, key=lambda score: score.brier)
-    if best.brier > CLEARLY * scores[0].brier:
-        best = scores[0]
-    return scores, next(c for c in candidates if c.family == best.family)
+    best = min(range(len(scores)), key=lambda i: scores[i].brier)
+    clear = scores[best].brier <= CLEARLY * scores[0].brier
+    return scores, candidates[best if clear else 0]
 
 
 def _skill(examples: History, walked: Walked) -> Skill:
