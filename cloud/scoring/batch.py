@@ -43,12 +43,16 @@ class Sink(Protocol):
         """What stands within the spans."""
         ...
 
-    def search(self, gone: Sequence[Forecast], made: Sequence[Forecast]) -> None:
-        """Make the forecasts searchable, and those that are gone no longer."""
+    def keep(self, made: Sequence[Forecast]) -> None:
+        """Writes the forecasts' rows, all or none."""
         ...
 
-    def warehouse(self, gone: Sequence[Forecast], made: Sequence[Forecast]) -> None:
-        """The same in the warehouse, all or nothing."""
+    def search(self, gone: Sequence[Forecast], made: Sequence[Forecast]) -> None:
+        """Makes the forecasts searchable, and those that are gone no longer."""
+        ...
+
+    def drop(self, gone: Sequence[Forecast]) -> None:
+        """Deletes the rows of those that are gone, all or none."""
         ...
 
 
@@ -120,10 +124,11 @@ class BatchScorer:
             self._dates_until = until
         with watch.step("forecasts"):
             change = self._change(rows, arrived, until)
+        with watch.step("warehouse"):
+            self._sink.keep(change.made)
         with watch.step("search"):
             self._sink.search(change.gone, change.made)
-        with watch.step("warehouse"):
-            self._sink.warehouse(change.gone, change.made)
+        self._sink.drop(change.gone)
         with watch.step("cursor"):
             self._cursor.save(until)
         return BatchResult(

@@ -1,8 +1,10 @@
-"""Where forecasts go: Elasticsearch first, then table `cloud_prediction` in one transaction.
+"""Where forecasts go: table `cloud_prediction`, and Elasticsearch beside it.
 
-A batch says what the forecasts of a span of time are: rows that stand there and are none of them
-are removed, since a late reading may move a step's completion to another key. The table is asked
-what stands; it is written last, so that a broken-off batch is done again, removals included.
+A batch says what the forecasts of a span of time are: what stands there and is none of them is
+removed, since a late reading may move a step's completion to another key. The table is asked what
+stands, so it must never know less than Elasticsearch: a row is written before its document and
+deleted after it. Then a batch that was broken off anywhere leaves nothing that the next one, be it
+another batch, does not find and remove.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -60,8 +62,18 @@ class ForecastSink:
                 for found in _standing(connection, device, span, known)
             ]
 
+    def keep(self, made: Sequence[Forecast]) -> None:
+        """First: the rows, in one transaction.
+
+        Raises:
+            WarehouseError: Nothing was changed; the same batch must come again.
+        """
+        with converted(), self._engine.begin() as connection:
+            for part in _parts(made):
+                connection.execute(_upsert(), [asdict(f) for f in part])
+
     def search(self, gone: Sequence[Forecast], made: Sequence[Forecast]) -> None:
-        """The first half of a batch.
+        """Second: the documents.
 
         Raises:
             ProjectionError: Not everything was taken; the same batch must come again.
@@ -69,8 +81,8 @@ class ForecastSink:
         self._documents.delete(document_of(f, self._names) for f in gone)
         self._documents.index(document_of(f, self._names) for f in made)
 
-    def warehouse(self, gone: Sequence[Forecast], made: Sequence[Forecast]) -> None:
-        """The second half.
+    def drop(self, gone: Sequence[Forecast]) -> None:
+        """Last: the rows whose documents are deleted, in one transaction.
 
         Raises:
             WarehouseError: Nothing was changed; the same batch must come again.
@@ -79,8 +91,6 @@ class ForecastSink:
             for part in _parts(gone):
                 keys = [tuple(getattr(f, name) for name in _KEY) for f in part]
                 connection.execute(delete(_TABLE).where(_key().in_(keys)))
-            for part in _parts(made):
-                connection.execute(_upsert(), [asdict(f) for f in part])
 
 
 def _upsert() -> Insert:

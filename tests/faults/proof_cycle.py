@@ -57,14 +57,15 @@ LIMIT_S = 900.0  # for anything that shall happen
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 STATIONS = ("ewr", "jfk")
 FIRST, SECOND = "2013-04-01T00:00:00Z", "2013-07-01T00:00:00Z"
-# Cut off from .. to, reconnected then: whole hours come late, and before them half hours came live,
-# which complete steps until the whole ones are there.
+# Cut off from .. to, reconnected then: whole hours come late. Before them half hours came live, and
+# completed steps; forecasts from them are none any more when the whole hours are there.
 CUTS = (
     ("jfk", "2013-04-01", "2013-04-06"),
     ("ewr", "2013-05-04", "2013-05-10"),
     ("jfk", "2013-06-10", "2013-06-26"),
 )
-# What lands before each killed run; the last one's cut ends later, so late blocks meet its batch.
+# What lands before each killed run. The last one is killed within a cut; what was held back lands
+# before the next, so its batch is another one and not the same again.
 SLICES = ("2013-04-12", "2013-04-27", "2013-05-12", "2013-05-26", "2013-06-08", "2013-06-21")
 
 RESULTS = (
@@ -284,16 +285,17 @@ class Site:
         with self.engine.connect() as connection:
             return 1 + connection.scalar(query)
 
-    def documents_ahead(self):
-        """Whether the index has more forecasts than the table."""
-        alias = self.names.forecasts
+    def half_hours_ahead(self):
+        """Whether the index has more forecasts from half hours than the table."""
+        alias, stream_id = self.names.forecasts, "b" * 13
+        query = select(func.count()).where(FORECASTS.c.stream_id == stream_id)
         try:
             self.client.refresh([alias])
-            documents = self.client.count(alias)
+            documents = self.client.count(alias, Filter(terms=(("stream_id", stream_id),)))
         except ProjectionError:  # an index is being made
             return False
         with self.engine.connect() as connection:
-            return documents > connection.scalar(select(func.count()).select_from(FORECASTS))
+            return documents > connection.scalar(query)
 
     def rows(self, table):
         with self.engine.connect() as connection:
@@ -473,41 +475,41 @@ class Killer:
         self.batches = self.cycles = 0  # that were cut off
 
     def scoring(self, limit_s):
-        """Kills a stream at a random moment within the time, or when it has nothing to do."""
-        moment_s = self._draw.uniform(0, limit_s)
-        files = self._draw.randint(4, 20)
+        """Kills a stream in one of its first batches, or when it has nothing to do.
+
+        Args:
+            limit_s: The latest moment after the batch's begin.
+        """
+        batch, moment_s = self._draw.randint(1, 3), self._draw.uniform(0, limit_s)
+        files = self._draw.randint(4, 10)
         run = self._site.run("scoring", "run", "--every", "0.5", "--files", str(files))
         try:
-            begun_s = run.wait(lambda: run.batches[0] > 0)
+            run.wait(lambda: run.batches[0] >= batch or self._site.all_scored())
+            begun_s = time.monotonic()
             while time.monotonic() < begun_s + moment_s and not self._site.all_scored():
                 time.sleep(0.05)
-            fell_s = time.monotonic() - begun_s
         finally:
             run.kill()
-        self._tell(run, f"{fell_s:.2f} s (drawn {moment_s:.2f}, {files} files a batch)")
+        self._tell(run, f"{moment_s:.2f} s into batch {batch} of {files} files")
 
     def scoring_between_stores(self):
-        """Kills a stream as soon as its documents are ahead of its rows; all files in a batch."""
+        """Kills a stream whose index has forecasts of half hours that its table has not yet."""
         run = self._site.run("scoring", "run", "--files", "1000")
         try:
-            begun_s = run.wait(lambda: run.batches[0] > 0)
-            while not self._site.documents_ahead():
-                assert not self._site.all_scored(), "it was too quick for this"
-                time.sleep(0.02)
-            fell_s = time.monotonic() - begun_s
+            run.wait(lambda: self._site.half_hours_ahead() or self._site.all_scored())
         finally:
             run.kill()
-        self._tell(run, f"{fell_s:.2f} s (aimed)")
-        assert self._ahead() > 0
+        self._tell(run, "where its documents are ahead of its rows")
+        assert self._ahead() > 0, "it was too quick for this"
 
-    def _tell(self, run, when):
+    def _tell(self, run, drawn):
         begun, ended = run.batches
         self.batches += begun > ended
         where = f"in batch {begun}" if begun > ended else f"after batch {ended}"
         _say(
             self._site,
-            f"scoring killed {when} after its first batch began, {where}: {self._site.scored} "
-            f"files passed, {len(self._site.forecasts())} rows, {self._ahead()} documents ahead",
+            f"scoring killed {where} (drawn: {drawn}): {self._site.scored} files passed, "
+            f"{len(self._site.forecasts())} rows, {self._ahead()} documents ahead of them",
         )
 
     def _ahead(self):
@@ -541,7 +543,7 @@ def _killed_life(site, commits, killer, scoring_s, phases_s, wanted):
     slices = [[c for c in commits if sum(c.received_at >= e for e in ends) == n] for n in range(7)]
     for n in range(KILLS):
         site.land(slices[n])
-        killer.scoring(scoring_s / 2)
+        killer.scoring(scoring_s / 5)
     site.land(slices[KILLS])
     killer.scoring_between_stores()
     site.land(slices[KILLS + 1])
