@@ -14,12 +14,12 @@ import pyarrow as pa
 from sqlalchemy import Engine
 
 from cloud.monitoring.outcomes import Baseline, join_outcomes
+from cloud.monitoring.rows import Outcomes
 from cloud.monitoring.store import read_outcomes, write_assessment
 from cloud.monitoring.truth import write_truth
 from cloud.monitoring.watch import Service, assess, drift, due
 from cloud.registry import Alias, DecisionRow, ModelRow, Registry, in_force
 from cloud.rollout import DesiredStates, known_devices, roll_out
-from cloud.training.decisions import Decisions
 from cloud.training.history import History
 from cloud.training.learners import BASELINE
 from cloud.training.release import Origins
@@ -140,8 +140,8 @@ class Cycle:
         write_truth(self.engine, condition.id, history.truth())
         join_outcomes(self.engine, condition, history, self._baselines(condition))
         outcomes = read_outcomes(self.engine, condition.id, 0, at_ms)
-        service = self._service(condition, history, at_ms)
-        last = Decisions(self.engine).last_before(at_ms, condition.id)
+        service = self._service(condition, history, outcomes, at_ms)
+        last = self.trainer.decisions.last_before(at_ms, condition.id)
         reason = due(at_ms, last, service)
         drifted = None if service is None else service.drift_psi
         found = assess(outcomes, condition.id, drifted, reason)
@@ -160,13 +160,14 @@ class Cycle:
                 found.append((alias.from_at, model.probability))
         return found
 
-    def _service(self, condition: Condition, history: History, at_ms: int) -> Service | None:
-        alias = in_force(self.registry.champions(), condition.id, at_ms - 1)
-        row = None if alias is None else self.registry.find(alias.model, alias.version)
-        if alias is None or row is None:
+    def _service(
+        self, condition: Condition, history: History, outcomes: Outcomes, at_ms: int
+    ) -> Service | None:
+        row = self.registry.champion_at(condition.id, at_ms - 1)
+        if row is None:
             return None
-        since = read_outcomes(self.engine, condition.id, row.created_at, at_ms)
-        decided = Decisions(self.engine).find(row.created_at, condition.id)  # where it was judged
+        since = outcomes.since(row.created_at)
+        decided = self.trainer.decisions.find(row.created_at, condition.id)  # where it was judged
         usable = history.rows(history.forecastable)
         learned = usable.begins_ms <= row.trained_to
         return Service(

@@ -6,7 +6,7 @@ checks; `models.evaluation` replays it. Standard library only.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +20,7 @@ __all__ = [
     "Comparison",
     "Condition",
     "Derived",
+    "all_signals",
     "inputs_of",
     "load_conditions",
     "read_conditions",
@@ -112,6 +113,12 @@ def inputs_of(condition: Condition) -> tuple[str | None, str | None, str | None]
         name if name is not None or own is None or not own.endswith(f"/{quantity}") else own
         for name, quantity in zip(declared, Quantity, strict=True)
     )
+
+
+def all_signals(conditions: Iterable[Condition]) -> frozenset[str]:
+    """Every signal that a step of one of them waits for, or that a model looks at."""
+    named = (s for c in conditions for s in (*signals_of(c), *inputs_of(c)))
+    return frozenset(signal for signal in named if signal is not None)
 
 
 def read_conditions(path: Path) -> tuple[Condition, ...]:

@@ -6,18 +6,17 @@ Apart from `cloud.commands.scoring`, so that the help works where Spark is not i
 import logging
 import random
 import time
-from pathlib import Path
 
 from pyspark.sql import SparkSession
 
 from cloud.clock import SystemClock
+from cloud.commands.models import open_registry, open_signer
 from cloud.commands.opening import open_store, open_warehouse
 from cloud.commands.transforming import tables_of
 from cloud.config import CloudConfig, SparkConfig, fleet_conditions, need
 from cloud.jobs.transform import PROJECTION as DERIVE
 from cloud.lake.cursors import CursorStore
 from cloud.projections.quarantine import Quarantine
-from cloud.registry import Registry
 from cloud.scoring.batch import BatchResult, BatchScorer
 from cloud.scoring.champions import Champions
 from cloud.scoring.documents import install_template
@@ -27,8 +26,6 @@ from cloud.scoring.stream import PROJECTION, Scoring, StreamSettings
 from cloud.search.bulk import BulkLimits, BulkWriter
 from cloud.search.client import SearchClient
 from cloud.search.names import IndexNames
-from contract.errors import ConfigError
-from models.signing import Signer, TrustedKeys
 
 __all__ = ["FILES_PER_BATCH", "TRIGGER_S", "open_scoring"]
 
@@ -75,16 +72,8 @@ def open_scoring(
 
 
 def _champions(config: CloudConfig) -> Champions:
-    section = need(config.registry, "registry", config)
-    registry = Registry(open_warehouse(config), section.path)
-    return Champions(registry, fleet_conditions(config), _trusted(config))
-
-
-def _trusted(config: CloudConfig) -> TrustedKeys:
-    key = need(config.registry, "registry", config).signing_key
-    if key is None:
-        raise ConfigError(f"{config.source}: [registry] signing_key is missing")
-    return Signer.load(Path(key)).trusted()
+    trusted = open_signer(config).trusted()
+    return Champions(open_registry(config), fleet_conditions(config), trusted)
 
 
 def _sink(config: CloudConfig) -> ForecastSink:

@@ -1,4 +1,4 @@
-"""One batch: arrivals -> forecasts -> Elasticsearch -> warehouse -> cursor, in this order.
+"""One batch: arrivals -> forecasts -> rows -> documents -> rows that are gone -> cursor.
 
 The cursor comes last and says what is done, whatever Spark's own checkpoint holds. Every step may
 be repeated: what a batch writes depends on data and registry, not on the batch.
@@ -18,12 +18,13 @@ from cloud.jobs.transform import CursorReader, CursorWriter
 from cloud.lake.landed import Cursor
 from cloud.scoring.arrivals import Arrival, Arrivals, affected, arrivals_of
 from cloud.scoring.champions import Term
-from cloud.scoring.forecast import Forecast, Span, signals, warm_days
+from cloud.scoring.forecast import Forecast, Span, warm_days
 from cloud.scoring.history import History, Known
 from cloud.scoring.offsets import covers
 from cloud.scoring.score import scored
 from cloud.spark import converted
 from contract.records import Kind
+from models.conditions import all_signals
 
 __all__ = ["BatchResult", "BatchScorer", "Sink", "Terms"]
 
@@ -151,7 +152,8 @@ class BatchScorer:
         standing, made = self._sink.standing(spans), list[Forecast]()
         chosen = _in_force(terms, spans)
         if chosen:
-            readings = self._known(until).of(spans, signals(chosen), warm)
+            wanted = all_signals(t.condition for t in chosen)
+            readings = self._known(until).of(spans, wanted, warm)
             made = scored(readings, chosen, spans, warm)
         kept = {_place(f) for f in made}
         return _Change([f for f in standing if _place(f) not in kept], made)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from cloud.scoring.champions import Term
 from cloud.scoring.predict import OnnxModel
-from models.conditions import Condition, inputs_of, signals_of
+from models.conditions import Condition, all_signals, signals_of
 from models.features import HOUR_MS, LAGS, MAX_AGE_H, features, windows
 from models.replay import Readings, replay
 
-__all__ = ["DAY_MS", "Device", "Forecast", "Span", "day_of", "forecasts", "signals", "warm_days"]
+__all__ = ["DAY_MS", "Device", "Forecast", "Span", "day_of", "forecasts", "warm_days"]
 
 DAY_MS = 86_400_000
 _REACH_MS = int((LAGS - 1 + max(MAX_AGE_H)) * HOUR_MS)  # how far a window looks back
@@ -91,13 +91,6 @@ def warm_days(terms: Sequence[Term]) -> int:
     """Whole days before a day that its steps rest on."""
     longest_s = max((t.condition.duration_s + t.condition.max_age_s for t in terms), default=0)
     return 1 + -(-max(_REACH_MS, longest_s * 1000) // DAY_MS)
-
-
-def signals(terms: Sequence[Term]) -> frozenset[str]:
-    """Every signal that a term's condition or model looks at."""
-    conditions = [t.condition for t in terms]
-    wanted = {s for c in conditions for s in (*signals_of(c), *inputs_of(c))}
-    return frozenset(s for s in wanted if s is not None)
 
 
 def forecasts(
@@ -175,7 +168,7 @@ def _of_term(device: Device, term: Term, rows: NDArray[np.int64], run: Run) -> I
 
 
 def _late(device: Device, condition: Condition, at_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
-    wanted = frozenset((*signals_of(condition), *inputs_of(condition)))
+    wanted = all_signals((condition,))
     readings = device.readings
     used = np.fromiter((s in wanted for s in readings.signals), np.bool_, len(readings.signals))
     used &= ~np.isnan(readings.values) & device.backfilled

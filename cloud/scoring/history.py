@@ -23,7 +23,7 @@ from cloud.scoring.source import LakeSource, span_options
 from cloud.transforms.deduplicate import deduplicate
 from cloud.transforms.period import with_period
 from cloud.transforms.schema import SOURCE
-from contract.quantities import Quality
+from cloud.transforms.signals import of_signals
 from contract.records import Kind
 
 __all__ = ["History", "Known"]
@@ -49,19 +49,9 @@ class Known:
     def of(self, spans: Mapping[str, Span], wanted: frozenset[str], warm: int) -> DataFrame:
         """Dated readings of the wanted signals, for each device those that its span rests on."""
         inside = reduce(or_, (_within(device, span, warm) for device, span in spans.items()))
+        received_ms = F.unix_millis("received_at").alias("received_ms")
         rows = self._readings().where(inside)
-        signal = F.concat_ws("/", "sensor_id", "quantity")
-        return rows.select(
-            "device_id",
-            "stream_id",
-            "seq",
-            signal.alias("signal"),
-            F.unix_millis("observed_at").alias("at_ms"),
-            # what the gateway's rule takes, and no other
-            F.when(F.col("quality") != Quality.BAD.value, F.col("value")).alias("value"),
-            F.unix_millis("received_at").alias("received_ms"),
-            SOURCE,
-        ).where(signal.isin(*wanted))
+        return of_signals(rows, wanted, ("stream_id", received_ms, SOURCE))
 
     def dates_of(self, streams: DataFrame) -> Mapping[str, Arrival]:
         """Per device the instants of the readings whose dates a batch has told or asked for.

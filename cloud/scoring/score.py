@@ -6,6 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from cloud.errors import ProjectionError
 from cloud.scoring.champions import Term
@@ -13,8 +14,8 @@ from cloud.scoring.forecast import Device, Forecast, Span, forecasts
 from cloud.scoring.predict import probabilities
 from cloud.spark import converted
 from cloud.transforms.schema import SOURCE, require
+from cloud.transforms.signals import as_readings
 from contract.topics import Lane
-from models.replay import Readings
 
 __all__ = ["READING_COLUMNS", "device_of", "scored"]
 
@@ -35,10 +36,6 @@ _SCHEMA = pa.schema(
         ("late", pa.bool_()),
     ]
 )
-_SPARK_SCHEMA = (
-    "device_id string, stream_id string, seq bigint, condition_id string, model string, "
-    "version string, issued_at bigint, horizon_s bigint, probability double, late boolean"
-)
 
 
 def scored(
@@ -58,7 +55,7 @@ def scored(
     require(readings, READING_COLUMNS)
     with converted(ProjectionError, "the batch cannot be scored"):
         found = readings.groupBy("device_id").applyInArrow(
-            _scorer(tuple(terms), dict(spans), warm), _SPARK_SCHEMA
+            _scorer(tuple(terms), dict(spans), warm), from_arrow_schema(_SCHEMA)
         )
         rows = found.toArrow().to_pylist()
     return [Forecast(**row) for row in rows]
@@ -87,11 +84,7 @@ def device_of(rows: pa.Table) -> Device:
     lanes = (source.split(" ")[3] for source in rows[SOURCE].to_pylist())
     return Device(
         device_id=rows["device_id"][0].as_py(),
-        readings=Readings(
-            rows["signal"].to_pylist(),
-            rows["at_ms"].to_numpy().astype(np.int64),
-            np.asarray(rows["value"].to_numpy(), dtype=np.float64),
-        ),
+        readings=as_readings(rows),
         stream_ids=rows["stream_id"].to_pylist(),
         seqs=rows["seq"].to_numpy().astype(np.int64),
         backfilled=np.fromiter((lane == Lane.BACKFILL for lane in lanes), np.bool_, len(rows)),

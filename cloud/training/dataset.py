@@ -6,27 +6,19 @@ gateway's rule judged is what is judged here.
 
 from collections.abc import Callable
 
-import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from cloud.errors import LakeError
 from cloud.spark import converted
 from cloud.training.history import HISTORY_SCHEMA, device_history
-from cloud.transforms.schema import require
-from contract.quantities import Quality
-from models.conditions import Condition, inputs_of, signals_of
+from cloud.transforms.signals import as_readings, of_signals
+from models.conditions import Condition, all_signals
 from models.replay import Readings
 
 __all__ = ["history_table", "readings_of"]
-
-_NEEDED = ("device_id", "seq", "sensor_id", "quantity", "value", "quality", "observed_at")
-_SPARK_SCHEMA = (
-    "device_id string, condition_id string, begins_ms bigint, at_ms bigint, values double, "
-    "holds boolean, changed boolean, full boolean, usable boolean, labels double, "
-    "features array<double>, grids array<double>"
-)
 
 
 def history_table(
@@ -42,18 +34,11 @@ def history_table(
     Raises:
         LakeError: The table cannot be read.
     """
-    require(readings, _NEEDED)
-    wanted = {s for c in conditions for s in (*signals_of(c), *inputs_of(c)) if s is not None}
-    at_ms = F.unix_millis("observed_at")
-    rows = readings.select(
-        "device_id",
-        F.concat_ws("/", "sensor_id", "quantity").alias("signal"),
-        at_ms.alias("at_ms"),
-        "seq",
-        F.when(F.col("quality") != Quality.BAD.value, F.col("value")).alias("value"),
-    ).where(F.col("signal").isin(*wanted) & (F.col("at_ms") <= until_ms))
+    rows = of_signals(readings, all_signals(conditions)).where(F.col("at_ms") <= until_ms)
     with converted(LakeError, "the readings cannot be judged"):
-        judged = rows.groupBy("device_id").applyInArrow(_judge(conditions), _SPARK_SCHEMA)
+        judged = rows.groupBy("device_id").applyInArrow(
+            _judge(conditions), from_arrow_schema(HISTORY_SCHEMA)
+        )
         return judged.toArrow().cast(HISTORY_SCHEMA)
 
 
@@ -66,10 +51,4 @@ def _judge(conditions: tuple[Condition, ...]) -> Callable[[pa.Table], pa.Table]:
 
 def readings_of(rows: pa.Table) -> Readings:
     """Columns `signal`, `at_ms`, `seq` and `value` of one device as a gateway took them."""
-    ordered = rows.sort_by([("at_ms", "ascending"), ("seq", "ascending")])
-    values = ordered["value"].to_numpy()
-    return Readings(
-        ordered["signal"].to_pylist(),
-        ordered["at_ms"].to_numpy().astype(np.int64),
-        np.asarray(values, dtype=np.float64),
-    )
+    return as_readings(rows.sort_by([("at_ms", "ascending"), ("seq", "ascending")]))

@@ -16,7 +16,7 @@ from models.conditions import Condition
 from models.features import FEATURE_NAMES, LAGS, features, windows
 from models.replay import Interval, Readings, Steps, intervals, onsets, replay
 
-__all__ = ["GRID_EVERY", "HISTORY_SCHEMA", "History", "device_history"]
+__all__ = ["GRID_EVERY", "HISTORY_SCHEMA", "History", "device_history", "list_column"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -155,12 +155,13 @@ def _of_condition(device_id: str, readings: Readings, condition: Condition) -> p
         "full": steps.full,
         "usable": made.usable,
         "labels": onsets(steps, condition),
-        "features": _lists(made.values),
-        "grids": _lists(grids),
+        "features": list_column(made.values),
+        "grids": list_column(grids),
     }
     return pa.table(columns, schema=HISTORY_SCHEMA)
 
 
-def _lists(rows: Floats) -> pa.Array:
+def list_column(rows: Floats) -> pa.Array:
+    """Rows of an array, shape (rows, width), as one cell each."""
     ends = np.arange(0, rows.size + 1, rows.shape[1], dtype=np.int32)
     return pa.ListArray.from_arrays(pa.array(ends), pa.array(rows.ravel()))

@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from cloud.training.history import History
 from cloud.training.walk import learnable
 from models.features import BASELINE_NAMES
+from models.skill import WEEK_MS
 
 __all__ = [
     "BASELINE",
@@ -31,6 +32,7 @@ __all__ = [
     "SklearnModel",
     "calibration",
     "logit",
+    "sigmoid",
 ]
 
 Floats = NDArray[np.float64]
@@ -44,7 +46,6 @@ REGULARISATION = 0.03  # C of scikit-learn
 _SOLVER = "newton-cholesky"  # many windows, few features: a handful of steps
 _THREADS = 1  # for matrices so narrow the threads of BLAS wait for each other: 4 times slower
 _PARTS = 6  # of the weeks, for calibration
-_WEEK_MS = 7 * 86_400_000
 _CERTAIN = 1e-6
 
 
@@ -107,7 +108,7 @@ def calibrated(raw: Floats, slope: float, offset: float) -> Floats:
     """A raw probability after sigmoid calibration (Platt 1999)."""
     if (slope, offset) == (1.0, 0.0):
         return raw
-    return _probability(slope * logit(raw) + offset)
+    return sigmoid(slope * logit(raw) + offset)
 
 
 class BaselineLearner:
@@ -167,7 +168,7 @@ def calibration(examples: History, score: Score) -> tuple[float, float]:
     Returns:
         1 and 0 where the logits stay.
     """
-    week = examples.begins_ms // _WEEK_MS
+    week = examples.begins_ms // WEEK_MS
     part = np.zeros_like(week)
     for number, weeks in enumerate(np.array_split(np.unique(week), _PARTS)):
         part[np.isin(week, weeks)] = number
@@ -186,17 +187,18 @@ def _proven(logits: Floats, onset: Floats, part: NDArray[np.int64]) -> tuple[flo
         mine = part == number
         if not learnable(onset[~mine]):
             return 1.0, 0.0
-        slope, offset = _sigmoid(logits[~mine], onset[~mine])
-        before += float(((_probability(logits[mine]) - onset[mine]) ** 2).sum())
-        after += float(((_probability(slope * logits[mine] + offset) - onset[mine]) ** 2).sum())
-    return _sigmoid(logits, onset) if after < before else (1.0, 0.0)
+        slope, offset = _fitted_sigmoid(logits[~mine], onset[~mine])
+        before += float(((sigmoid(logits[mine]) - onset[mine]) ** 2).sum())
+        after += float(((sigmoid(slope * logits[mine] + offset) - onset[mine]) ** 2).sum())
+    return _fitted_sigmoid(logits, onset) if after < before else (1.0, 0.0)
 
 
-def _sigmoid(logits: Floats, onset: Floats) -> tuple[float, float]:
+def _fitted_sigmoid(logits: Floats, onset: Floats) -> tuple[float, float]:
     fitted = LogisticRegression(C=1e6, solver=_SOLVER).fit(logits[:, None], onset)
     return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
 
 
-def _probability(logits: Floats) -> Floats:
+def sigmoid(logits: Floats) -> Floats:
+    """The probability of log odds."""
     found: Floats = 1 / (1 + np.exp(-logits))
     return found

@@ -13,8 +13,8 @@ from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world 
 
 from cloud.errors import LakeError
 from cloud.spark import converted
-from cloud.training.history import History
-from cloud.training.learners import REGULARISATION, Beyond
+from cloud.training.history import History, list_column
+from cloud.training.learners import REGULARISATION, Beyond, sigmoid
 
 __all__ = ["MLLIB", "MllibLearner", "MllibModel"]
 
@@ -40,9 +40,7 @@ class MllibModel:
     def probability(self, values: Floats) -> Floats:
         """Probability of onset for each row of features."""
         weights = np.asarray(self.model.coefficients.toArray())
-        score = self.beyond.transform(values) @ weights + float(self.model.intercept)
-        found: Floats = 1 / (1 + np.exp(-score))
-        return found
+        return sigmoid(self.beyond.transform(values) @ weights + float(self.model.intercept))
 
 
 class MllibLearner:
@@ -73,14 +71,10 @@ class MllibLearner:
             regParam=1 / (REGULARISATION * len(examples)),  # scikit-learn sums, Spark takes means
         )
         with converted(LakeError, "MLlib cannot train"):
-            rows = self._spark.createDataFrame(_table(seen, examples.labels))
+            rows = self._spark.createDataFrame(
+                pa.table({"onset": examples.labels, "columns": list_column(seen)})
+            )
             vector = array_to_vector(F.col("columns")).alias("seen")
             frame = rows.select("onset", vector).coalesce(1).localCheckpoint()
             model = learner.fit(frame)
         return MllibModel(beyond, model)
-
-
-def _table(seen: Floats, onset: Floats) -> pa.Table:
-    ends = np.arange(0, seen.size + 1, seen.shape[1], dtype=np.int32)
-    lists = pa.ListArray.from_arrays(pa.array(ends), pa.array(seen.ravel()))
-    return pa.table({"onset": onset, "columns": lists})

@@ -87,8 +87,7 @@ class Trainer:
         if known is not None:
             return known
         examples = history.examples
-        judged = self._judge if releasable(examples) else _too_few
-        verdict = judged(condition, examples, origins.cycle_at)
+        verdict = self._judge(condition, examples, origins.cycle_at)
         self.told(f"{condition.id}: {verdict.decision}: {verdict.reason}")
         champion = self._release(condition, examples, origins, verdict)
         row = _decision(condition, origins, verdict, champion, why)
@@ -96,9 +95,11 @@ class Trainer:
         return row
 
     def _judge(self, condition: Condition, examples: History, cycle_at: int) -> Verdict:
+        if not releasable(examples):
+            needed = f"{MIN_EXAMPLES} are needed to release a model"
+            return undecided(f"{len(examples)} windows, {needed}")
         last = self.decisions.unused_from(cycle_at, condition.id)
-        first_ms = int(examples.begins_ms.min()) if len(examples) else cycle_at
-        span = (fresh_from(first_ms, cycle_at, last), cycle_at)
+        span = (fresh_from(int(examples.begins_ms.min()), cycle_at, last), cycle_at)
         champion = self.registry.champion_at(condition.id, cycle_at - 1)
         learned = champion is not None and champion.family != BASELINE
         model = load_model(self.registry, champion, self.trusted) if champion and learned else None
@@ -138,11 +139,6 @@ class Trainer:
                 version=row.version,
             )
         )
-
-
-def _too_few(condition: Condition, examples: History, cycle_at: int) -> Verdict:
-    del condition, cycle_at
-    return undecided(f"{len(examples)} windows, {MIN_EXAMPLES} are needed to release a model")
 
 
 def _champion(
