@@ -11,7 +11,7 @@ from edge.errors import UpdateRefused
 from models.bundle import Bundle, unpack
 from models.conditions import Condition
 from models.errors import BundleRefused
-from models.features import FEATURE_NAMES, FEATURES_VERSION
+from models.features import FEATURES_VERSION
 from models.signing import TrustedKeys
 
 __all__ = ["admit"]
@@ -42,14 +42,13 @@ def admit(path: Path, trusted: TrustedKeys, condition: Condition) -> Bundle:
 
 def _require_suitable(bundle: Bundle, condition: Condition) -> None:
     manifest = bundle.manifest
-    made_for = manifest.features_version
-    if made_for != FEATURES_VERSION or manifest.feature_names != FEATURE_NAMES:
+    if not manifest.takes_our_features:
         raise UpdateRefused(
             "unsuitable",
-            f"it wants features of version {made_for}, this program makes {FEATURES_VERSION}: "
-            "install the dewline that the model was made for",
+            f"it wants features of version {manifest.features_version}, this program makes "
+            f"{FEATURES_VERSION}: install the dewline that the model was made for",
         )
-    if manifest.condition != condition or manifest.horizon_s != condition.horizon_s:
+    if not manifest.made_for(condition):
         raise UpdateRefused(
             "unsuitable",
             f"it was made for another declaration of {manifest.condition.id} than the one of "

@@ -19,6 +19,7 @@ from contract.typed import LARGEST, Between, Id, Pattern, Seq, UtcMs, build, pla
 from models.conditions import Condition, load_conditions
 from models.container import pack_members, unpack_members
 from models.errors import BundleRefused, SignatureRefused
+from models.features import FEATURE_NAMES, FEATURES_VERSION
 from models.golden import Agreement, Golden, check_golden, decode_golden, encode_golden
 from models.signing import Signer, TrustedKeys
 
@@ -130,6 +131,16 @@ class Manifest:
     lineage: Lineage
     files: tuple[Member, ...] = ()
     schema: Annotated[int, Between(SCHEMA, SCHEMA)] = SCHEMA
+
+    @property
+    def takes_our_features(self) -> bool:
+        """Whether the model was made for the features that this program computes."""
+        made_for = (self.features_version, self.feature_names)
+        return made_for == (FEATURES_VERSION, FEATURE_NAMES)
+
+    def made_for(self, declared: Condition) -> bool:
+        """Whether the model was made for this very declaration."""
+        return self.condition == declared and self.horizon_s == declared.horizon_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -14,7 +14,7 @@ from cloud.registry import AliasRow, ModelRow, RegistryError
 from cloud.scoring.predict import OnnxModel, probabilities
 from models.bundle import Bundle, check_golden, unpack
 from models.conditions import Condition
-from models.features import FEATURE_NAMES, FEATURES_VERSION, features
+from models.features import features
 from models.signing import TrustedKeys
 
 __all__ = ["Champions", "Registry", "Term"]
@@ -109,14 +109,13 @@ class Champions:
         if recorded is None:
             raise RegistryError(f"{row.model} {row.version} is champion and not recorded")
         bundle = unpack(self._registry.bundle_bytes(recorded.sha256), self._trusted)
-        manifest, declared = bundle.manifest, self._conditions[row.condition_id]
-        if manifest.condition != declared:
+        if not bundle.manifest.made_for(self._conditions[row.condition_id]):
             _log.warning(
                 "%s %s was made for another declaration of %s: it forecasts nothing",
                 *(row.model, row.version, row.condition_id),
             )
             return None
-        if (manifest.features_version, manifest.feature_names) != (FEATURES_VERSION, FEATURE_NAMES):
+        if not bundle.manifest.takes_our_features:
             _log.warning(
                 "%s %s was made for other features than this program's: it forecasts nothing",
                 *(row.model, row.version),
