@@ -17,6 +17,7 @@ from contract.records import AlertBasis, AlertState, Kind
 
 __all__ = ["Agreement", "agree"]
 
+MOST_APART = 1e-5  # of a probability, gateway and cloud
 _Change = tuple[str, str, str, int]  # device, condition, raised or cleared, instant
 _Window = tuple[str, str, int, str]  # device, condition, instant, version of the model
 
@@ -38,6 +39,12 @@ class Agreement:
     windows_total: int
     windows_apart: int
     largest: float
+
+    @property
+    def agreed(self) -> bool:
+        """Whether there is something to compare, and both pairs say the same."""
+        compared = self.changes_total > 0 and self.windows_total > 0
+        return compared and not self.changes_apart and self.largest <= MOST_APART
 
 
 def agree(engine: Engine) -> Agreement:

@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -18,7 +19,7 @@ from cloud.config import CloudConfig, load_config, need
 from cloud.lake.cursors import CursorStore
 from cloud.search.client import SearchClient
 from cloud.search.names import IndexNames
-from cloud.search.query import EVERYTHING, Filter
+from cloud.search.query import Filter
 from cloud.warehouse.engine import converted
 from cloud.warehouse.tables import FACTS
 from contract.records import Kind
@@ -189,11 +190,7 @@ class CloudSide:
 
     def search_counts(self, devices: Sequence[str]) -> Counts:
         """Documents per device and kind, counted by Elasticsearch."""
-        section = need(self.config.search, "search", self.config)
-        lake = need(self.config.lake, "lake", self.config)
-        names = IndexNames(section.prefix, lake.period)
-        client = SearchClient(section.url)
-        try:
+        with self._searching() as (client, names):
             client.refresh([names.alias(kind) for kind in Kind])
             return {
                 (device, kind): client.count(
@@ -202,31 +199,28 @@ class CloudSide:
                 for device in devices
                 for kind in Kind
             }
-        finally:
-            client.close()
 
     def reported(self, device: str, model: str, version: str) -> bool:
         """Whether Elasticsearch has the device's own report that it runs this."""
-        section = need(self.config.search, "search", self.config)
-        lake = need(self.config.lake, "lake", self.config)
-        alias = IndexNames(section.prefix, lake.period).alias(Kind.MODEL_REPORT)
-        client = SearchClient(section.url)
-        try:
+        terms = {"device_id": device, "model": model, "version": version, "outcome": "active"}
+        with self._searching() as (client, names):
+            alias = names.alias(Kind.MODEL_REPORT)
             client.refresh([alias])
-            terms = {"device_id": device, "model": model, "version": version, "outcome": "active"}
             return client.count(alias, Filter(terms=tuple(terms.items()))) > 0
-        finally:
-            client.close()
 
     def forecasts_searchable(self) -> int:
         """The cloud's own forecasts in Elasticsearch, counted there."""
+        with self._searching() as (client, names):
+            client.refresh([names.forecasts])
+            return client.count(names.forecasts)
+
+    @contextmanager
+    def _searching(self) -> Iterator[tuple[SearchClient, IndexNames]]:
         section = need(self.config.search, "search", self.config)
         lake = need(self.config.lake, "lake", self.config)
-        alias = IndexNames(section.prefix, lake.period).forecasts
         client = SearchClient(section.url)
         try:
-            client.refresh([alias])
-            return client.count(alias, EVERYTHING)
+            yield client, IndexNames(section.prefix, lake.period)
         finally:
             client.close()
 

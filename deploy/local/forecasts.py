@@ -24,8 +24,6 @@ from models.conditions import Condition
 
 __all__ = ["Closing", "cloud_predictions", "gather", "show_forecasts"]
 
-MOST_APART = 1e-5  # of a probability, gateway and cloud
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
@@ -59,8 +57,8 @@ class Closing:
         )
         searchable, stored = self.cloud_predictions
         whole = searchable == stored > 0
-        agreed = not self.agreement.changes_apart and self.agreement.largest <= MOST_APART
-        return bool(self.decisions) and self.as_desired and earned and whole and agreed
+        found = bool(self.decisions) and self.agreement.agreed
+        return found and self.as_desired and earned and whole
 
     def summary(self) -> dict[str, object]:
         """The figures, as they stand in `summary.json`."""

@@ -65,7 +65,7 @@ class Year:
         api = need(self.cloud.config.api, "api", self.cloud.config)
         self._lines = (Proxy(stack.mosquitto.port), Proxy(api.port))
         self._models = ModelSide(self.cloud, Signer.load(folder / "signing.pem"))
-        self.cycles: list[dict[str, Any]] = []
+        self._scoring = False  # from the first cycle on: there is nothing to score with before
         now_ms = int(time.time() * 1000)
         self._shift, first_ms, self._last_ms = write_recordings(folder, now_ms)
         self._cut = False
@@ -149,9 +149,9 @@ class Year:
             result = self.spark.ask(f"cycle {mark_ms}")
         for row in result["decisions"]:
             self._steps.say(f"  {row['condition_id']}: {row['decision']}: {row['reason']}")
-        if not self.cycles:
-            self.spark.ask("follow")  # there is something to score with from now on
-        self.cycles.append(result)
+        if not self._scoring:
+            self.spark.ask("follow")
+            self._scoring = True
 
     def _wait_running(self, mark_ms: int) -> None:
         """Holds the mark until every connected gateway runs and reports what it should."""
@@ -181,7 +181,7 @@ class Year:
                 time.sleep(_POLL_S)
         with self._steps.timed("projections"):
             self.cloud.wait_projected(FOLLOWERS, _MARK_LIMIT_S)
-        if self.cycles:
+        if self._scoring:
             with self._steps.timed("scoring"):
                 self.spark.ask("scored")
         if not quiet:
