@@ -19,7 +19,7 @@ from rich.table import Table
 
 from cloud.training.history import History, device_history
 from cloud.training.learners import BaselineLearner, SklearnLearner
-from cloud.training.walk import folds, walk
+from cloud.training.walk import Fold, folds, walk
 from deploy.local.weather import STATIONS, recorded_ms, station_rows
 from models.conditions import Condition, read_conditions
 from models.replay import Readings
@@ -35,6 +35,7 @@ _SPANS = {
     "Sep-Dec": (_AUTUMN, _TO),
     "December": (_DECEMBER, _TO),
 }
+_CUT_BEFORE = "Sep-Dec, cut before"
 _GOALS = {"condensation": 0.069, "damp": 0.060}  # Sep-Dec
 
 
@@ -55,11 +56,20 @@ def _readings(station: str) -> Readings:
 
 def _judged(table: pa.Table, condition: Condition) -> dict[str, Skill]:
     examples = History.of(table, condition.id).examples
-    walked = walk(examples, folds(_FROM, _TO, condition), [BaselineLearner(), SklearnLearner()])
-    begins = examples.begins_ms[walked.rows]
-    onset = examples.labels[walked.rows]
+    splits = folds(_FROM, _TO, condition)
+    # The same hours kept apart, but at the end of the training instead of the begin of the month.
+    before = [Fold(2 * s.until_ms - s.from_ms, s.until_ms, s.to_ms) for s in splits]
+    found = _walked(examples, splits, _SPANS)
+    return found | _walked(examples, before, {_CUT_BEFORE: (_AUTUMN, _TO)})
+
+
+def _walked(
+    examples: History, splits: list[Fold], spans: dict[str, tuple[int, int]]
+) -> dict[str, Skill]:
+    walked = walk(examples, splits, [BaselineLearner(), SklearnLearner()])
+    begins, onset = examples.begins_ms[walked.rows], examples.labels[walked.rows]
     found = {}
-    for name, (from_ms, to_ms) in _SPANS.items():
+    for name, (from_ms, to_ms) in spans.items():
         rows = (begins >= from_ms) & (begins < to_ms)
         baseline, model = walked.probability[rows].T
         found[name] = skill(model, baseline, onset[rows], begins[rows])
