@@ -6,6 +6,7 @@ Grain of both tables: one row per key (device, stream, number).
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
@@ -85,13 +86,14 @@ def merge(rows: DataFrame, path: str, periods: Collection[str], rows_total: int)
         _create(rows, path)
         return
     with converted(LakeError, f"{path} cannot be written"):
-        rows.createOrReplaceTempView("arriving")
+        view = _view(path)
+        rows.createOrReplaceTempView(view)
         # Insert-only is the cheap form of MERGE: it rewrites no file.
         inserted = _run(spark, _merge_into(path, periods) + " WHEN NOT MATCHED THEN INSERT *")
         if inserted < rows_total:  # some keys stand there already: are ours earlier, or dated now?
             changed = f" WHEN MATCHED AND ({_wins()}) THEN UPDATE SET *"
             _run(spark, _merge_into(path, periods) + changed)
-        spark.catalog.dropTempView("arriving")
+        spark.catalog.dropTempView(view)
 
 
 def _create(rows: DataFrame, path: str) -> None:
@@ -104,9 +106,14 @@ def _create(rows: DataFrame, path: str) -> None:
 def _merge_into(path: str, periods: Collection[str]) -> str:
     named = ", ".join(f"'{period}'" for period in sorted(periods))
     return (
-        f"MERGE INTO delta.`{path}` AS t USING arriving AS s"
+        f"MERGE INTO delta.`{path}` AS t USING {_view(path)} AS s"
         f" ON t.{PERIOD} IN ({named}) AND {_SAME_KEY}"
     )
+
+
+def _view(path: str) -> str:
+    """Name of the arriving rows; the two tables may be written side by side in one session."""
+    return f"arriving_{PurePath(path).name}"
 
 
 def _wins() -> str:

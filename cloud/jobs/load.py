@@ -1,5 +1,6 @@
-"""A batch into the warehouse, kind by kind."""
+"""A batch into the warehouse, its kinds side by side."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from pyspark.sql import DataFrame
@@ -9,6 +10,8 @@ from cloud.transforms.kinds import of_kind
 from contract.records import Kind
 
 __all__ = ["Loader", "load"]
+
+_AT_ONCE = 2  # most of a small kind's time Spark plans and the database waits for its disk
 
 
 class Loader(Protocol):
@@ -23,8 +26,12 @@ def load(batch: Batch, loader: Loader) -> None:
     """Every kind of the batch that has rows.
 
     Raises:
-        WarehouseError: Kinds before the failing one are loaded; call again with the same batch.
+        WarehouseError: Other kinds may be loaded; call again with the same batch.
     """
-    for kind in Kind:
-        if batch.rows_total((kind,)):
-            loader.load(kind, of_kind(batch.rows, kind), batch.batch_id)
+
+    def one(kind: Kind) -> int:
+        return loader.load(kind, of_kind(batch.rows, kind), batch.batch_id)
+
+    kinds = [kind for kind in Kind if batch.rows_total((kind,))]
+    with ThreadPoolExecutor(_AT_ONCE) as beside:
+        list(beside.map(one, kinds))  # raises what the first one raised

@@ -8,6 +8,7 @@ does not complete.
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -101,8 +102,7 @@ class Transform:
     def _write(self, batch: Batch) -> dict[str, float]:
         steps: Mapping[str, Callable[[], None]] = {
             "warehouse": lambda: load(batch, self._loader),
-            "readings": lambda: write_readings(batch, self._tables),
-            "events": lambda: write_events(batch, self._tables),
+            "tables": lambda: _write_tables(batch, self._tables),
             "cursor": lambda: self._cursor.save(batch.cursor),
         }
         seconds = {}
@@ -111,3 +111,10 @@ class Transform:
             step()
             seconds[name] = self._now_s() - began_s
         return seconds
+
+
+def _write_tables(batch: Batch, tables: Tables) -> None:
+    with ThreadPoolExecutor() as beside:
+        events = beside.submit(write_events, batch, tables)
+        write_readings(batch, tables)
+        events.result()
