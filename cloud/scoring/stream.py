@@ -20,8 +20,9 @@ from cloud.backoff import Backoff
 from cloud.errors import ProjectionError
 from cloud.lake.cursors import CursorStore
 from cloud.lake.landed import Cursor
+from cloud.lake.store import FolderStore
 from cloud.scoring.batch import BatchResult, BatchScorer
-from cloud.scoring.offsets import covers
+from cloud.scoring.offsets import available, covers
 from cloud.scoring.source import LakeSource, stream_options
 from cloud.spark import converted
 from contract.errors import DewlineError
@@ -31,7 +32,7 @@ __all__ = ["PROJECTION", "Scoring", "ScoringTotals", "StreamSettings"]
 PROJECTION = "scoring"  # name of the cursor
 _WATCH_S = 0.2
 _IDLE_LIMIT_S = 10.0
-_IDLE_POLL_S = 0.01
+_IDLE_POLL_S = 0.02
 
 _log = logging.getLogger(__name__)
 
@@ -153,22 +154,23 @@ class Scoring:
         Raises:
             DewlineError: What a batch failed with; the cursor is where the last good one left it.
         """
-        running = self._query is not None
-        if not running:
-            self._start(lambda writer: writer.trigger(availableNow=True))
+        if self._query is not None:
+            # Spark's own wait ends only with a later trigger that finds nothing.
+            target = available(FolderStore(Path(self._settings.root)))
+            while not self.caught_up(target):
+                self.check()
+                time.sleep(_IDLE_POLL_S)
+            return
+        self._start(lambda writer: writer.trigger(availableNow=True))
         query = self._query
         assert query is not None
         try:
             with converted(ProjectionError, "scoring failed"):
-                if running:
-                    query.processAllAvailable()
-                else:
-                    query.awaitTermination()
+                query.awaitTermination()
             if self._failed is not None:
                 raise self._failed
         finally:
-            if not running:
-                self.stop()
+            self.stop()
 
     def caught_up(self, cursor: Cursor) -> bool:
         """Whether everything that `cursor` has passed is scored.
