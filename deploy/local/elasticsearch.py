@@ -22,6 +22,12 @@ from deploy.local.processes import (
 __all__ = ["Elasticsearch"]
 
 _HEAP_MB = 512  # 0.7 GiB resident; 256 starts no faster
+# A node that lives for minutes: without the optimising compiler its start takes 8 s of processor
+# time instead of 15. The code cache would then be 48 MB.
+_JVM = (
+    *(f"-Xms{_HEAP_MB}m", f"-Xmx{_HEAP_MB}m"),
+    *("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m"),
+)
 
 _CONFIGURATION = """\
 cluster.name: dewline-local
@@ -91,7 +97,9 @@ def _write_files(folder: Path, home: Path, port: int, transport_port: int) -> No
     (folder / "config" / "elasticsearch.yml").write_text(text, encoding="utf-8")
     options = folder / "config" / "jvm.options.d"
     options.mkdir(exist_ok=True)
-    (options / "heap.options").write_text(f"-Xms{_HEAP_MB}m\n-Xmx{_HEAP_MB}m\n", encoding="ascii")
+    (options / "local.options").write_text(
+        "".join(f"{option}\n" for option in _JVM), encoding="ascii"
+    )
     hand_over(folder)
 
 
