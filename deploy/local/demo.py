@@ -15,6 +15,7 @@ import json
 import shutil
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -72,10 +73,13 @@ def _live_through(year: Year, steps: Steps) -> tuple[Proof, Closing]:
         year.project()
     with steps.step("derive", "Spark: lake to warehouse, and what December says of the models"):
         december = year.derive()
-    with steps.step("prove", "Counting again in every store"):
+    with (
+        steps.step("prove", "Counting again in every store, and writing the report"),
+        ThreadPoolExecutor() as beside,
+    ):
+        written = beside.submit(year.report)
         proof, forecasts = year.prove(), year.close_forecasts(december)
-    with steps.step("report", "Writing the report"):
-        year.report()
+        written.result()
     return proof, forecasts
 
 

@@ -34,9 +34,8 @@ __all__ = ["Year"]
 
 CUT_OFF = "lga"
 CUT_FROM, CUT_TO = "2013-07-15T00:00:00+00:00", "2013-09-15T00:00:00+00:00"
-_MONTHS = [f"2013-{month:02d}-01T00:00:00+00:00" for month in range(2, 13)]
-MARKS = tuple(sorted([*_MONTHS, CUT_FROM, CUT_TO]))
 CYCLES = tuple(f"2013-{month:02d}-01T00:00:00+00:00" for month in (4, 7, 9, 12))
+MARKS = tuple(sorted([*CYCLES, CUT_FROM, CUT_TO]))
 _SET_UP = (("warehouse", "migrate"), ("search", "setup"))
 _HOUR_MS = 3_600_000
 _MARK_LIMIT_S = 120.0
@@ -65,6 +64,7 @@ class Year:
         api = need(self.cloud.config.api, "api", self.cloud.config)
         self._lines = (Proxy(stack.mosquitto.port), Proxy(api.port))
         self._models = ModelSide(self.cloud, Signer.load(folder / "signing.pem"))
+        self._beside = ThreadPoolExecutor()
         self._scoring = False  # from the first cycle on: there is nothing to score with before
         now_ms = int(time.time() * 1000)
         self._shift, first_ms, self._last_ms = write_recordings(folder, now_ms)
@@ -82,6 +82,7 @@ class Year:
 
     def close(self) -> None:
         """Ends everything that this run has started."""
+        self._beside.shutdown()
         for gateway in self.gateways:
             gateway.kill()
         self.spark.stop()
@@ -91,9 +92,8 @@ class Year:
 
     def prepare(self) -> None:
         """Tables, templates, and the processes that run throughout."""
-        with ThreadPoolExecutor() as beside:
-            for done in beside.map(lambda words: self.cloud.call(*words), _SET_UP):
-                self._steps.say(done.splitlines()[-1])
+        for done in self._beside.map(lambda words: self.cloud.call(*words), _SET_UP):
+            self._steps.say(done.splitlines()[-1])
         self.cloud.start("ingest", "run")
         for noun in FOLLOWERS:
             self.cloud.start(noun, "follow")
@@ -144,7 +144,6 @@ class Year:
 
     def _cycle(self, mark_ms: int) -> None:
         """Training where it is due, on all that has arrived by the mark."""
-        self.cloud.call("lake", "fold")
         with self._steps.timed("cycles"):
             result = self.spark.ask(f"cycle {mark_ms}")
         for row in result["decisions"]:
@@ -164,9 +163,21 @@ class Year:
                 if time.monotonic() > deadline_s:
                     raise ServerError("a gateway does not run what it has fetched: see its log")
                 self._move_on(mark_ms)  # to where it waits: it only looks for news
-                self._wait_at(mark_ms, quiet=True)
+                self._wait_projected(mark_ms)
 
-    def _wait_at(self, mark_ms: int, *, quiet: bool = False) -> None:
+    def _wait_at(self, mark_ms: int) -> None:
+        """Until all wait at the mark, and all that the connected ones sent is in every store."""
+        self._wait_projected(mark_ms)
+        with self._steps.timed("scoring"):
+            folded = self._beside.submit(self.cloud.call, "lake", "fold")
+            if self._scoring:
+                self.spark.ask("scored")
+            folded.result()
+        records = sum(sum(g.observer.committed.values()) for g in self.gateways)
+        blocks = sum(g.observer.blocks for g in self.gateways)
+        self._steps.say(f"{_date(mark_ms)}: {records:,} records committed in {blocks:,} blocks")
+
+    def _wait_projected(self, mark_ms: int) -> None:
         """Until all wait at the mark, and all that the connected ones sent is projected."""
         deadline_s = time.monotonic() + _MARK_LIMIT_S
         connected = {g.device for g in self._connected}
@@ -181,13 +192,6 @@ class Year:
                 time.sleep(_POLL_S)
         with self._steps.timed("projections"):
             self.cloud.wait_projected(FOLLOWERS, _MARK_LIMIT_S)
-        if self._scoring:
-            with self._steps.timed("scoring"):
-                self.spark.ask("scored")
-        if not quiet:
-            records = sum(sum(g.observer.committed.values()) for g in self.gateways)
-            blocks = sum(g.observer.blocks for g in self.gateways)
-            self._steps.say(f"{_date(mark_ms)}: {records:,} records committed in {blocks:,} blocks")
 
     def drain(self) -> None:
         """The orderly end of all gateways."""
@@ -241,11 +245,11 @@ class Year:
     def prove(self) -> Proof:
         """Counts everything again, in the stores themselves."""
         devices = [g.device for g in self.gateways]
-        with ThreadPoolExecutor() as beside:  # two commands of their own while the lake is read
-            ledger = beside.submit(self.cloud.call, "ledger", "show", "--json")
-            verify = beside.submit(self.cloud.call, "search", "verify", "--json")
-            lake = count_lake(open_lake(self.cloud.config))
-            shown, verified = json.loads(ledger.result()), json.loads(verify.result())
+        # two commands of their own while the lake is read
+        ledger = self._beside.submit(self.cloud.call, "ledger", "show", "--json")
+        verify = self._beside.submit(self.cloud.call, "search", "verify", "--json")
+        lake = count_lake(open_lake(self.cloud.config))
+        shown, verified = json.loads(ledger.result()), json.loads(verify.result())
         produced: Counts = {
             (g.device, kind): n for g in self.gateways for kind, n in g.observer.committed.items()
         }

@@ -38,7 +38,6 @@ def test_the_demo_closes_its_proof(tmp_path):
         "project",
         "derive",
         "prove",
-        "report",
     }
     _models_are_as_decided(figures)
     _everybody_agrees(figures)
