@@ -7,8 +7,11 @@ DewlineError
 ├ ProjectionError    +   a target did not take everything: the cursor stays, the batch comes again
 ├ WarehouseError     +   MySQL did not answer or broke off
 │ └ SchemaOutdated   -   the migrations of this program were not run: `warehouse migrate`
-└ BrokerError        +   the broker is away or refuses
-  └ BrokerRefused    -   credentials or rights: an operator is needed
+├ BrokerError        +   the broker is away or refuses
+│ └ BrokerRefused    -   credentials or rights: an operator is needed
+├ KibanaError        +   Kibana did not answer, or not now
+│ └ KibanaRefused    -   it did not take every object: the text names them
+└ AuthorityError     -   a certificate cannot be issued or revoked: the text says what to do
 """
 
 from typing import ClassVar
@@ -16,8 +19,11 @@ from typing import ClassVar
 from contract.errors import DewlineError
 
 __all__ = [
+    "AuthorityError",
     "BrokerError",
     "BrokerRefused",
+    "KibanaError",
+    "KibanaRefused",
     "LakeError",
     "LakeExists",
     "LakeMissing",
@@ -71,5 +77,21 @@ class BrokerError(DewlineError):
 
 class BrokerRefused(BrokerError):
     """The broker refuses these credentials or rights; an operator is needed."""
+
+    retryable: ClassVar[bool] = False
+
+
+class AuthorityError(DewlineError):
+    """A certificate cannot be issued or revoked, or the authority's folder cannot be used."""
+
+
+class KibanaError(DewlineError):
+    """Kibana did not answer, or not now; importing again does no harm."""
+
+    retryable: ClassVar[bool] = True
+
+
+class KibanaRefused(KibanaError):
+    """Kibana did not take every object; the text names them and why."""
 
     retryable: ClassVar[bool] = False

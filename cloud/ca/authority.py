@@ -1,0 +1,264 @@
+"""The fleet's authority: a folder with two roots, a register and the lists of the revoked.
+
+`ca.pem` signs servers and devices, `services.pem` the cloud's own processes. Two, because a broker
+that trusts a root lets every client of that root take over any client id of the listener: the
+services' listener trusts only theirs, so that no gateway can put ingest out. Never on the network;
+who is asked for a certificate, and why, is the caller's affair.
+"""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cloud.ca import files
+from cloud.ca.issuer import Issued, Issuer
+from cloud.ca.register import Certificate, Role, decode, encode
+from cloud.errors import AuthorityError
+from contract.errors import ContractError
+from contract.typed import Id, build
+
+__all__ = ["CRL_DAYS", "SERVICES", "Authority", "Certificate", "Issued", "Role"]
+
+SERVICES: Final = ("ingest", "rollout", "observer")  # the broker's rules know them by name
+
+# A list that has expired makes Mosquitto refuse every client, which cuts off the whole fleet where
+# a list that is too old lets in one device too many. So its end is far away.
+CRL_DAYS: Final = 3650
+
+_HOST = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
+)
+_LONGEST_NAME = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    device_id: Id
+
+
+class Authority:
+    """The authority in one folder; made by `create` or `open`.
+
+    Several processes may use one folder: what changes it is done under a lock.
+
+    Args:
+        folder: The folder.
+        devices: The root of servers and devices.
+        services: The root of the cloud's processes.
+        crl_days: A list of the revoked is to be believed for so long.
+    """
+
+    def __init__(self, folder: Path, devices: Issuer, services: Issuer, crl_days: int) -> None:
+        self._folder = folder
+        self._devices = devices
+        self._services = services
+        self._crl_days = crl_days
+
+    @classmethod
+    def create(
+        cls, folder: Path, name: str, now: datetime, days: int = 3650, crl_days: int = CRL_DAYS
+    ) -> "Authority":
+        """A new authority in a folder that is empty or does not exist; its parent must.
+
+        Raises:
+            AuthorityError: There is one already, or the folder cannot be written.
+        """
+        if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
+            raise AuthorityError(f"{name!r}: expected a name of 1 to {_LONGEST_NAME} characters")
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise AuthorityError(
+                f"{folder} cannot be made: {error.strerror or error}; its parent must exist"
+            ) from error
+        at = _whole(now)
+        with files.locked(folder):
+            _refuse_used(folder)
+            roots = [
+                Issuer.generate(f"{name} {what}", at, days) for what in ("devices", "services")
+            ]
+            authority = cls(folder, roots[0], roots[1], crl_days)
+            authority._write_all(at)
+        return authority
+
+    @classmethod
+    def open(cls, folder: Path, crl_days: int = CRL_DAYS) -> "Authority":
+        """The authority that `create` made.
+
+        Raises:
+            AuthorityError: There is none, or its files cannot be used.
+        """
+        if not (folder / "ca.pem").exists():
+            raise AuthorityError(f"{folder} holds no authority (ca.pem): make one with `ca init`")
+        pair = [_load(folder, stem) for stem in ("ca", "services")]
+        authority = cls(folder, pair[0], pair[1], crl_days)
+        authority.certificates()
+        return authority
+
+    def issue_device(self, device_id: str, now: datetime, days: int) -> Issued:
+        """A client certificate for a gateway, which may hold others already.
+
+        Raises:
+            AuthorityError: The id breaks the contract's rule, or is a service's name.
+        """
+        try:
+            build(_Named, {"device_id": device_id}, "certificate")
+        except ContractError as error:
+            raise AuthorityError(str(error).removeprefix(f"{error.code}: ")) from error
+        if device_id in SERVICES:
+            raise AuthorityError(
+                f"{device_id} is the name of a service, and the broker gives rights by name: "
+                "the device needs another id"
+            )
+        return self._list(self._devices.client(device_id, Role.DEVICE, _whole(now), days))
+
+    def issue_service(self, name: str, now: datetime, days: int) -> Issued:
+        """A client certificate for a process of the cloud; each host may have its own.
+
+        Raises:
+            AuthorityError: The broker's rules know no such service.
+        """
+        if name not in SERVICES:
+            raise AuthorityError(f"{name!r} is no service: expected {', '.join(SERVICES)}")
+        return self._list(self._services.client(name, Role.SERVICE, _whole(now), days))
+
+    def issue_server(self, hosts: Sequence[str], now: datetime, days: int) -> Issued:
+        """A certificate for a server that clients call by any of these names and IP addresses.
+
+        Raises:
+            AuthorityError: There is none, or one is neither a name nor an address.
+        """
+        if not hosts:
+            raise AuthorityError("a server needs the names or addresses that clients call it by")
+        for host in hosts:
+            if not _is_address(host) and not _HOST.fullmatch(host):
+                raise AuthorityError(
+                    f"{host!r} is no host: expected a name of a-z, 0-9, - and dots, "
+                    "or an IP address"
+                )
+        return self._list(self._devices.server(hosts, _whole(now), days))
+
+    def revoke(self, name_or_serial: str, now: datetime) -> tuple[Certificate, ...]:
+        """Withdraws one certificate by its serial, or all of a name, and writes the lists.
+
+        Returns those that are newly revoked. Done again it changes no row, but writes the lists
+        anew, as after a kill between the two.
+
+        Raises:
+            AuthorityError: None has this name or serial, or the name stands for several roles.
+        """
+        at = _whole(now)
+        with files.locked(self._folder):
+            rows = self.certificates()
+            meant = _meant(rows, name_or_serial)
+            new = {one.serial for one in meant if one.revoked_at is None}
+            after = [replace(row, revoked_at=at) if row.serial in new else row for row in rows]
+            if new:
+                self._write_register(after)
+            self._write_crls(after, at)
+        return tuple(row for row in after if row.serial in new)
+
+    def certificates(self) -> tuple[Certificate, ...]:
+        """Everything that was issued, in that order.
+
+        Raises:
+            AuthorityError: The register cannot be read.
+        """
+        path = self._folder / "register.json"
+        return decode(files.read(path), str(path))
+
+    def crl_pem(self, now: datetime) -> bytes:
+        """The revoked devices and servers, as `crl.pem` would hold them if written now."""
+        return self._crl(self._devices, (Role.DEVICE, Role.SERVER), self.certificates(), now)
+
+    def services_crl_pem(self, now: datetime) -> bytes:
+        """The revoked services, as `services-crl.pem` would hold them if written now."""
+        return self._crl(self._services, (Role.SERVICE,), self.certificates(), now)
+
+    def renew_crls(self, now: datetime) -> None:
+        """Writes both lists anew, with a later end.
+
+        Raises:
+            AuthorityError: The folder cannot be written.
+        """
+        with files.locked(self._folder):
+            self._write_crls(self.certificates(), _whole(now))
+
+    def _list(self, issued: Issued) -> Issued:
+        """Enters a certificate before anybody has it: what is in use can be revoked."""
+        with files.locked(self._folder):
+            self._write_register([*self.certificates(), issued.listed])
+        return issued
+
+    def _crl(
+        self, issuer: Issuer, roles: Sequence[Role], rows: Sequence[Certificate], now: datetime
+    ) -> bytes:
+        revoked = [row for row in rows if row.role in roles and row.revoked_at is not None]
+        return issuer.crl_pem(revoked, _whole(now), self._crl_days)
+
+    def _write_register(self, rows: Sequence[Certificate]) -> None:
+        files.write_whole(self._folder / "register.json", encode(rows), files.PRIVATE)
+
+    def _write_crls(self, rows: Sequence[Certificate], now: datetime) -> None:
+        devices = self._crl(self._devices, (Role.DEVICE, Role.SERVER), rows, now)
+        services = self._crl(self._services, (Role.SERVICE,), rows, now)
+        files.write_whole(self._folder / "crl.pem", devices, files.PUBLIC)
+        files.write_whole(self._folder / "services-crl.pem", services, files.PUBLIC)
+
+    def _write_all(self, now: datetime) -> None:
+        """Writes a new authority; `ca.pem` last, so that a broken-off `create` can be repeated."""
+        write, at = files.write_whole, self._folder
+        write(at / "services.key", self._services.key_pem, files.PRIVATE)
+        write(at / "ca.key", self._devices.key_pem, files.PRIVATE)
+        write(at / "services.pem", self._services.certificate_pem, files.PUBLIC)
+        self._write_crls((), now)
+        self._write_register(())
+        write(at / "ca.pem", self._devices.certificate_pem, files.PUBLIC)
+
+
+def _whole(now: datetime) -> datetime:
+    """UTC and whole seconds: certificates know no others."""
+    return now.astimezone(UTC).replace(microsecond=0)
+
+
+def _refuse_used(folder: Path) -> None:
+    if (folder / "ca.pem").exists():
+        raise AuthorityError(f"{folder} holds an authority already; it is never overwritten")
+    register = folder / "register.json"
+    if register.exists() and decode(files.read(register), str(register)):
+        raise AuthorityError(
+            f"{folder} holds the register of an authority without its ca.pem: "
+            "put back a copy, or name another folder"
+        )
+
+
+def _load(folder: Path, stem: str) -> Issuer:
+    certificate, key = folder / f"{stem}.pem", folder / f"{stem}.key"
+    return Issuer.load(files.read(certificate), files.read(key), f"{certificate} and {key.name}")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _meant(rows: Sequence[Certificate], name_or_serial: str) -> list[Certificate]:
+    meant = [row for row in rows if row.serial == name_or_serial]
+    meant = meant or [row for row in rows if row.name == name_or_serial]
+    if not meant:
+        raise AuthorityError(
+            f"no certificate has the name or serial {name_or_serial!r}: `ca list` shows all"
+        )
+    roles = sorted({row.role for row in meant})
+    if len(roles) > 1:
+        raise AuthorityError(
+            f"{name_or_serial} is the name of a {' and a '.join(roles)}: give the serial"
+        )
+    return meant

@@ -1,0 +1,122 @@
+"""The register: every certificate that was ever issued, in order, as a file and as values.
+
+Pure: bytes in, values out. Rows are added and marked as revoked, never removed, for a certificate
+that nobody knows of cannot be revoked.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+from cloud.errors import AuthorityError
+from contract.errors import ContractError
+from contract.typed import Between, Pattern, build, plain
+
+__all__ = ["Certificate", "Role", "decode", "encode", "shown"]
+
+
+class Role(StrEnum):
+    """What a certificate's owner is."""
+
+    DEVICE = "device"
+    SERVICE = "service"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """One certificate that was issued; instants are UTC with whole seconds.
+
+    Attributes:
+        serial: 40 hexadecimal digits, unique.
+        name: Its common name; of a server, the first of its hosts.
+        role: What its owner is.
+        not_before: It holds from then,
+        not_after: and until then.
+        revoked_at: When it was withdrawn; None if it was not.
+    """
+
+    serial: str
+    name: str
+    role: Role
+    not_before: datetime
+    not_after: datetime
+    revoked_at: datetime | None = None
+
+
+_Serial = Annotated[str, Pattern(r"[0-9a-f]{40}", "40 of 0-9 and a-f")]
+_Instant = Annotated[
+    str, Pattern(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "an instant such as 2026-01-31T12:00:00Z")
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    serial: _Serial
+    name: str
+    role: Role
+    not_before: _Instant
+    not_after: _Instant
+    revoked_at: _Instant | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    version: Annotated[int, Between(1, 1)]
+    certificates: tuple[_Written, ...]
+
+
+def encode(certificates: Sequence[Certificate]) -> bytes:
+    """The register's file."""
+    rows = [
+        _Written(
+            serial=one.serial,
+            name=one.name,
+            role=one.role,
+            not_before=shown(one.not_before),
+            not_after=shown(one.not_after),
+            revoked_at=None if one.revoked_at is None else shown(one.revoked_at),
+        )
+        for one in certificates
+    ]
+    table = {"version": 1, "certificates": [plain(row) for row in rows]}
+    return json.dumps(table, indent=1).encode() + b"\n"
+
+
+def decode(data: bytes, where: str) -> tuple[Certificate, ...]:
+    """What `encode` wrote.
+
+    Args:
+        data: The file's bytes.
+        where: Its name, for messages.
+
+    Raises:
+        AuthorityError: It is something else.
+    """
+    try:
+        rows = build(_File, json.loads(data), where).certificates
+        return tuple(_certificate(row) for row in rows)
+    except (ValueError, RecursionError, ContractError) as error:
+        raise AuthorityError(
+            f"{where}: not a register of certificates ({error}); put back a copy of it: "
+            "without it nothing is issued or revoked"
+        ) from error
+
+
+def shown(at: datetime) -> str:
+    """RFC 3339 with `Z`, whole seconds."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
+def _certificate(row: _Written) -> Certificate:
+    return Certificate(
+        serial=row.serial,
+        name=row.name,
+        role=row.role,
+        not_before=datetime.fromisoformat(row.not_before),
+        not_after=datetime.fromisoformat(row.not_after),
+        revoked_at=None if row.revoked_at is None else datetime.fromisoformat(row.revoked_at),
+    )

@@ -1,0 +1,148 @@
+"""`dewline-cloud ca`: makes the fleet's authority, issues certificates, revokes and lists them."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cloud.ca import files
+from cloud.ca.authority import Authority, Certificate, Issued, Role
+from cloud.ca.register import shown
+from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
+from cloud.commands.tables import print_table
+from cloud.config import CaConfig, CloudConfig, need
+from contract.errors import ConfigError
+
+__all__ = ["register"]
+
+_HEADINGS = ("serial", "name", "role", "from", "until", "state")
+_YEAR = 365
+
+
+def register(nouns: Verbs) -> None:
+    """Adds the noun and its verbs."""
+    verbs = add_noun(nouns, "ca", "Certificates of gateways, services and the broker.")
+    about = "Make the authority: a folder with its roots, keys and register; never over another."
+    init = add_verb(verbs, "init", about, "ca init --name attics", _init)
+    init.add_argument("--name", default="dewline", metavar="NAME", help="names the roots")
+    _add_days(init, 10 * _YEAR)
+    about = "Issue a certificate: `device ID`, `service NAME` or `server HOST...`, names and IPs."
+    issue = add_verb(verbs, "issue", about, "ca issue device gw-attic --out certificates", _issue)
+    roles = [role.value for role in Role]
+    issue.add_argument("role", choices=roles, metavar="ROLE", help="device, service or server")
+    issue.add_argument(
+        "names", nargs="+", metavar="NAME", help="device id, service, or the server's hosts"
+    )
+    _add_days(issue, _YEAR)
+    issue.add_argument(
+        "--out", type=Path, default=Path(), metavar="FOLDER", help="where NAME.pem and NAME.key go"
+    )
+    about = "Withdraw a certificate by its serial, or all of a name; brokers must be told."
+    revoke = add_verb(verbs, "revoke", about, "ca revoke gw-attic", _revoke)
+    revoke.add_argument("which", metavar="NAME_OR_SERIAL", help="a name, or a serial of the list")
+    about = "Write the lists of the revoked anew, with a later end (`crl_days`)."
+    add_verb(verbs, "crl", about, "ca crl", _crl)
+    about = "Every certificate that was issued, and whether it holds."
+    add_json(add_verb(verbs, "list", about, "ca list --json", _list))
+
+
+def _add_days(parser: argparse.ArgumentParser, days: int) -> None:
+    about = f"for how long it holds (default {days})"
+    parser.add_argument("--days", type=int, default=days, metavar="N", help=about)
+
+
+def _section(config: CloudConfig) -> CaConfig:
+    return need(config.ca, "ca", config)
+
+
+def _open(config: CloudConfig) -> Authority:
+    section = _section(config)
+    return Authority.open(section.path, section.crl_days)
+
+
+def _init(args: argparse.Namespace, config: CloudConfig) -> int:
+    section = _section(config)
+    Authority.create(section.path, args.name, _now(), args.days, section.crl_days)
+    print(f"{section.path} is new: keep its *.key secret, and keep a copy of the folder")
+    return 0
+
+
+def _issue(args: argparse.Namespace, config: CloudConfig) -> int:
+    if args.role != Role.SERVER and len(args.names) > 1:
+        raise ConfigError(f"a {args.role} has one name, not {len(args.names)}: issue one by one")
+    targets = [args.out / f"{args.names[0]}.{suffix}" for suffix in ("pem", "key")]
+    for target in targets:
+        if target.exists():  # asked first: a refused call leaves no row in the register
+            raise ConfigError(f"{target} exists already and stays as it is: name another --out")
+    if not args.out.is_dir():
+        raise ConfigError(f"--out {args.out} is no folder")
+    issued = _issued(_open(config), args)
+    files.write_whole(targets[1], issued.key_pem, files.PRIVATE)
+    files.write_whole(targets[0], issued.certificate_pem, files.PUBLIC)
+    print(f"{targets[0]} and {targets[1].name}: {issued.listed.serial}, {_until(issued.listed)}")
+    return 0
+
+
+def _issued(authority: Authority, args: argparse.Namespace) -> Issued:
+    if args.role == Role.SERVER:
+        return authority.issue_server(args.names, _now(), args.days)
+    if args.role == Role.SERVICE:
+        return authority.issue_service(args.names[0], _now(), args.days)
+    return authority.issue_device(args.names[0], _now(), args.days)
+
+
+def _revoke(args: argparse.Namespace, config: CloudConfig) -> int:
+    revoked = _open(config).revoke(args.which, _now())
+    for row in revoked:
+        print(f"revoked {row.role} {row.name} {row.serial}")
+    if not revoked:
+        print(f"{args.which} was revoked before")
+    print("copy crl.pem and services-crl.pem to the broker and restart it: it reads them then")
+    return 0
+
+
+def _crl(_args: argparse.Namespace, config: CloudConfig) -> int:
+    _open(config).renew_crls(_now())
+    print(f"written; to be believed for {_section(config).crl_days} days")
+    return 0
+
+
+def _list(args: argparse.Namespace, config: CloudConfig) -> int:
+    rows = _open(config).certificates()
+    if args.json:
+        print(json.dumps({"certificates": [_table(row) for row in rows]}, indent=2))
+    else:
+        now = _now()
+        print_table(_HEADINGS, [_cells(row, now) for row in rows])
+    return 0
+
+
+def _table(row: Certificate) -> dict[str, str | None]:
+    return {
+        "serial": row.serial,
+        "name": row.name,
+        "role": row.role.value,
+        "not_before": shown(row.not_before),
+        "not_after": shown(row.not_after),
+        "revoked_at": None if row.revoked_at is None else shown(row.revoked_at),
+    }
+
+
+def _cells(row: Certificate, now: datetime) -> Sequence[str]:
+    span = (shown(row.not_before), shown(row.not_after))
+    return (row.serial, row.name, row.role.value, *span, _state(row, now))
+
+
+def _state(row: Certificate, now: datetime) -> str:
+    if row.revoked_at is not None:
+        return f"revoked {shown(row.revoked_at)}"
+    return "expired" if row.not_after <= now else "valid"
+
+
+def _until(row: Certificate) -> str:
+    return f"until {shown(row.not_after)}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
