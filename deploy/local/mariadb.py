@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 from typing import Self
 
+from deploy.local.certificates import Certificates
 from deploy.local.processes import (
     Launch,
     PrivateServer,
@@ -70,11 +71,13 @@ class MariaDb(PrivateServer):
         return f"mysql+pymysql://{at}/{self.database}?charset=utf8mb4"
 
     @classmethod
-    def launch(cls, base: Path) -> Self:
+    def launch(cls, base: Path, certificates: Certificates | None = None) -> Self:
         """Begin to start a server in a new folder below `base`; `wait_ready` must follow."""
         folder = private_folder(base, "mariadb")
         port = free_ports(1)[0]
         password = secrets.token_hex(16)
+        if certificates is not None:
+            certificates.install(folder)
         _prepare(folder, password)
         server = cls(
             Launch(
@@ -91,13 +94,17 @@ class MariaDb(PrivateServer):
         return server
 
     @classmethod
-    def start(cls, base: Path) -> Self:
+    def start(cls, base: Path, certificates: Certificates | None = None) -> Self:
         """Running server with one empty database and one user who owns it.
+
+        Args:
+            base: Folder that the server's user can reach.
+            certificates: Where its own comes from, for clients that want TLS.
 
         Raises:
             ServerError: it did not start.
         """
-        server = cls.launch(base)
+        server = cls.launch(base, certificates)
         server.wait_ready()
         return server
 
@@ -126,7 +133,13 @@ def _command(folder: Path, port: int) -> tuple[str, ...]:
         f"--log-error={folder / 'err.log'}",
         f"--init-file={folder / 'first.sql'}",
         *_FLAGS,
+        *_tls_flags(folder),
     )
+
+
+def _tls_flags(folder: Path) -> tuple[str, ...]:
+    certificate, key = folder / "server.pem", folder / "server.key"
+    return (f"--ssl-cert={certificate}", f"--ssl-key={key}") if certificate.exists() else ()
 
 
 def _answers(port: int) -> bool:

@@ -1,7 +1,8 @@
-"""Mosquitto as a private child: accounts, access rules, limits.
+"""Mosquitto as a private child: its accounts, certificates and ports.
 
-Owns the broker's files. Topics are the contract's: a device may write only below its own name,
-because the broker puts the name it has checked into the pattern (`%u`).
+Owns the broker's files; what stands in its configuration and rules is `deploy.mosquitto`'s. A
+device may write only below its own name, because the broker puts the name it has checked into the
+pattern (`%u`).
 """
 
 import re
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
+from deploy.local.certificates import Certificates
 from deploy.local.errors import ServerError
 from deploy.local.processes import (
     Launch,
@@ -23,46 +25,12 @@ from deploy.local.processes import (
     private_folder,
     program,
 )
+from deploy.mosquitto.render import Settings, render
 
 __all__ = ["BrokerAccount", "Mosquitto"]
 
+_LOOPBACK = "127.0.0.1"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-
-# Limits: a queue without a bound for sessions that are away (the default drops beyond 1000 what it
-# has acknowledged), packets as large as the largest block, and enough in flight for ingest.
-_CONFIGURATION = """\
-per_listener_settings true
-persistence false
-persistence_location {base}/data/
-max_queued_messages 0
-max_inflight_messages 1000
-max_packet_size 262144
-log_dest stderr
-log_type error
-log_type warning
-log_type notice
-listener {port} 127.0.0.1
-allow_anonymous false
-password_file {base}/passwords
-acl_file {base}/acl
-"""
-
-_DEVICE_RULES = """\
-pattern write dewline/v1/%u/up/#
-pattern write dewline/v1/%u/presence
-pattern read dewline/v1/%u/down/#
-"""
-
-_ROLE_RULES = {
-    "device": "",
-    "ingest": (
-        "topic read dewline/v1/+/up/#\n"
-        "topic read dewline/v1/+/presence\n"
-        "topic write dewline/v1/+/down/#\n"
-    ),
-    "rollout": "topic write dewline/v1/+/down/desired\n",
-    "observer": "topic read dewline/v1/#\n",
-}
 
 # MQTT 3.1.1 CONNECT without a name: any answer at all (it will be a refusal) shows a live broker.
 _ANONYMOUS_CONNECT = bytes.fromhex("101000044d5154540402003c0004") + b"wait"
@@ -86,36 +54,62 @@ class BrokerAccount:
 
 
 class Mosquitto(PrivateServer):
-    """A private broker on 127.0.0.1; see `start`."""
+    """A private broker on 127.0.0.1; see `start`.
+
+    Attributes:
+        port: For accounts with passwords, in the clear; with certificates and no accounts, the
+            devices' port.
+        devices_port: For gateways with certificates, 0 for none.
+        services_port: For the cloud's processes with certificates, 0 for none.
+    """
+
+    def __init__(self, launch: Launch, settings: Settings) -> None:
+        super().__init__(launch, settings.passwords_port or settings.devices_port)
+        self.devices_port = settings.devices_port
+        self.services_port = settings.services_port
 
     @classmethod
-    def launch(cls, base: Path, accounts: Sequence[BrokerAccount], port: int | None = None) -> Self:
+    def launch(
+        cls,
+        base: Path,
+        accounts: Sequence[BrokerAccount],
+        port: int | None = None,
+        certificates: Certificates | None = None,
+    ) -> Self:
         """Begin to start a broker in a new folder below `base`; `wait_ready` must follow."""
         folder = private_folder(base, "mosquitto")
-        listening = port or free_ports(1)[0]
-        _write_files(folder, accounts, listening)
-        server = cls(
-            Launch(
-                name="mosquitto",
-                command=(program("mosquitto"), "-c", str(folder / "mosquitto.conf")),
-                folder=folder,
-                logs=(),
-                answers=lambda: _answers(listening),
-                ready_limit_s=20,
-            ),
-            listening,
+        passwords, devices, services = free_ports(3)
+        settings = _settings(
+            folder,
+            passwords_port=(port or passwords) if accounts or certificates is None else 0,
+            tls_ports=(0, 0) if certificates is None else (devices, services),
         )
+        _write_files(folder, settings, accounts, certificates)
+        server = cls(_launch(folder, settings), settings)
         server.spawn()
         return server
 
     @classmethod
-    def start(cls, base: Path, accounts: Sequence[BrokerAccount], port: int | None = None) -> Self:
-        """Running broker that knows these accounts and nobody else.
+    def start(
+        cls,
+        base: Path,
+        accounts: Sequence[BrokerAccount],
+        port: int | None = None,
+        certificates: Certificates | None = None,
+    ) -> Self:
+        """Running broker that knows these accounts, these certificates and nobody else.
+
+        Args:
+            base: Folder that the servers' user can reach.
+            accounts: Who may come with a password; nobody, and there is no such port, if
+                there are certificates.
+            port: For the accounts; any that is free if None.
+            certificates: With them it also listens for devices and services, with TLS.
 
         Raises:
             ServerError: it did not start.
         """
-        server = cls.launch(base, accounts, port)
+        server = cls.launch(base, accounts, port, certificates)
         server.wait_ready()
         return server
 
@@ -128,24 +122,69 @@ class Mosquitto(PrivateServer):
             hand_over(self.base / "data")
         super().restart()
 
+    def install(self, certificates: Certificates) -> None:
+        """Gives it certificates and lists of the revoked as they are now; `restart` must follow."""
+        certificates.install(self.base / "certificates")
+        hand_over(self.base / "certificates")
 
-def _write_files(folder: Path, accounts: Sequence[BrokerAccount], port: int) -> None:
-    (folder / "data").mkdir()
-    text = _CONFIGURATION.format(base=folder, port=port)
-    (folder / "mosquitto.conf").write_text(text, encoding="utf-8")
-    (folder / "acl").write_text(_access_rules(accounts), encoding="utf-8")
-    _write_passwords(folder / "passwords", accounts)
+
+def _settings(folder: Path, passwords_port: int, tls_ports: tuple[int, int]) -> Settings:
+    return Settings(
+        folder=str(folder),
+        certificates_folder=str(folder / "certificates"),
+        data_folder=str(folder / "data"),
+        devices_port=tls_ports[0],
+        devices_address=_LOOPBACK,
+        services_port=tls_ports[1],
+        services_address=_LOOPBACK,
+        passwords_port=passwords_port,
+        passwords_address=_LOOPBACK,
+    )
+
+
+def _launch(folder: Path, settings: Settings) -> Launch:
+    return Launch(
+        name="mosquitto",
+        command=(program("mosquitto"), "-c", str(folder / "mosquitto.conf")),
+        folder=folder,
+        logs=(),
+        answers=lambda: _ready(settings),
+        ready_limit_s=20,
+    )
+
+
+def _write_files(
+    folder: Path,
+    settings: Settings,
+    accounts: Sequence[BrokerAccount],
+    certificates: Certificates | None,
+) -> None:
+    for name in ("data", "certificates"):
+        (folder / name).mkdir()
+    rendered = render(settings)
+    texts = {
+        "mosquitto.conf": rendered.mosquitto_conf,
+        "acl-devices": rendered.acl_devices,
+        "acl-services": rendered.acl_services,
+        "acl-passwords": rendered.acl_passwords,
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    if settings.passwords_port:
+        _write_passwords(folder / "passwords", accounts)
+    if certificates is not None:
+        certificates.install(folder / "certificates")
     hand_over(folder)
-
-
-def _access_rules(accounts: Sequence[BrokerAccount]) -> str:
-    blocks = [f"user {a.name}\n{_ROLE_RULES[a.role]}" for a in accounts if _ROLE_RULES[a.role]]
-    return "\n".join([*blocks, _DEVICE_RULES])
 
 
 def _write_passwords(path: Path, accounts: Sequence[BrokerAccount]) -> None:
     """Hash in place, so that no password stands on a command line, where `ps` shows it."""
     for account in accounts:
+        if account.role not in ("device", account.name):
+            raise ServerError(
+                f"broker account {account.name!r}: expected the name {account.role!r}, by which "
+                "the rules know it"
+            )
         if not _NAME.fullmatch(account.name) or not account.password.isprintable():
             raise ServerError(
                 f"broker account {account.name!r}: the name must match {_NAME.pattern} "
@@ -156,10 +195,26 @@ def _write_passwords(path: Path, accounts: Sequence[BrokerAccount]) -> None:
     subprocess.run([program("mosquitto_passwd"), "-U", str(path)], check=True, capture_output=True)
 
 
+def _ready(settings: Settings) -> bool:
+    """Whether every listener is open: the broker opens one after the other."""
+    tls = (port for port in (settings.devices_port, settings.services_port) if port)
+    return all(map(_listens, tls)) and (
+        not settings.passwords_port or _answers(settings.passwords_port)
+    )
+
+
 def _answers(port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        with socket.create_connection((_LOOPBACK, port), timeout=1) as connection:
             connection.sendall(_ANONYMOUS_CONNECT)
             return connection.recv(1) == b"\x20"
+    except OSError:
+        return False
+
+
+def _listens(port: int) -> bool:
+    try:
+        with socket.create_connection((_LOOPBACK, port), timeout=1):
+            return True
     except OSError:
         return False

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.errors import DewlineError
+from deploy.local.certificates import Certificates
 from deploy.local.elasticsearch import Elasticsearch
 from deploy.local.mariadb import MariaDb
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
@@ -69,11 +70,20 @@ def open_folder(prefix: str) -> Generator[Path]:
 
 @contextmanager
 def start_stack(
-    base: Path, accounts: Sequence[BrokerAccount], on_progress: Callable[[str], None]
+    base: Path,
+    accounts: Sequence[BrokerAccount],
+    on_progress: Callable[[str], None],
+    certificates: Certificates | None = None,
 ) -> Generator[Stack]:
     """All three servers, started in parallel below `base`, stopped at the end whatever happens.
 
     `base` must be open to the user nobody when this runs as root; `open_folder` gives such a one.
+
+    Args:
+        base: Where their folders are made.
+        accounts: Who may come to the broker with a password.
+        on_progress: Is told which server answers.
+        certificates: Who may come to the broker by TLS.
 
     Raises:
         ServerError: one of them did not start; the others are stopped.
@@ -84,7 +94,7 @@ def start_stack(
         # The slowest first: it boots while the others are prepared.
         elasticsearch = Elasticsearch.launch(base)
         running.callback(elasticsearch.stop)
-        mosquitto = Mosquitto.launch(base, accounts)
+        mosquitto = Mosquitto.launch(base, accounts, certificates=certificates)
         running.callback(mosquitto.stop)
         mariadb = MariaDb.launch(base)
         running.callback(mariadb.stop)

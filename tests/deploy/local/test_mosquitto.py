@@ -187,5 +187,10 @@ def test_an_account_that_would_break_the_files_is_refused(
         Mosquitto.start(stack_base, [BrokerAccount(name=name, password=password, role="device")])
 
 
+def test_an_account_that_no_rule_knows_is_refused(stack_base: Path) -> None:
+    with pytest.raises(ServerError, match="'gw-1': expected the name 'ingest'"):
+        Mosquitto.start(stack_base, [BrokerAccount.generate("gw-1", "ingest")])
+
+
 def test_the_tools_of_these_tests_are_there() -> None:
     assert shutil.which("mosquitto_sub")
