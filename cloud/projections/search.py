@@ -12,7 +12,7 @@ from typing import Protocol
 
 from cloud.clock_fix import Fix, first_fix
 from cloud.lake.landed import LandedBlock, LandedFile
-from cloud.search.bulk import BulkWriter, Document
+from cloud.search.bulk import Document
 from cloud.search.documents import Origin, documents
 from cloud.search.names import IndexNames
 from cloud.search.query import Filter, Hit
@@ -23,7 +23,7 @@ from contract.keys import event_day
 from contract.records import ClockFix, Kind
 from contract.wire import decode
 
-__all__ = ["Documents", "SearchProjection"]
+__all__ = ["DocumentWriter", "Documents", "SearchProjection"]
 
 _PAGE = 1000  # documents moved at a time when a fix arrives
 
@@ -39,6 +39,25 @@ class Documents(Protocol):
         self, indices: Sequence[str], matching: Filter, *, after_seq: int, limit: int
     ) -> list[Hit]:
         """The first documents with a `seq` beyond `after_seq`, ascending."""
+        ...
+
+
+class DocumentWriter(Protocol):
+    """What the projection writes with.
+
+    Clock fixes and records without a time are found by `Documents` once `create` has returned;
+    other documents may still be on their way then.
+    """
+
+    def create(self, documents: Iterable[Document]) -> None:
+        """Create the documents, in order; what is there already is left as it is.
+
+        ProjectionError: not all of them were taken, and calling again is safe.
+        """
+        ...
+
+    def delete(self, documents: Iterable[Document]) -> None:
+        """Delete the documents by index and id; ProjectionError as with `create`."""
         ...
 
 
@@ -69,7 +88,7 @@ class SearchProjection:
 
     name = "search"
 
-    def __init__(self, stored: Documents, writer: BulkWriter, names: IndexNames) -> None:
+    def __init__(self, stored: Documents, writer: DocumentWriter, names: IndexNames) -> None:
         self._stored = stored
         self._writer = writer
         self._names = names

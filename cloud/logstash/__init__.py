@@ -1,0 +1,1 @@
+"""Logstash between the search projection and Elasticsearch: its pipelines, and what posts to it."""

@@ -1,0 +1,146 @@
+"""Runs the cases against a Logstash: posts each, waits for what must arrive, compares.
+
+It writes under a prefix of its own, `<prefix>-check`, and takes away what it found there and among
+the dead letters; the indices stay, empty.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from cloud.clock import Clock
+from cloud.config import Period
+from cloud.logstash import dead_letters
+from cloud.logstash.cases import Case, DeadLetter
+from cloud.logstash.delivery import Door
+from cloud.search.bulk import Document
+from cloud.search.client import SearchClient
+from cloud.search.names import IndexNames
+from cloud.search.query import Filter, Hit
+from cloud.search.templates import install
+from contract.errors import ConfigError
+
+__all__ = ["Trial", "Verdict", "prefix_of_check"]
+
+_TAKEN = 200
+_POLL_S = 0.5
+_LETTERS = 1000  # that are looked through
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was not as it must be with one case; empty if all was."""
+
+    case: str
+    faults: tuple[str, ...]
+
+
+def prefix_of_check(prefix: str) -> str:
+    """The prefix of the indices that cases write to."""
+    return f"{prefix}-check"
+
+
+class Trial:
+    """Cases on their way through one Logstash into one Elasticsearch."""
+
+    def __init__(
+        self,
+        door: Door,
+        store: SearchClient,
+        prefix: str,
+        clock: Clock,
+        pause: Callable[[float], None],
+    ) -> None:
+        self._door = door
+        self._store = store
+        self._prefix = prefix
+        self._clock = clock
+        self._pause = pause
+
+    def run(self, cases: Sequence[Case], limit_s: float) -> list[Verdict]:
+        """A verdict for each case; waits at most `limit_s` seconds for what is missing.
+
+        Raises:
+            ProjectionError: Logstash or Elasticsearch did not answer.
+            ConfigError: One of them refuses for a reason that somebody must remove.
+        """
+        self._prepare(cases)
+        answers = {case.name: self._door.post(case.body.encode()) for case in cases}
+        give_up_at = self._clock.monotonic_ms() + 1000 * limit_s
+        while True:
+            verdicts = [self._judge(case, answers[case.name]) for case in cases]
+            done = not any(verdict.faults for verdict in verdicts)
+            if done or self._clock.monotonic_ms() > give_up_at:
+                break
+            self._pause(_POLL_S)
+        self._clear(cases)
+        return verdicts
+
+    def _prepare(self, cases: Sequence[Case]) -> None:
+        install(self._store, IndexNames(prefix_of_check(self._prefix), Period.DAY))
+        index = dead_letters.install(self._store, self._prefix)
+        if self._store.count(index) >= _LETTERS:
+            raise ConfigError(
+                f"{index} has {_LETTERS} dead letters or more, and those of the cases could not be "
+                "told among them: see to the old ones, remove the index, then `logstash setup`"
+            )
+        for index in sorted({d.index for case in cases for d in case.documents}):
+            self._store.ensure_index(index)
+        self._clear(cases)
+
+    def _clear(self, cases: Sequence[Case]) -> None:
+        self._refresh()
+        written = [hit for case in cases for hit in self._written(_ids(case))]
+        letters = [hit for case in cases for d in case.dead_letters for hit in self._letters(d)]
+        if found := {(hit.index, hit.id) for hit in (*written, *letters)}:
+            self._store.bulk_delete([Document(index, key, "") for index, key in sorted(found)])
+            self._refresh()
+
+    def _judge(self, case: Case, status: int) -> Verdict:
+        if status != _TAKEN:
+            return Verdict(case.name, (f"the intake answers {status} and not {_TAKEN}",))
+        self._refresh()
+        found = {(hit.index, hit.id): hit for hit in self._written(_ids(case))}
+        faults = [f for d in case.documents for f in _unlike(d, found.pop((d.index, d.id), None))]
+        faults += [f"{key} stands in {index} and should not" for index, key in found]
+        faults += [
+            f"no dead letter of {letter.refused_by} says {letter.reason!r} of {letter.contains!r}"
+            for letter in case.dead_letters
+            if not self._letters(letter)
+        ]
+        return Verdict(case.name, tuple(faults))
+
+    def _refresh(self) -> None:
+        self._store.refresh([f"{prefix_of_check(self._prefix)}-*"])
+        self._store.refresh([dead_letters.alias(self._prefix)])
+
+    def _written(self, ids: Iterable[str]) -> list[Hit]:
+        places = [f"{prefix_of_check(self._prefix)}-*"]
+        return [
+            hit
+            for key in ids
+            for hit in self._store.find(places, Filter((("_id", key),)), after_seq=-1)
+        ]
+
+    def _letters(self, letter: DeadLetter) -> list[Hit]:
+        places = [dead_letters.alias(self._prefix)]
+        matching = Filter((("refused_by", letter.refused_by),))
+        return [
+            hit
+            for hit in self._store.find(places, matching, limit=_LETTERS)
+            if letter.reason in hit.fields["reason"] and letter.contains in hit.fields["document"]
+        ]
+
+
+def _ids(case: Case) -> list[str]:
+    return [document.id for document in case.documents] + list(case.refused_ids)
+
+
+def _unlike(expected: Hit, found: Hit | None) -> list[str]:
+    if found is None:
+        return [f"{expected.id} is not in {expected.index}"]
+    names = sorted(expected.fields.keys() | found.fields.keys())
+    return [
+        f"{expected.id}: {name} is {found.fields.get(name)!r}, not {expected.fields.get(name)!r}"
+        for name in names
+        if expected.fields.get(name) != found.fields.get(name)
+    ]

@@ -1,0 +1,146 @@
+"""The verbs against a real Elasticsearch; a stand-in carries out the pipelines' text.
+
+Not a test of Logstash, which is not to be had here, but of the command that will be run on one.
+"""
+
+import json
+import secrets
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cloud.cli import main, parser_of
+from cloud.logstash import dead_letters
+from cloud.search.bulk import Document
+from cloud.search.client import SearchClient
+from cloud.search.query import EVERYTHING
+from deploy.local.intake import IntakeManner
+
+CASES = Path(__file__).with_name("cases")
+ACCOUNT = ("search", "geheim")
+
+
+class Site:
+    def __init__(self, elasticsearch, folder, new_intake, pipelines):
+        self.prefix = f"t{secrets.token_hex(4)}"
+        self.store = SearchClient(elasticsearch.url)
+        self.double = pipelines(self.store, self.prefix)
+        self.intake = new_intake(self.double.take, manner=IntakeManner(account=ACCOUNT))
+        self.config = folder / "cloud.toml"
+        (folder / "password").write_text(ACCOUNT[1] + "\n")
+        self.config.write_text(
+            f'[search]\nurl = "{elasticsearch.url}"\nprefix = "{self.prefix}"\n'
+            f'logstash_user = "{ACCOUNT[0]}"\nlogstash_password_file = "{folder}/password"\n'
+        )
+
+    def run(self, *words):
+        return main(["--config", str(self.config), "logstash", *words])
+
+    def check(self, *words):
+        return self.run("check", "--url", self.intake.url, "--cases", str(CASES), *words)
+
+
+@pytest.fixture
+def site(elasticsearch, tmp_path, new_intake, pipelines):
+    made = Site(elasticsearch, tmp_path, new_intake, pipelines)
+    yield made
+    made.store.close()
+
+
+@pytest.mark.services
+def test_all_cases_hold_and_nothing_stays_behind(site, capsys):
+    assert site.run("setup") == 0
+    assert site.prefix in capsys.readouterr().out
+    for _ in range(2):  # what an earlier run left would hide what this one loses
+        assert site.check("--limit", "20") == 0
+        shown = capsys.readouterr().out
+        assert f"0 of {len(list(CASES.glob('*.json')))} cases fail" in shown
+    assert site.double.documents
+    for places in ([f"{site.prefix}-check-*"], [dead_letters.alias(site.prefix)]):
+        site.store.refresh(places)
+        assert site.store.find(places, EVERYTHING, after_seq=-1) == []
+
+
+@pytest.mark.services
+def test_a_pipeline_that_changes_what_it_should_not_is_found(site, capsys):
+    write = site.double.write
+
+    def worse(event):
+        event.pop("sensor_id", None)
+        write(event)
+
+    site.double.write = worse
+    assert site.check("--limit", "1", "--json") == 1
+    told = json.loads(capsys.readouterr().out)
+    assert "sensor_id is None, not 'attic'" in told["faults"]["every-kind"][0]
+    assert set(told["faults"]) == {"every-kind", "numbers", "one-bad-among-good", "twice"}
+    assert told["failed"] == 4
+
+
+@pytest.mark.services
+def test_a_pipeline_that_loses_and_one_that_writes_what_is_refused(site, capsys, tmp_path):
+    folder = tmp_path / "cases"
+    folder.mkdir()
+    for name in ("bad-date", "twice", "unknown-field"):
+        shutil.copy(CASES / f"{name}.json", folder)
+    index = json.loads((folder / "twice.json").read_text().replace("PREFIX", "x"))["documents"][0]
+
+    def careless(event):
+        """Takes any date, and drops what Elasticsearch refuses."""
+        if "colour" not in event:
+            event["observed_at"] = 1_372_896_000_000
+            take(event)
+
+    take, site.intake.take = site.double.take, careless
+    words = ["check", "--url", site.intake.url, "--cases", str(folder), "--limit", "2"]
+    assert site.run(*words) == 1
+    shown = capsys.readouterr().out
+    assert index["index"].startswith("x-")
+    assert "stands in" in shown
+    assert "no dead letter of intake says 'bad date" in shown
+    assert "no dead letter of elasticsearch says 'strict_dynamic_mapping_exception'" in shown
+    assert "holds  twice" in shown
+    assert "2 of 3 cases fail" in shown
+
+
+@pytest.mark.services
+def test_an_intake_that_answers_otherwise(site, capsys):
+    site.intake.manner = IntakeManner(status=401)
+    assert site.check("--limit", "0") == 1
+    assert "the intake answers 401 and not 200" in capsys.readouterr().out
+
+
+@pytest.mark.services
+def test_too_many_old_dead_letters_to_tell_the_new_ones(site, capsys):
+    assert site.run("setup") == 0
+    index = dead_letters.index(site.prefix)
+    letter = '{"reason":"bad JSON","refused_by":"intake","document":"x"}'
+    site.store.bulk_index([Document(index, str(n), letter) for n in range(1000)])
+    site.store.refresh([index])
+    assert site.check() == 2
+    assert "1000 dead letters or more" in capsys.readouterr().err
+
+
+@pytest.mark.services
+def test_nobody_there(site, capsys):
+    site.intake.close()
+    assert site.check() == 1
+    assert "no answer" in capsys.readouterr().err
+
+
+def test_the_help_says_that_it_has_never_run_on_a_real_one(capsys):
+    words = ["--config", "x", "logstash", "check", "--help"]
+    with pytest.raises(SystemExit):
+        parser_of(words).parse_args(words)
+    assert "never on a real Logstash" in " ".join(capsys.readouterr().out.split())
+
+
+def test_without_an_address_or_without_cases_it_says_what_to_do(tmp_path, capsys):
+    config = tmp_path / "cloud.toml"
+    config.write_text('[search]\nurl = "http://127.0.0.1:1"\n')
+    words = ["--config", str(config), "logstash", "check"]
+    assert main([*words, "--cases", str(CASES)]) == 2
+    assert "logstash_url is missing" in capsys.readouterr().err
+    assert main([*words, "--url", "http://127.0.0.1:1", "--cases", str(tmp_path)]) == 2
+    assert "--cases" in capsys.readouterr().err

@@ -1,0 +1,215 @@
+"""Both writers make the same documents from the same lake; the second one's go through a stand-in.
+
+Real lake, real Elasticsearch; between them the pipelines' own text, carried out by the stand-in.
+"""
+
+import random
+import secrets
+from datetime import datetime
+from itertools import chain, repeat
+
+import pytest
+
+from cloud.cli import main
+from cloud.config import Period
+from cloud.lake.landed import LandedBlock
+from cloud.lake.landing import LandingWriter
+from cloud.lake.store import FolderStore
+from cloud.logstash.envelope import INDEX
+from cloud.search.client import SearchClient
+from cloud.search.names import IndexNames
+from cloud.search.query import EVERYTHING
+from contract.blocks import Block, SensorColumns, Series, TimedEvent
+from contract.quantities import Quantity
+from contract.records import (
+    Alert,
+    AlertBasis,
+    AlertState,
+    ClockFix,
+    Held,
+    Kind,
+    Loss,
+    LossReason,
+    ModelReport,
+    Phase,
+    Prediction,
+    Span,
+    Status,
+)
+from contract.topics import Lane, up_topic
+from contract.wire import encode
+from deploy.local.intake import Answer
+
+pytestmark = pytest.mark.services
+
+UTC_AT = 1_372_895_999_000  # 2013-07-03T23:59:59Z
+EVENTS = (
+    Prediction(condition_id="damp", model="m", version="1", horizon_s=3600, probability=0.25),
+    Alert(
+        alert_id="0123456789abcdef",
+        condition_id="damp",
+        state=AlertState.RAISED,
+        basis=AlertBasis.OBSERVED,
+        value=2.5,
+    ),
+    Status(phase=Phase.START, version="0.1.0", samples_total=2**53 - 1),
+    ModelReport(model="m", version="1", outcome="active", reason='ä",\\n"@timestamp":1'),
+    Loss(reason=LossReason.BUDGET, lost=Span(stream_id="a" * 13, first=1, last=9)),
+    Held(spans=tuple(Span(stream_id="a" * 13, first=n, last=n) for n in range(1, 900))),
+)
+
+
+def block(stream="a", first=1, utc_at=UTC_AT, events=(), rows=0):
+    sensor = SensorColumns(
+        sensor_id="attic",
+        series=(Series(Quantity.TEMPERATURE, 2), Series(Quantity.HUMIDITY, 1)),
+        offsets_ms=tuple(1000 * n for n in range(1, rows + 1)),
+        columns=((2508,) * rows, (451,) * rows),
+    )
+    return Block(
+        stream_id=stream * 13,
+        first=first,
+        offset_ms=1000,
+        utc_at=utc_at,
+        sensors=(sensor,) if rows else (),
+        events=tuple(TimedEvent(2000 * n, e) for n, e in enumerate(events, start=1)),
+    )
+
+
+FIX = ClockFix(utc_at=UTC_AT, uncertainty_ms=20)
+COMMITS = (
+    [block(rows=50, events=EVENTS)],
+    [block("b", utc_at=None, rows=5, events=EVENTS[4:5])],  # waits for the fix of the next one
+    [block("b", first=12, events=(FIX,)), block("c", utc_at=None, rows=3)],
+    [block("b", first=20, utc_at=None, rows=2), block(first=200, rows=60)],
+    [block("d", first=1, events=(FIX,)), block("d", first=2, utc_at=None, rows=2)],
+)
+
+
+def landed(made):
+    return LandedBlock(
+        received_at=UTC_AT + 1,
+        topic=up_topic("gw-1", Lane.LIVE),
+        device_id="gw-1",
+        stream_id=made.stream_id,
+        first=made.first,
+        last=made.last,
+        payload=encode(made),
+    )
+
+
+class Life:
+    """A projection with its own lake's cursor and its own indices."""
+
+    def __init__(self, folder, url, more=""):
+        folder.mkdir()
+        self.names = IndexNames(f"t{secrets.token_hex(4)}", Period.DAY)
+        self.config = folder / "cloud.toml"
+        self.config.write_text(
+            f'[lake]\nroot = "{folder}/lake"\n[warehouse]\n'
+            f'[search]\nurl = "{url}"\nprefix = "{self.names.prefix}"\n{more}'
+        )
+        self.landing = LandingWriter(
+            FolderStore(folder / "lake"), "node-1", "1372895999000-0123abcd"
+        )
+
+    def land(self, blocks):
+        self.landing.commit(Lane.LIVE, [landed(made) for made in blocks])
+
+    def run(self, *words):
+        return main(["--config", str(self.config), "search", *words])
+
+    def documents(self, client):
+        """Every document by index and id; the instants of both forms alike."""
+        aliases = [self.names.alias(kind) for kind in Kind]
+        client.refresh(aliases)
+        found = {}
+        for hit in client.find(aliases, EVERYTHING, limit=10_000):
+            fields = dict(hit.fields)
+            if "@timestamp" in fields:
+                fields["@timestamp"] = instant(fields["@timestamp"])
+            found[hit.index.removeprefix(self.names.prefix), hit.id] = fields
+        return found
+
+
+def instant(value):
+    if isinstance(value, int):
+        return value
+    return round(1000 * datetime.fromisoformat(value).timestamp())
+
+
+@pytest.fixture
+def client(elasticsearch):
+    client = SearchClient(elasticsearch.url)
+    yield client
+    client.close()
+
+
+def test_the_same_documents_by_either_way(elasticsearch, client, tmp_path, new_intake, pipelines):
+    seed = random.randrange(10**9)
+    print(f"seed {seed}")
+    answers = list(Answer)
+    answers.remove(Answer.LATE)  # with the default patience these two would take minutes
+    answers.remove(Answer.SLOW)
+    random.Random(seed).shuffle(answers)
+    double, sent = pipelines(client), []
+
+    def take(event):
+        sent.append(event)
+        double.take(dict(event))
+
+    intake = new_intake(take, chain(answers, repeat(Answer.TAKEN)).__next__)
+    bulk = Life(tmp_path / "bulk", elasticsearch.url)
+    through = Life(
+        tmp_path / "through",
+        elasticsearch.url,
+        f'writer = "logstash"\nlogstash_url = "{intake.url}"\n',
+    )
+    for life in (bulk, through):
+        assert life.run("setup") == 0
+        for commit in COMMITS:
+            life.land(commit)
+            assert life.run("run") == 0
+        assert life.run("verify") == 0
+    wanted = bulk.documents(client)
+    assert through.documents(client) == wanted
+    assert len(wanted) == sum(made.records_total for commit in COMMITS for made in commit)
+    assert {index.rpartition("-")[2] for index, _ in wanted} >= {"unsynced", "2013.07.04"}
+    assert len({index.partition("-20")[0] for index, _ in wanted}) > len(Kind)  # and an unsynced
+    assert double.letters == []
+    assert intake.requests_total > len(answers)
+
+    # What is read back has not come this way, and everything else has.
+    posted = {event[INDEX].removeprefix(through.names.prefix) for event in sent}
+    direct = {index for index, _ in wanted if "unsynced" in index or "clock-fix" in index}
+    assert posted == {index for index, _ in wanted} - direct
+    assert all("observed_at" in event and "@timestamp" not in event for event in sent)
+
+    before = len(sent)
+    assert through.run("rebuild") == 0
+    assert through.run("run") == 0  # twice is once
+    assert len(sent) > before
+    assert through.documents(client) == wanted
+
+
+def test_an_intake_that_is_away_leaves_the_cursor(
+    elasticsearch, client, tmp_path, new_intake, pipelines, capsys
+):
+    double = pipelines(client)
+    intake = new_intake(double.take)
+    life = Life(
+        tmp_path / "life",
+        elasticsearch.url,
+        f'writer = "logstash"\nlogstash_url = "{intake.url}"\nlogstash_user = "x"\n'
+        f'logstash_password_file = "{tmp_path}/password"\n',
+    )
+    (tmp_path / "password").write_text("geheim\n")
+    life.run("setup")
+    life.land(COMMITS[0])
+    intake.manner = type(intake.manner)(account=("x", "another"))
+    assert life.run("run") == 2
+    assert "Logstash answers 401" in capsys.readouterr().err
+    assert life.documents(client) == {}
+    intake.manner = type(intake.manner)(account=("x", "geheim"))
+    assert life.run("run") == 0
+    assert len(life.documents(client)) == COMMITS[0][0].records_total

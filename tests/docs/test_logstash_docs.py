@@ -1,0 +1,58 @@
+"""docs/logstash.md names every variable, refusal and limit that pipelines and writer have."""
+
+import re
+from pathlib import Path
+
+from cloud.logstash import dead_letters
+from cloud.logstash.delivery import _PASSING, DeliveryLimits
+from cloud.logstash.table import PIPELINES
+
+TEXT = (Path(__file__).parents[2] / "docs" / "logstash.md").read_text(encoding="utf-8")
+PIPELINE_TEXTS = {path.name: path.read_text() for path in sorted(PIPELINES.iterdir())}
+VARIABLE = re.compile(r"\$\{(\w+)(?::([^}]*))?\}")
+
+
+def test_every_variable_is_in_the_table_with_its_default():
+    found = dict(v for text in PIPELINE_TEXTS.values() for v in VARIABLE.findall(text))
+    rows = re.findall(r"^ *\| (`DEWLINE_[^|]+) \| (.+) \|$", TEXT, re.MULTILINE)
+    assert {n for names, _ in rows for n in re.findall(r"\w+", names)} == set(found)
+    for names, meaning in rows:
+        for name in re.findall(r"\w+", names):
+            default = found[name]
+            assert ("must be" in meaning) == (default == ""), name
+            assert default in meaning or name == "DEWLINE_DEAD_LETTER_QUEUE"
+
+
+def test_limits_and_answers_are_those_of_the_writer():
+    limits = DeliveryLimits()
+    assert (
+        f"at most {limits.documents:,} documents or about {limits.characters // 10**6} MB" in TEXT
+    )
+    assert limits.attempts == 8
+    assert "after eight attempts" in TEXT
+    assert f"{', '.join(map(str, _PASSING))}, a closed connection" in TEXT
+
+
+def test_every_file_has_its_place():
+    assert set(PIPELINE_TEXTS) == {
+        *("search.conf", "elasticsearch.conf", "dead_letter.conf"),
+        *("pipelines.yml", "logstash.yml"),
+    }
+    for place in re.findall(r'path\.config: "(\S+)/[^/]+"', PIPELINE_TEXTS["pipelines.yml"]):
+        assert f"`{place}/`" in TEXT
+
+
+def test_folders_that_must_be_there_are_named():
+    conf = PIPELINE_TEXTS["dead_letter.conf"]
+    for pipeline in re.findall(r'pipeline_id => "(\S+)"', conf):
+        assert f"`/var/lib/logstash/dead_letter_queue/{pipeline}`" in TEXT
+
+
+def test_every_refusal_is_in_the_table():
+    refused = re.findall(r'\[@metadata\]\[refused\]" => "([^"]+)"', PIPELINE_TEXTS["search.conf"])
+    row = re.search(r"^\| `intake` \| (.+?) \|", TEXT, re.MULTILINE)[1].replace("`", "")
+    assert len(refused) == 7
+    for reason in refused:
+        for word in re.sub(r":.*|%\{tags\}", "", reason).split():
+            assert word in row, reason
+    assert dead_letters.index("<prefix>") in TEXT
