@@ -1,0 +1,1 @@
+"""Kibana's data views and dashboards, built from code."""

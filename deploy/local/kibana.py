@@ -1,0 +1,248 @@
+"""Holds every panel of Kibana against the warehouse: the panel's own query, and SQL by hand.
+
+There is no Kibana here. What is checked is what it would ask of Elasticsearch and what that answers
+on real data; how it draws the answer is not.
+"""
+
+import http.client
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import Engine, text
+
+from cloud.config import Period
+from cloud.search.kibana.objects import DASHBOARDS
+from cloud.search.kibana.panel import Dashboard, Difference, Layer, Panel, Shown
+from cloud.search.kibana.query import Cell, Question, Row, Scope, question, rows
+from cloud.search.names import IndexNames
+from cloud.warehouse.engine import converted
+from deploy.local.errors import ServerError
+
+__all__ = ["DEMO", "PanelCheck", "check_panels", "panel_sql", "panel_table", "write_panels"]
+
+DEMO = IndexNames("dewline", Period.MONTH)
+_RELATIVE = 1e-9  # sums of the same numbers in another order
+_TIMEOUT_S = 60.0
+_SQL = Path(__file__).with_name("panels.sql")
+_NAMED = re.compile(r"^-- (\S+/\S+/\d+)\n(.*?);$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelCheck:
+    """One layer of one panel, asked of both stores.
+
+    Attributes:
+        name: `dashboard/panel/layer`, with the gateway where one was chosen.
+        title: What people read above the panel.
+        layer: What is asked for.
+        question: What Elasticsearch was asked.
+        expected: The warehouse's rows, sorted.
+        got: Elasticsearch's rows, sorted.
+    """
+
+    name: str
+    title: str
+    layer: Layer
+    question: Question
+    expected: tuple[Row, ...]
+    got: tuple[Row, ...]
+
+    @property
+    def apart(self) -> tuple[Row | None, Row | None] | None:
+        """The first expected and got row that differ, None for one that lacks; None: all agree."""
+        for number in range(max(len(self.expected), len(self.got))):
+            pair = _at(self.expected, number), _at(self.got, number)
+            if pair[0] is None or pair[1] is None or not _same(pair[0], pair[1]):
+                return pair
+        return None
+
+
+def check_panels(
+    search_url: str,
+    engine: Engine,
+    scope: Scope,
+    devices: Sequence[str],
+    names: IndexNames = DEMO,
+) -> tuple[PanelCheck, ...]:
+    """Asks for every panel, for those of one gateway's dashboard once per device.
+
+    Args:
+        search_url: Elasticsearch.
+        engine: The warehouse.
+        scope: The span of time that the dashboards are set to; its device is not looked at.
+        devices: Gateways to choose on the dashboard that wants a choice.
+        names: Of the indices.
+
+    Raises:
+        ServerError: Elasticsearch refused a query.
+        WarehouseError: MySQL did not answer.
+    """
+    stores = _Stores(search_url, engine, names)
+    checks: list[PanelCheck] = []
+    for dashboard in DASHBOARDS:
+        chosen: Sequence[str | None] = devices if dashboard.controls else (None,)
+        for device_id in chosen:
+            asked = replace(scope, device_id=device_id)
+            checks += _check(dashboard, stores, asked)
+    return tuple(checks)
+
+
+def panel_sql() -> Mapping[str, str]:
+    """The queries written by hand, by `dashboard/panel/layer`."""
+    return dict(_NAMED.findall(_SQL.read_text("utf-8")))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    search_url: str
+    engine: Engine
+    names: IndexNames
+    sql: Mapping[str, str] = field(default_factory=panel_sql)
+
+
+def _check(dashboard: Dashboard, stores: _Stores, scope: Scope) -> Iterator[PanelCheck]:
+    for panel in dashboard.panels():
+        for number, layer in enumerate(panel.layers):
+            yield _one(f"{dashboard.name}/{panel.name}/{number}", panel, layer, stores, scope)
+
+
+def _one(name: str, panel: Panel, layer: Layer, stores: _Stores, scope: Scope) -> PanelCheck:
+    asked = question(panel, layer, stores.names, scope)
+    got = rows(layer, _answer(stores.search_url, asked))
+    expected = _warehouse(stores.engine, stores.sql[name], scope)
+    return PanelCheck(
+        name=name if scope.device_id is None else f"{name} {scope.device_id}",
+        title=panel.title,
+        layer=layer,
+        question=asked,
+        expected=_sorted(expected),
+        got=_sorted(got),
+    )
+
+
+def _answer(search_url: str, asked: Question) -> Mapping[str, Any]:
+    at = urlsplit(search_url)
+    connection = http.client.HTTPConnection(at.hostname or "", at.port, timeout=_TIMEOUT_S)
+    try:
+        _ask(connection, f"/{asked.index}/_refresh?ignore_unavailable=true", {})
+        path = f"/{asked.index}/_search?ignore_unavailable=true"
+        return _ask(connection, path, asked.body)
+    finally:
+        connection.close()
+
+
+def _ask(
+    connection: http.client.HTTPConnection, path: str, body: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    payload = json.dumps(body) if body else None
+    connection.request("POST", path, payload, {"content-type": "application/json"})
+    answer = connection.getresponse()
+    told: Mapping[str, Any] = json.loads(answer.read())
+    if answer.status != 200:
+        raise ServerError(f"Elasticsearch: {path}: {answer.status}: {told.get('error')}")
+    return told
+
+
+def _warehouse(engine: Engine, sql: str, scope: Scope) -> Iterable[Row]:
+    values = {
+        "from_at": _instant(scope.from_ms),
+        "to_at": _instant(scope.to_ms),
+        "device_id": scope.device_id,
+    }
+    wanted = {name: value for name, value in values.items() if f":{name}" in sql}
+    with converted(), engine.connect() as connection:
+        return [tuple(map(_cell, row)) for row in connection.execute(text(sql), wanted)]
+
+
+def _instant(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms // 1000, UTC).replace(
+        tzinfo=None, microsecond=ms % 1000 * 1000
+    )
+
+
+def _cell(value: Any) -> Cell:
+    return float(value) if isinstance(value, int | Decimal) else value
+
+
+def _sorted(found: Iterable[Row]) -> tuple[Row, ...]:
+    """By what is a word or an instant in front, so that a wrong figure moves no row."""
+    return tuple(sorted(found, key=lambda row: [(c is not None, str(c)) for c in row]))
+
+
+def _at(found: tuple[Row, ...], number: int) -> Row | None:
+    return found[number] if number < len(found) else None
+
+
+def _same(one: Row, other: Row) -> bool:
+    return len(one) == len(other) and all(map(_equal, one, other))
+
+
+def _equal(one: Cell, other: Cell) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=_RELATIVE, abs_tol=1e-12)
+    return one == other
+
+
+def panel_table(checks: Iterable[PanelCheck]) -> Iterator[tuple[str, str, str, str]]:
+    """Panel, query, expected and got of each, in words for a table."""
+    for check in checks:
+        expected, got = (_told(check.layer, found) for found in (check.expected, check.got))
+        if check.apart is not None:
+            expected, got = f"{expected}; {check.apart[0]}", f"{got}; {check.apart[1]}"
+        yield f"{check.name}: {check.title}", _query(check.question), expected, got
+
+
+def write_panels(checks: Sequence[PanelCheck], path: Path) -> Mapping[str, int]:
+    """Writes the table as Markdown; how many questions were asked, and how many are apart."""
+    head = "| panel | query | expected, of MySQL | got, of Elasticsearch |\n|---|---|---|---|\n"
+    lines = (" | ".join(c.replace("|", "/") for c in row) for row in panel_table(checks))
+    path.write_text(head + "".join(f"| {line} |\n" for line in lines), encoding="utf-8")
+    return {"asked": len(checks), "apart": sum(c.apart is not None for c in checks)}
+
+
+def _told(layer: Layer, found: Sequence[Row]) -> str:
+    """How many rows, and the sum of each figure that is a number."""
+    sums = [
+        f"{math.fsum(c for c in column if isinstance(c, float)):,.8g}"
+        for metric, column in zip(layer.metrics, _figures(layer, found), strict=True)
+        if isinstance(metric, Difference) or metric.shown is Shown.NUMBER
+    ]
+    rows_total = f"{len(found):,} rows: " if layer.splits else ""
+    return rows_total + ", ".join(sums)
+
+
+def _figures(layer: Layer, found: Sequence[Row]) -> Iterator[list[Cell]]:
+    for number in range(len(layer.splits), len(layer.splits) + len(layer.metrics)):
+        yield [row[number] for row in found]
+
+
+def _query(asked: Question) -> str:
+    """The aggregations on the way to the figures, and of what."""
+    return f"{asked.index}: {' > '.join(_steps(asked.body.get('aggs', {}))) or 'count'}"
+
+
+def _steps(parts: Mapping[str, Any]) -> Iterator[str]:
+    """One word a level, with the field; figures beside each other are joined by `+`."""
+    if "split" in parts:
+        split = parts["split"]
+        ((kind, told),) = ((k, v) for k, v in split.items() if k != "aggs")
+        yield f"{kind}({told['field']})"
+        yield from _steps(split.get("aggs", {}))
+    elif parts:
+        yield " + ".join(_figure(part) for part in parts.values())
+
+
+def _figure(part: Mapping[str, Any]) -> str:
+    if "filter" in part:
+        inner = part.get("aggs", {}).get("inner")
+        return f"filter({'count' if inner is None else _figure(inner)})"
+    ((kind, told),) = part.items()
+    return f"{kind}({told.get('field', '')})" if kind != "top_hits" else "top_hits"
