@@ -1,1 +1,1 @@
-"""The cloud's HTTP interface: bundles for gateways, nothing else yet."""
+"""The cloud's HTTP interface: bundles for gateways, and how gateways fare."""

@@ -1,8 +1,9 @@
-"""What the API answers: files of the registry by name, in whole or by range, and its health.
+"""What the API answers: files of the registry by name, and how gateways and it itself fare.
 
-Knows the registry's folder and nothing of the warehouse. A bundle never changes under its name, so
-the name is the ETag and answers may be kept for ever. Gateways verify what they fetch; nothing here
-is secret.
+Bundles come from the registry's folder alone: they are handed out whatever else is away. A bundle
+never changes under its name, so the name is the ETag and answers may be kept for ever. Gateways
+verify what they fetch; no bundle is secret. Verdicts on gateways come from the warehouse, see
+`cloud.api.gateways`.
 """
 
 import os
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from cloud.api.gateways import GatewayHealthEndpoint
 from cloud.registry import bundle_path
 
 __all__ = ["make_app"]
@@ -24,8 +26,13 @@ _NAME = re.compile(r"([0-9a-f]{64})\.dwb")
 _FOREVER = "public, max-age=31536000, immutable"
 
 
-def make_app(folder: Path) -> Starlette:
-    """The application over a registry's folder; the folder need not be there yet."""
+def make_app(folder: Path, gateways: GatewayHealthEndpoint) -> Starlette:
+    """The application.
+
+    Args:
+        folder: The registry's; it need not be there yet.
+        gateways: Answers how gateways fare.
+    """
 
     async def bundle(request: Request) -> Response:
         return await _bundle(folder, request)
@@ -37,6 +44,7 @@ def make_app(folder: Path) -> Starlette:
         routes=[
             Route("/bundles/{name}", bundle, methods=["GET"]),  # HEAD comes with it
             Route("/health", health, methods=["GET"]),
+            Route("/v1/health", gateways.answer, methods=["GET"]),
         ]
     )
 

@@ -7,16 +7,27 @@ million blocks need the memory of one device's streams.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, Select, Table, and_, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    Table,
+    and_,
+    func,
+    select,
+)
 
 from cloud.instants import LAST_INSTANT
 from cloud.lake.landed import FileSequence, Position
 from cloud.ledger.account import DeviceAccount, Told, account
 from cloud.ledger.facts import Delivery, HeldFact, LossFact, Origin, StartFact
+from cloud.ledger.recent import begins
 from cloud.ledger.tally import BlockLine, block_lines, tallies
 from cloud.warehouse.engine import converted
 from cloud.warehouse.ledger_tables import DELIVERIES, HELD, LOSSES, STARTS
@@ -32,10 +43,27 @@ _F = TypeVar("_F", StartFact, LossFact, HeldFact)
 class LedgerReader:
     """The ledger as it stood at an instant."""
 
-    def __init__(self, engine: Engine, *, as_of: int | None = None) -> None:
-        """Reads facts received up to `as_of` (ms since 1970 UTC); None for all."""
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        as_of: int | None = None,
+        devices: Collection[str] | None = None,
+        since: int | None = None,
+    ) -> None:
+        """Reads nothing yet.
+
+        Args:
+            engine: The warehouse.
+            as_of: Facts received up to this instant, ms since 1970 UTC; None for all.
+            devices: Whose; None: everybody's.
+            since: Numbers received before this instant are taken for granted and not looked at;
+                None: every number is.
+        """
         self._engine = engine
+        self._since = since
         self._as_of = LAST_INSTANT if as_of is None else as_of
+        self._devices = devices
 
     def accounts(self) -> Iterator[DeviceAccount]:
         """One account per device, by its id.
@@ -66,25 +94,36 @@ class LedgerReader:
             yield from block_lines(self._deliveries(connection))
 
     def _deliveries(self, connection: Connection) -> Iterator[Delivery]:
-        query = (
-            select(DELIVERIES)
-            .where(DELIVERIES.c.received_at <= self._as_of)
-            .order_by(*DELIVERIES.primary_key)
-        )
-        streamed = connection.execute(
-            query, execution_options={"stream_results": True, "max_row_buffer": _FETCH_ROWS}
-        )
-        for row in streamed:
-            yield _delivery(row)
+        if self._since is None:
+            yield from _streamed(connection, self._wanted(DELIVERIES))
+            return
+        at = DELIVERIES.c
+        for begin in begins(connection, self._devices, self._since):
+            yield from begin.granted()
+            yield from _streamed(
+                connection,
+                [
+                    at.device_id == begin.device_id,
+                    at.stream_id == begin.stream_id,
+                    at.first_seq >= begin.first,
+                    at.received_at <= self._as_of,
+                ],
+            )
 
     def _rows(self, connection: Connection, table: Table) -> Iterator[Row[Any]]:
-        yield from connection.execute(select(table).where(table.c.received_at <= self._as_of))
+        yield from connection.execute(select(table).where(*self._wanted(table)))
+
+    def _wanted(self, table: Table) -> list[ColumnElement[bool]]:
+        wanted = [table.c.received_at <= self._as_of]
+        if self._devices is not None:
+            wanted.append(table.c.device_id.in_(self._devices))
+        return wanted
 
     def _newest_held(self) -> Select[Any]:
         at = HELD.c
         newest = (
             select(at.device_id, at.stream_id, func.max(at.seq).label("seq"))
-            .where(at.received_at <= self._as_of)
+            .where(*self._wanted(HELD))
             .group_by(at.device_id, at.stream_id)
             .subquery()
         )
@@ -98,8 +137,17 @@ class LedgerReader:
                     at.seq == newest.c.seq,
                 ),
             )
-            .where(at.received_at <= self._as_of)
+            .where(*self._wanted(HELD))
         )
+
+
+def _streamed(connection: Connection, wanted: Sequence[ColumnElement[bool]]) -> Iterator[Delivery]:
+    query = select(DELIVERIES).where(*wanted).order_by(*DELIVERIES.primary_key)
+    rows = connection.execute(
+        query, execution_options={"stream_results": True, "max_row_buffer": _FETCH_ROWS}
+    )
+    for row in rows:
+        yield _delivery(row)
 
 
 def _by_device(facts: Iterator[_F]) -> defaultdict[str, list[_F]]:

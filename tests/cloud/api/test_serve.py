@@ -13,6 +13,8 @@ import pytest
 
 from cloud.cli import main
 from cloud.lake.store import FolderStore
+from contract.tls import TlsFiles, client_context
+from edge.fetch import Attempt, fetch
 
 BUNDLE = bytes(range(256)) * 800  # longer than one chunk of the server
 SHA256 = hashlib.sha256(BUNDLE).hexdigest()
@@ -21,14 +23,22 @@ LIMIT_S = 20
 
 
 class Api:
-    def __init__(self, child):
+    def __init__(self, child, context=None):
         self.child = child
+        self.context = context
         word, port = child.stdout.readline().split()
         assert word == b"port"
         self.port = int(port)
+        scheme = "http" if context is None else "https"
+        said = child.stdout.readline().decode()
+        assert said == f"address {scheme}://127.0.0.1:{self.port}\n"
 
     def ask(self, path, method="GET", **headers):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT_S)
+        if self.context is not None:
+            connection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=LIMIT_S, context=self.context
+            )
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, headers=named)
         answer = connection.getresponse()
@@ -38,12 +48,13 @@ class Api:
 
 
 @contextmanager
-def serving(folder, config):
-    config.write_text(f'[registry]\nfolder = "{folder}"\n[api]\nport = 0\n')
+def serving(folder, config, context=None, **keys):
+    lines = "".join(f'{key} = "{value}"\n' for key, value in keys.items())
+    config.write_text(f'[registry]\nfolder = "{folder}"\n[api]\nport = 0\n{lines}')
     words = [sys.executable, "-m", "cloud.cli", "--config", str(config), "api", "serve"]
     child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        yield Api(child)
+        yield Api(child, context)
     finally:
         child.kill()
         child.communicate()
@@ -189,3 +200,71 @@ def test_a_taken_port_is_told_with_2(folder, tmp_path, capsys):
     config.write_text("")
     assert main(["--config", str(config), "api", "serve"]) == 2
     assert "section [registry] is missing" in capsys.readouterr().err
+
+
+# --- https ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair(certificates, tmp_path):
+    certificates.install(tmp_path)
+    return {
+        "certificate_file": tmp_path / "server.pem",
+        "key_file": tmp_path / "server.key",
+    }
+
+
+def believing(tmp_path):
+    return client_context(TlsFiles(ca_file=str(tmp_path / "ca.pem")), "test")
+
+
+def test_with_a_certificate_it_speaks_https(folder, tmp_path, pair):
+    with serving(folder, tmp_path / "cloud.toml", believing(tmp_path), **pair) as api:
+        assert api.ask(PATH)[1] == BUNDLE
+        answer, body = api.ask(PATH, range="bytes=10-99")
+        assert (answer.status, body) == (206, BUNDLE[10:100])
+        plain = http.client.HTTPConnection("127.0.0.1", api.port, timeout=LIMIT_S)
+        plain.request("GET", PATH)
+        with pytest.raises(http.client.HTTPException):
+            plain.getresponse()
+        plain.close()
+        assert api.ask("/health")[0].status == 200  # that has done no harm
+
+
+def test_a_gateway_fetches_from_it(folder, tmp_path, pair):
+    with serving(folder, tmp_path / "cloud.toml", believing(tmp_path), **pair) as api:
+        wanted = Attempt(
+            url=f"https://localhost:{api.port}{PATH}",
+            part=tmp_path / "x.part",
+            size_bytes=len(BUNDLE),
+            timeout_s=LIMIT_S,
+            ca_file=str(tmp_path / "ca.pem"),
+        )
+        assert not fetch(wanted)
+    assert wanted.part.read_bytes() == BUNDLE
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "words"),
+    [
+        ("certificate_file", None, "[api] certificate_file: "),
+        ("key_file", None, "[api] key_file: "),
+        ("key_file", "no key", "expected a certificate and its key, not encrypted, in PEM form"),
+    ],
+)
+def test_a_certificate_that_is_of_no_use_is_told_with_2(
+    tmp_path, pair, capsys, key, content, words
+):
+    pair[key] = tmp_path / "other"
+    if content is not None:
+        pair[key].write_text(content)
+    lines = "".join(f'{name} = "{value}"\n' for name, value in pair.items())
+    config = tmp_path / "cloud.toml"
+    config.write_text(f'[registry]\nfolder = "{tmp_path}"\n[api]\nport = 0\n{lines}')
+    handlers = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        assert main(["--config", str(config), "api", "serve"]) == 2
+    finally:
+        for n, handler in zip((signal.SIGTERM, signal.SIGINT), handlers, strict=True):
+            signal.signal(n, handler)
+    assert words in capsys.readouterr().err

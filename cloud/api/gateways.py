@@ -1,0 +1,148 @@
+"""`GET /v1/health?devices=a,b&since=…`: how gateways fare, for a rollout that must know.
+
+Asks the warehouse in a few threads of its own, with a limit: while MySQL is away this answers 503
+with the reason, and bundles are handed out as ever.
+"""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from cloud.clock import Clock
+from cloud.config import HealthConfig
+from cloud.errors import WarehouseError
+from cloud.health.verdict import Asked, GatewayHealth, Verdict
+from cloud.instants import LAST_INSTANT, parse_instant, shown_instant
+from contract.errors import ConfigError
+
+__all__ = ["MAX_DEVICES", "GatewayHealthEndpoint", "Gateways"]
+
+MAX_DEVICES = 500
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_AT_ONCE = 4  # questions to the warehouse
+_WORST = (Verdict.UNHEALTHY, Verdict.UNKNOWN, Verdict.HEALTHY)
+
+
+class Gateways(Protocol):
+    """Where verdicts come from."""
+
+    def read(self, devices: Sequence[str], asked: Asked) -> Sequence[GatewayHealth]:
+        """One for each device. Raises WarehouseError."""
+        ...
+
+
+class GatewayHealthEndpoint:
+    """Answers questions about gateways.
+
+    Args:
+        gateways: Where verdicts come from; None if no warehouse is configured.
+        clock: For ages.
+        limits: How long is too long.
+    """
+
+    def __init__(self, gateways: Gateways | None, clock: Clock, limits: HealthConfig) -> None:
+        self._gateways = gateways
+        self._clock = clock
+        self._limits = limits
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "health")
+
+    async def answer(self, request: Request) -> Response:
+        """200 with verdicts; 400 for a question that is none; 503 if nobody can know."""
+        now = self._clock.utc_ms()
+        try:
+            devices, since = _question(request)
+        except ConfigError as error:
+            return _refusal(400, str(error))
+        if self._gateways is None:
+            return _refusal(503, "this API has no section [warehouse]")
+        asked = self._asked(now, since)
+        try:
+            loop = asyncio.get_running_loop()
+            reading = loop.run_in_executor(self._threads, self._gateways.read, devices, asked)
+            found = await asyncio.wait_for(reading, self._limits.answer_s)
+        except WarehouseError as error:
+            return _refusal(503, str(error))
+        except TimeoutError:
+            limit_s = self._limits.answer_s
+            return _refusal(503, f"the warehouse did not answer within {limit_s:g} s")
+        return JSONResponse(_document(found, asked), headers={"cache-control": "no-store"})
+
+    def _asked(self, now: int, since: int | None) -> Asked:
+        limits = self._limits
+        ledger_from = max(0, now - round(limits.ledger_s * 1000))
+        return Asked(now=now, silent_s=limits.silent_s, ledger_from=ledger_from, since=since)
+
+
+def _refusal(status: int, reason: str) -> Response:
+    return JSONResponse({"status": "failed", "reason": reason}, status_code=status)
+
+
+def _question(request: Request) -> tuple[tuple[str, ...], int | None]:
+    unknown = sorted(request.query_params.keys() - {"devices", "since"})
+    if unknown:
+        raise ConfigError(f"{unknown[0]}: known are devices, since")
+    devices = tuple(dict.fromkeys(request.query_params.get("devices", "").split(",")))
+    if len(devices) > MAX_DEVICES:
+        raise ConfigError(f"devices: {len(devices)} names, at most {MAX_DEVICES} at once")
+    for name in devices:
+        if _NAME.fullmatch(name) is None:
+            raise ConfigError(
+                f"devices: {name[:80]!r} is no name; expected 1 to 63 of a-z, 0-9 and -, "
+                "between commas"
+            )
+    return devices, _since(request.query_params.get("since"))
+
+
+def _since(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit() and int(text) <= LAST_INSTANT:
+        return int(text)
+    try:
+        return parse_instant(text)
+    except ConfigError as error:
+        # In an address a plus stands for a space.
+        raise ConfigError(f"since: {error}, or ms since 1970; write + as %2B") from error
+
+
+def _document(found: Sequence[GatewayHealth], asked: Asked) -> dict[str, Any]:
+    verdicts = {health.verdict for health in found}
+    return {
+        "as_of": shown_instant(asked.now),
+        "since": None if asked.since is None else shown_instant(asked.since),
+        "ledger_from": shown_instant(asked.ledger_from),
+        "verdict": next(verdict for verdict in _WORST if verdict in verdicts),
+        "devices": [_device(health) for health in found],
+    }
+
+
+def _device(health: GatewayHealth) -> dict[str, Any]:
+    known = health.known
+    return {
+        "device_id": known.device_id,
+        "verdict": health.verdict,
+        "reasons": list(health.reasons),
+        "last_received_at": _instant(known.heard_at),
+        "last_reading_received_at": _instant(known.reading_at),
+        "last_status_received_at": _instant(known.status_at),
+        "status": None if known.figures is None else _with_instants(asdict(known.figures)),
+        "models": [_with_instants(asdict(model)) for model in known.models],
+        "unexplained": known.unexplained,
+        "doubled": known.doubled,
+    }
+
+
+def _instant(at: int | None) -> str | None:
+    return None if at is None else shown_instant(at)
+
+
+def _with_instants(table: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _instant(value) if name.endswith("_at") else value for name, value in table.items()
+    }

@@ -1,0 +1,158 @@
+"""The doctor's checks as the configuration names them; each opens what it looks at by itself.
+
+So a password's file that is missing, or a dead server, is the finding of one check and not the end
+of all.
+"""
+
+import secrets
+from collections.abc import Iterator
+
+from cloud.clock import SystemClock
+from cloud.commands.opening import open_search, open_store, open_warehouse
+from cloud.config import CloudConfig, HealthConfig, need, read_secret
+from cloud.health.finding import Check, Finding, not_configured
+from cloud.health.lake import CursorLimits, look_at_cursors, look_at_lake
+from cloud.health.servers import look_at_broker, look_at_search
+from cloud.health.warehouse import look_at_ledger, look_at_warehouse
+from cloud.lake.cursors import RAW_CURSOR
+from cloud.lake.raw import RawTable
+from cloud.mqtt import BrokerSettings
+from cloud.projections.ledger import LedgerProjection
+from cloud.projections.quarantine import QuarantineProjection
+from cloud.projections.search import SearchProjection
+from cloud.search.names import IndexNames
+
+__all__ = ["checks_of", "missing_of"]
+
+
+def missing_of(config: CloudConfig) -> tuple[Finding, ...]:
+    """What nobody asked to be looked at, since its section is missing."""
+    found = []
+    if config.ingest is None:
+        found.append(not_configured("broker", "ingest"))
+    if config.lake is None:
+        found += [not_configured(name, "lake") for name in ("lake", "cursors")]
+    if config.search is None:
+        found.append(not_configured("search", "search"))
+    if config.warehouse is None:
+        found += [not_configured(name, "warehouse") for name in ("warehouse", "ledger")]
+    return tuple(found)
+
+
+def checks_of(config: CloudConfig) -> tuple[Check, ...]:
+    """One for each thing that has a section."""
+    limits = config.health or HealthConfig()
+    checks: list[Check] = []
+    if config.ingest is not None:
+        checks.append(_broker(config, limits))
+    if config.lake is not None:
+        checks += [_lake(config, limits), _cursors(config, limits)]
+    if config.search is not None:
+        checks.append(_search(config, limits))
+    if config.warehouse is not None:
+        checks += [_warehouse(config, limits), _ledger(config, limits)]
+    return tuple(checks)
+
+
+def _broker(config: CloudConfig, limits: HealthConfig) -> Check:
+    def look() -> Iterator[Finding]:
+        section = need(config.ingest, "ingest", config)
+        settings = BrokerSettings(
+            host=section.host,
+            port=section.port,
+            client_id=f"doctor-{secrets.token_hex(4)}",
+            username=section.username,
+            password=read_secret(section.password_file),
+            tls=section.tls,
+        )
+        yield from look_at_broker(settings)
+
+    return Check(
+        name="broker",
+        expected="lets ingest in",
+        remedy="is the broker up, and are account, rights and certificate as in [ingest]?",
+        limit_s=limits.answer_s,
+        look=look,
+    )
+
+
+def _lake(config: CloudConfig, limits: HealthConfig) -> Check:
+    def look() -> Iterator[Finding]:
+        folder = need(config.lake, "lake", config).folder
+        now_ms = SystemClock().utc_ms()
+        yield from look_at_lake(folder, open_store(config), now_ms, limits.quiet_s)
+
+    return Check(
+        name="lake",
+        expected="can be written",
+        remedy="is the disk full, and does the folder belong to the account of the services?",
+        limit_s=limits.answer_s,
+        look=look,
+    )
+
+
+def _cursors(config: CloudConfig, limits: HealthConfig) -> Check:
+    expected = {RAW_CURSOR}
+    if config.search is not None:
+        expected.add(SearchProjection.name)
+    if config.warehouse is not None:
+        expected |= {LedgerProjection.name, QuarantineProjection.name}
+    of = CursorLimits(
+        follow_s=limits.cursor_s, batch_s=limits.batch_s, expected=frozenset(expected)
+    )
+
+    def look() -> Iterator[Finding]:
+        raw = RawTable(need(config.lake, "lake", config).folder / "raw")
+        yield from look_at_cursors(open_store(config), raw, SystemClock().utc_ms(), of)
+
+    return Check(
+        name="cursors",
+        expected="can be read",
+        remedy="can this account read the lake? `lake verify` reads all of it",
+        limit_s=limits.read_s,
+        look=look,
+    )
+
+
+def _search(config: CloudConfig, limits: HealthConfig) -> Check:
+    def look() -> Iterator[Finding]:
+        period = need(config.lake, "lake", config).period
+        names = IndexNames(need(config.search, "search", config).prefix, period)
+        yield from look_at_search(open_search(config, answer_s=limits.answer_s), names)
+
+    return Check(
+        name="search",
+        expected="green",
+        remedy="is Elasticsearch up, and are address, account and authority as in [search]?",
+        limit_s=limits.answer_s,
+        look=look,
+    )
+
+
+def _warehouse(config: CloudConfig, limits: HealthConfig) -> Check:
+    def look() -> Iterator[Finding]:
+        engine = open_warehouse(config, current=False, answer_s=limits.answer_s)
+        yield from look_at_warehouse(engine)
+
+    return Check(
+        name="warehouse",
+        expected="reached, schema of this program",
+        remedy="is MySQL up, are address and account as in [warehouse], is the schema migrated?",
+        limit_s=limits.answer_s,
+        look=look,
+    )
+
+
+def _ledger(config: CloudConfig, limits: HealthConfig) -> Check:
+    def look() -> Iterator[Finding]:
+        engine = open_warehouse(config, current=False, answer_s=limits.read_s)
+        since = SystemClock().utc_ms() - round(limits.ledger_s * 1000)
+        yield from look_at_ledger(engine, max(0, since))
+
+    return Check(
+        name="ledger",
+        expected="can be read",
+        remedy="see the check of the warehouse; a large ledger may need a longer `read_s`",
+        limit_s=limits.read_s,
+        look=look,
+    )

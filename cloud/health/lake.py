@@ -1,0 +1,124 @@
+"""Looks at the lake: can it be written, has anything landed, how far are those that read it."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloud.errors import LakeError
+from cloud.health.finding import Finding, State
+from cloud.instants import shown_span
+from cloud.lake.lags import Lag, lags, last_landed_at
+from cloud.lake.raw import RawTable
+from cloud.lake.store import Store
+
+__all__ = ["CursorLimits", "look_at_cursors", "look_at_lake"]
+
+_MOVERS = {  # by cursor, what moves it
+    "raw": "lake fold",
+    "derive": "transform run",
+    "scoring": "scoring run",
+}
+_BATCH = "derive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CursorLimits:
+    """How old the oldest file may be that a cursor has not passed.
+
+    Attributes:
+        follow_s: Of those that follow the lake, seconds.
+        batch_s: Of the transform, which a timer runs, seconds.
+        expected: Cursors that there should be.
+    """
+
+    follow_s: float
+    batch_s: float
+    expected: frozenset[str]
+
+
+def look_at_lake(folder: Path, store: Store, now_ms: int, quiet_s: float) -> Iterator[Finding]:
+    """Writes a file that no reader of the lake sees, and takes it away; looks for what is newest.
+
+    Args:
+        folder: The lake's.
+        store: The lake.
+        now_ms: Now, ms since 1970 UTC.
+        quiet_s: A lake in which nothing has landed for longer is remarkable, seconds.
+
+    Raises:
+        LakeError: It cannot be written, or not be read.
+    """
+    _write(folder if folder.exists() else folder.parent)
+    yield Finding(
+        check="lake", state=State.OK, found=f"{folder} can be written", expected="can be written"
+    )
+    yield _landed(last_landed_at(store), now_ms, quiet_s)
+
+
+def _write(folder: Path) -> None:
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
+            file.write(b"dewline-cloud doctor\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise LakeError(f"{folder} cannot be written: {error.strerror or error}") from error
+
+
+def _landed(at: int | None, now_ms: int, quiet_s: float) -> Finding:
+    found = "nothing is in the landing" if at is None else f"{shown_span(now_ms - at)} ago"
+    quiet = at is None or now_ms - at > quiet_s * 1000
+    return Finding(
+        check="last landing",
+        state=State.WARNING if quiet else State.OK,
+        found=found,
+        expected=f"within {shown_span(round(quiet_s * 1000))}",
+        remedy="does `dewline-cloud ingest run` run, and does any gateway send?" if quiet else "",
+    )
+
+
+def look_at_cursors(
+    store: Store, raw: RawTable, now_ms: int, limits: CursorLimits
+) -> Iterator[Finding]:
+    """One finding for each cursor that there is or should be.
+
+    Raises:
+        LakeError: The lake cannot be read.
+    """
+    found: Mapping[str, Lag] = {lag.projection: lag for lag in lags(store, raw)}
+    for name in sorted(found.keys() | limits.expected):
+        if name in found:
+            yield _cursor(found[name], now_ms, limits)
+        else:
+            yield Finding(
+                check=f"cursor {name}",
+                state=State.WARNING,
+                found="there is none yet",
+                expected="a cursor",
+                remedy=f"start {_mover(name)}",
+            )
+
+
+def _cursor(lag: Lag, now_ms: int, limits: CursorLimits) -> Finding:
+    limit_s = limits.batch_s if lag.projection == _BATCH else limits.follow_s
+    missing = lag.behind_files > 0 and lag.oldest_at is None
+    age_ms = 0 if lag.oldest_at is None else now_ms - lag.oldest_at
+    late = missing or age_ms > limit_s * 1000
+    found = f"{lag.behind_files} file{'' if lag.behind_files == 1 else 's'} behind"
+    if missing:
+        found += ", the next one is not in the lake: `lake verify` names it"
+    elif lag.behind_files:
+        found += f", the oldest came {shown_span(age_ms)} ago"
+    return Finding(
+        check=f"cursor {lag.projection}",
+        state=State.FAILED if late else State.OK,
+        found=found,
+        expected=f"no file older than {shown_span(round(limit_s * 1000))} waits",
+        remedy=f"see whether {_mover(lag.projection)} runs, and its log" if late else "",
+    )
+
+
+def _mover(name: str) -> str:
+    return f"`dewline-cloud {_MOVERS.get(name, f'{name} follow')}`"
