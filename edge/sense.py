@@ -22,6 +22,7 @@ from edge.health import held, status
 from edge.journal import Journal, Tail
 from edge.losses import Dropped, unclean_stop, unreadable
 from edge.notices import Notices
+from edge.notify import Supervisor
 from edge.open_block import Measured
 from edge.outbox import Outbox, QueuedBlock, StreamEnd
 from edge.outlook import Outlook
@@ -77,6 +78,7 @@ class Senses:
         outbox: The durable connection.
         queue: The send loop.
         version: The program's version, for Status records.
+        supervisor: Is told of start, commits and stop; by default there is none.
     """
 
     clock: SenseClock
@@ -88,6 +90,7 @@ class Senses:
     outbox: Outbox
     queue: Queue
     version: str
+    supervisor: Supervisor = field(default_factory=Supervisor)
 
 
 @dataclass(slots=True)
@@ -95,6 +98,7 @@ class _Due:
     status_s: float
     held_transport_s: float
     retry_s: float = math.inf
+    beat_s: float = math.inf  # from the first commit on
     forget: list[int] = field(default_factory=list)
 
 
@@ -120,8 +124,10 @@ class SenseLoop:
     def run(self) -> None:
         """Measures until the clock says stop; then what is open is committed and told as Held."""
         self._start()
+        self._s.supervisor.ready()
         while self._s.clock.sleep_until(self._next_s(), self._before_wait):
             self._tick()
+        self._s.supervisor.stopping()
         self._stop()
 
     def _start(self) -> None:
@@ -203,7 +209,8 @@ class SenseLoop:
         self._commit()
 
     def _periodic(self, now_s: float) -> None:
-        if now_s >= self._due.status_s:
+        silent = now_s >= self._due.beat_s and not self._s.journal.uncommitted_records
+        if silent or now_s >= self._due.status_s:
             self._due.status_s = now_s + self._rhythm.commit.status_s
             self._add(self._status(Phase.RUNNING))
         if self._s.queue.backlog_drained() or transport_s() >= self._due.held_transport_s:
@@ -222,11 +229,11 @@ class SenseLoop:
         return now_s >= self._next_commit_s() - 1e-9
 
     def _next_commit_s(self) -> float:
-        opened = self._s.journal.opened
+        opened, due_s = self._s.journal.opened, min(self._due.retry_s, self._due.beat_s)
         if opened is None:
-            return self._due.retry_s
-        due_s = self._time.monotonic_s(opened[0]) + self._rhythm.commit.effective_rhythm_s
-        return min(due_s, self._due.retry_s)
+            return due_s
+        rhythm_s = self._rhythm.commit.effective_rhythm_s
+        return min(due_s, self._time.monotonic_s(opened[0]) + rhythm_s)
 
     def _next_s(self) -> float:
         return min(self._s.sampler.next_due_s(), self._due.status_s, self._next_commit_s())
@@ -242,9 +249,12 @@ class SenseLoop:
             if self._due.retry_s == math.inf:
                 log.error("nothing can be committed, readings wait in memory: %s", error)
             self._due.retry_s = self._now_s() + RETRY_S
-            return
-        if committed:
+        else:
+            if not committed:
+                return
             self._committed()
+        self._s.supervisor.alive()  # of a disk that refuses too: a restart would lose what waits
+        self._due.beat_s = self._now_s() + self._s.supervisor.beat_s
 
     def _committed(self) -> None:
         if self._due.retry_s != math.inf:

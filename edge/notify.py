@@ -1,0 +1,76 @@
+"""Tells whoever supervises the process (systemd) that it is ready, alive, stopping.
+
+One datagram a word, to the socket that NOTIFY_SOCKET names. Has no thread and no timer: whoever
+calls `alive` has just done the work that the word stands for.
+"""
+
+import logging
+import math
+import socket
+from collections.abc import Mapping
+
+from contract.errors import ConfigError
+
+__all__ = ["Supervisor", "supervisor_of"]
+
+log = logging.getLogger(__name__)
+
+_BEATS = 3  # signs of life in the time after which the watchdog bites
+
+
+class Supervisor:
+    """Who watches this process; without an address nobody does, and every word is kept silent."""
+
+    def __init__(self, address: str | None = None, beat_s: float = math.inf) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            address: Of the supervisor's datagram socket; `@` begins an abstract one.
+            beat_s: A sign of life is wanted at least this often, seconds; infinity for never.
+        """
+        self.beat_s = math.inf if address is None else beat_s
+        self._address = address
+        self._failing = False
+
+    def ready(self) -> None:
+        """The outbox is open, the stream has begun."""
+        self._tell("READY=1")
+
+    def alive(self) -> None:
+        """The disk has just answered a commit."""
+        if self.beat_s < math.inf:
+            self._tell("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        """An orderly stop has begun."""
+        self._tell("STOPPING=1")
+
+    def _tell(self, word: str) -> None:
+        if self._address is None:
+            return
+        address = self._address.replace("@", "\0", 1)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+                line.setblocking(False)  # a supervisor that hangs must not stop the sense loop
+                line.sendto(word.encode(), address)
+        except OSError as error:
+            if not self._failing:
+                log.warning("%s cannot be told to %s: %s", word, self._address, error)
+            self._failing = True
+        else:
+            self._failing = False
+
+
+def supervisor_of(environment: Mapping[str, str], pid: int) -> Supervisor:
+    """The supervisor that an environment names: NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID.
+
+    Raises:
+        ConfigError: WATCHDOG_USEC is no number of microseconds.
+    """
+    address = environment.get("NOTIFY_SOCKET") or None
+    limit = environment.get("WATCHDOG_USEC", "")
+    if not limit or environment.get("WATCHDOG_PID", str(pid)) != str(pid):
+        return Supervisor(address)
+    if not limit.isascii() or not limit.isdigit() or int(limit) == 0:
+        raise ConfigError(f"WATCHDOG_USEC is {limit!r}; expected microseconds, such as 90000000")
+    return Supervisor(address, int(limit) / 1e6 / _BEATS)
