@@ -22,6 +22,8 @@ NOUNS = (
     "ingest",
     "lake",
     "search",
+    "logstash",
+    "kibana",
     "ledger",
     "quarantine",
     "warehouse",
@@ -32,6 +34,8 @@ NOUNS = (
     "rollout",
     "api",
     "report",
+    "ca",
+    "doctor",
 )
 _NEEDS_SPARK = ("transform", "cycle", "scoring")  # an ingest host takes extra `cloud` alone
 

@@ -1,24 +1,43 @@
 """The cloud's configuration: one TOML file, frozen, strict.
 
 Every section may be absent; the command that needs one says so. Secrets are paths to files, never
-values. Reading it touches neither network nor lake.
+values. Reading it touches neither network nor lake. The sections' keys are in `cloud.sections`.
 """
 
 import tomllib
 from dataclasses import dataclass, fields
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
+from cloud.sections import (
+    ApiConfig,
+    CaConfig,
+    FleetConfig,
+    HealthConfig,
+    IngestConfig,
+    KibanaConfig,
+    LakeConfig,
+    Period,
+    RegistryConfig,
+    RolloutConfig,
+    SearchConfig,
+    SparkConfig,
+    WarehouseConfig,
+    Writer,
+)
 from contract.errors import ConfigError, ContractError
-from contract.typed import Between, Id, Pattern, build
+from contract.tls import require_pair, tls_files
+from contract.typed import build
 from models.conditions import Condition, read_conditions
 
 __all__ = [
     "ApiConfig",
+    "CaConfig",
     "CloudConfig",
     "FleetConfig",
+    "HealthConfig",
     "IngestConfig",
+    "KibanaConfig",
     "LakeConfig",
     "Period",
     "RegistryConfig",
@@ -26,6 +45,7 @@ __all__ = [
     "SearchConfig",
     "SparkConfig",
     "WarehouseConfig",
+    "Writer",
     "fleet_conditions",
     "load_config",
     "need",
@@ -33,170 +53,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-Port = Annotated[int, Between(1, 65_535)]
-Text = Annotated[str, Pattern(r"[^\x00-\x1f]{1,500}", "1 to 500 characters on one line")]
-
-
-class Period(StrEnum):
-    """How long a piece of time one index or one partition of a derived table covers."""
-
-    DAY = "day"
-    MONTH = "month"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LakeConfig:
-    """Section `[lake]`.
-
-    Attributes:
-        root: Folder of the lake; its parent must exist.
-        grace_s: A landing file stays at least so long, seconds.
-        period: Of indices and of partitions of derived tables, by observed time.
-    """
-
-    root: Text
-    grace_s: Annotated[float, Between(0, 10**9)] = 600.0
-    period: Period = Period.DAY
-
-    @property
-    def folder(self) -> Path:
-        """The lake's folder."""
-        return Path(self.root)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IngestConfig:
-    """Section `[ingest]`.
-
-    Attributes:
-        node: Name of this node; ingest processes that run at once may share it.
-        host: The broker.
-        port: Its port.
-        username: Account on the broker.
-        password_file: File that holds its password.
-        gather_ms: A file is committed at the latest so long after its first block came.
-        gather_bytes: And at the latest with so many bytes of payload.
-        receive_maximum: Blocks that the broker sends before the first is answered, per lane.
-    """
-
-    node: Id
-    host: Text = "127.0.0.1"
-    port: Port = 1883
-    username: Text | None = None
-    password_file: Text | None = None
-    gather_ms: Annotated[int, Between(1, 60_000)] = 250
-    gather_bytes: Annotated[int, Between(1, 2**28)] = 8_000_000
-    receive_maximum: Annotated[int, Between(2, 65_535)] = 400
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchConfig:
-    """Section `[search]`.
-
-    Attributes:
-        url: Of Elasticsearch.
-        prefix: All indices begin with it.
-    """
-
-    url: Text
-    prefix: Id = "dewline"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WarehouseConfig:
-    """Section `[warehouse]`.
-
-    Attributes:
-        host: Of the MySQL server.
-        port: Its port.
-        user: Account.
-        password_file: File that holds its password; absent: no password.
-        database: Name of the database.
-    """
-
-    host: Text = "127.0.0.1"
-    port: Port = 3306
-    user: Text = "dewline"
-    password_file: Text | None = None
-    database: Text = "dewline"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SparkConfig:
-    """Section `[spark]`.
-
-    Attributes:
-        jars: Paths of the jars that Spark loads.
-        memory: Heap of the driver.
-        master: Spark's master.
-        shuffle_partitions: Parts that a shuffle makes.
-    """
-
-    jars: tuple[Text, ...] = ()
-    memory: Text = "1g"
-    master: Text = "local[2]"
-    shuffle_partitions: Annotated[int, Between(1, 10_000)] = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryConfig:
-    """Section `[registry]`.
-
-    Attributes:
-        folder: Where bundles are kept; its parent must exist.
-        signing_key: File of the private key that signs bundles and desired states.
-    """
-
-    folder: Text
-    signing_key: Text | None = None
-
-    @property
-    def path(self) -> Path:
-        """The registry's folder."""
-        return Path(self.folder)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RolloutConfig:
-    """Section `[rollout]`.
-
-    Attributes:
-        host: The broker.
-        port: Its port.
-        username: Account on the broker; it may write only what devices should run.
-        password_file: File that holds its password.
-        poll_s: How often the warehouse is asked for changes, seconds.
-    """
-
-    host: Text = "127.0.0.1"
-    port: Port = 1883
-    username: Text | None = None
-    password_file: Text | None = None
-    poll_s: Annotated[float, Between(0.05, 3600)] = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiConfig:
-    """Section `[api]`.
-
-    Attributes:
-        host: Address to listen at.
-        port: Port to listen at; 0 takes any that is free and prints it.
-    """
-
-    host: Text = "127.0.0.1"
-    port: Annotated[int, Between(0, 65_535)] = 8080
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FleetConfig:
-    """Section `[fleet]`.
-
-    Attributes:
-        conditions_file: File of `[[condition]]` tables, the one that the gateways name too.
-    """
-
-    conditions_file: Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,11 +60,14 @@ class _Sections:
     lake: LakeConfig | None = None
     ingest: IngestConfig | None = None
     search: SearchConfig | None = None
+    kibana: KibanaConfig | None = None
     warehouse: WarehouseConfig | None = None
     spark: SparkConfig | None = None
     registry: RegistryConfig | None = None
     rollout: RolloutConfig | None = None
     api: ApiConfig | None = None
+    ca: CaConfig | None = None
+    health: HealthConfig | None = None
     fleet: FleetConfig | None = None
 
 
@@ -238,8 +97,35 @@ def load_config(path: Path) -> CloudConfig:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     except ContractError as error:
         raise ConfigError(str(error).removeprefix(f"{error.code}: ")) from error
+    _check_tls(sections, str(path))
     parts = {f.name: getattr(sections, f.name) for f in fields(_Sections)}
     return CloudConfig(source=str(path), **parts)
+
+
+def _check_tls(sections: _Sections, where: str) -> None:
+    for name, broker in (("ingest", sections.ingest), ("rollout", sections.rollout)):
+        if broker is not None:
+            own = (broker.certificate_file, broker.key_file)
+            tls_files(f"{where}: [{name}]", broker.ca_file, *own)
+    if (api := sections.api) is not None:
+        require_pair(f"{where}: [api]", api.certificate_file, api.key_file)
+    if (search := sections.search) is None:
+        return
+    if search.ca_file is not None and not search.url.startswith("https:"):
+        raise ConfigError(f"{where}: [search] ca_file: only for a url with https, not {search.url}")
+    if (search.username is None) != (search.password_file is None):
+        raise ConfigError(f"{where}: [search] username and password_file: set both or neither")
+    _check_logstash(search, f"{where}: [search]")
+
+
+def _check_logstash(search: SearchConfig, where: str) -> None:
+    if search.writer is Writer.LOGSTASH and search.logstash_url is None:
+        raise ConfigError(f"{where} writer: `logstash` needs logstash_url, its http input's")
+    if (search.logstash_user is None) != (search.logstash_password_file is None):
+        raise ConfigError(f"{where} logstash_user, logstash_password_file: set both or neither")
+    if search.logstash_ca_file is None or (search.logstash_url or "").startswith("https:"):
+        return
+    raise ConfigError(f"{where} logstash_ca_file: only for a logstash_url with https")
 
 
 def need(section: T | None, name: str, config: CloudConfig) -> T:

@@ -9,15 +9,25 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from ssl import SSLContext
 from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from cloud.errors import BrokerError, BrokerRefused
+from contract.errors import ConfigError
+from contract.tls import (
+    TlsFailure,
+    TlsFiles,
+    client_context,
+    handshake_failure,
+    hear_verdict,
+    tls_failure,
+)
 
 __all__ = ["BrokerSettings", "Connection", "Message"]
 
@@ -43,8 +53,9 @@ class BrokerSettings:
         port: TCP port.
         client_id: Id of the client, or the begin of the ids of several.
         receive_maximum: Messages that the broker sends before the first is answered.
-        username: Account, None for none.
+        username: Account; None for none, or for the name in the certificate.
         password: Its password.
+        tls: Files of TLS, None for plain TCP.
     """
 
     host: str
@@ -53,6 +64,7 @@ class BrokerSettings:
     receive_maximum: int = 20
     username: str | None = None
     password: str | None = None
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,7 @@ class Connection:
         self._on_message = on_message
         self._changed = threading.Condition()
         self._error: BrokerError | None = None
+        self._log_error = ""  # why a connection broke off: a disconnect's reason does not tell
         self._state = _State.OPENING
         self._answers: dict[int, ReasonCode] = {}
         self._client = self._make_client()
@@ -109,12 +122,25 @@ class Connection:
         """Returns when the connection, and the subscription if there is one, is granted.
 
         Raises:
-            BrokerRefused: The broker refuses account or subscription.
+            BrokerRefused: The broker refuses account, certificate or subscription, its own
+                certificate is not the right one, or a file of ours cannot be used.
             BrokerError: It is away or does not answer.
         """
+        where = f"broker {self._settings.host}:{self._settings.port}"
+        self._connect(where)
+        with self._changed:
+            self._changed.wait_for(lambda: self._state is not _State.OPENING, _ANSWER_S)
+            if self._state is not _State.READY:
+                raise self._error or BrokerError(f"{where} does not answer")
+        self._client.on_log = None  # formatting a line for each message would cost time
+
+    def _connect(self, where: str) -> None:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's
         properties.ReceiveMaximum = self._settings.receive_maximum
-        where = f"broker {self._settings.host}:{self._settings.port}"
+        if self._settings.tls is not None:
+            # read anew for each connection: a renewed certificate counts from the next one on
+            self._client.tls_set_context(_context(self._settings.tls, where))
+            self._client.on_socket_open = lambda _c, _d, sock: hear_verdict(sock)
         try:
             self._client.connect(
                 self._settings.host,
@@ -125,11 +151,8 @@ class Connection:
             )
             self._client.loop_start()
         except OSError as error:
-            raise BrokerError(f"{where} is away: {error}") from error
-        with self._changed:
-            self._changed.wait_for(lambda: self._state is not _State.OPENING, _ANSWER_S)
-            if self._state is not _State.READY:
-                raise self._error or BrokerError(f"{where} does not answer")
+            failure = handshake_failure(error) if self._settings.tls is not None else None
+            raise _failed(where, f"is away: {error}", failure) from error
 
     def wait_for_end(self, stop: threading.Event, limit_s: float | None = None) -> None:
         """Returns when `stop` is set or after `limit_s`.
@@ -195,6 +218,7 @@ class Connection:
         client.connect_timeout = _ANSWER_S
         if self._settings.username is not None:
             client.username_pw_set(self._settings.username, self._settings.password)
+        client.on_log = self._on_log
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
@@ -212,7 +236,8 @@ class Connection:
     ) -> None:
         if reason.is_failure:
             kind = BrokerRefused if reason.value in _REFUSED else BrokerError
-            who = self._settings.username or "without an account"
+            tls = self._settings.tls
+            who = self._settings.username or (tls and tls.certificate_file) or "without an account"
             self._become(_State.ENDED, kind(f"the broker refuses {who}: {reason}"))
         elif self._filter is None:
             self._become(_State.READY)
@@ -231,7 +256,13 @@ class Connection:
     def _on_disconnect(
         self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
     ) -> None:
-        self._become(_State.ENDED, BrokerError(f"the broker ended the connection: {reason}"))
+        because = f"{reason} ({self._log_error})" if self._log_error else str(reason)
+        error = _failed("the broker", f"ended the connection: {because}", tls_failure(because))
+        self._become(_State.ENDED, error)
+
+    def _on_log(self, _client: Client, _data: Any, level: int, text: str) -> None:
+        if level == LogLevel.MQTT_LOG_ERR:
+            self._log_error = text
 
     def _on_publish(
         self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Any
@@ -248,3 +279,17 @@ class Connection:
 
         if self._on_message is not None:
             self._on_message(Message(message.topic, bytes(message.payload), answer))
+
+
+def _context(files: TlsFiles, where: str) -> SSLContext:
+    try:
+        return client_context(files, f"{where}:")
+    except ConfigError as error:
+        raise BrokerRefused(str(error)) from error
+
+
+def _failed(what: str, error: str, failure: TlsFailure | None) -> BrokerError:
+    if failure is None:
+        return BrokerError(f"{what} {error}")
+    kind = BrokerRefused if failure.lasting else BrokerError
+    return kind(f"{what}: {failure.text}")

@@ -20,6 +20,8 @@ from sqlalchemy import Table
 from cloud import config
 from cloud.cli import parser_of
 from cloud.columns import COLUMNS, COMMON
+from cloud.search.kibana.objects import DASHBOARDS
+from cloud.search.kibana.panel import Dashboard
 from cloud.warehouse.tables import FACTS, METADATA, STAGING
 from contract import page
 from contract.records import RECORD_TYPES
@@ -32,12 +34,15 @@ SECTIONS: dict[str, Any] = {
     "lake": config.LakeConfig,
     "ingest": config.IngestConfig,
     "search": config.SearchConfig,
+    "kibana": config.KibanaConfig,
     "warehouse": config.WarehouseConfig,
     "spark": config.SparkConfig,
     "fleet": config.FleetConfig,
     "registry": config.RegistryConfig,
     "rollout": config.RolloutConfig,
     "api": config.ApiConfig,
+    "health": config.HealthConfig,
+    "ca": config.CaConfig,
 }
 _WORDS = {str: "text", int: "whole number", float: "number"}
 _EXAMPLE = "example: dewline-cloud --config cloud.toml "
@@ -63,12 +68,22 @@ _GRAINS = {
 def tables() -> dict[str, str]:
     """Every generated part by its name, as Markdown."""
     keys = {f"keys of {name}": _keys(cls) for name, cls in SECTIONS.items()}
-    return keys | {
-        "commands": _commands(),
-        "options": _options(),
-        "kinds": _kinds(),
-        "other tables": _other_tables(),
-    }
+    panels = {f"panels of {board.name}": _panels(board) for board in DASHBOARDS}
+    return (
+        keys
+        | panels
+        | {
+            "commands": _commands(),
+            "options": _options(),
+            "kinds": _kinds(),
+            "other tables": _other_tables(),
+        }
+    )
+
+
+def _panels(dashboard: Dashboard) -> str:
+    rows = [(panel.title, panel.about) for panel in dashboard.panels()]
+    return page.table(("panel", "what it shows"), rows)
 
 
 def rewritten(text: str) -> str:
@@ -79,7 +94,10 @@ def rewritten(text: str) -> str:
 def commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
     """Every `noun verb` with its parser."""
     for noun, parser in _choices(parser_of(())).items():
-        for verb, leaf in _choices(parser).items():
+        verbs = _choices(parser)
+        if not verbs:  # a noun that is its own verb
+            yield noun, parser
+        for verb, leaf in verbs.items():
             yield f"{noun} {verb}", leaf
 
 
@@ -106,8 +124,8 @@ def _options() -> str:
     for name, parser in commands():
         for action in parser._actions:  # noqa: SLF001  # see above
             if action.dest != "help":
-                value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
-                shown = action.option_strings[-1] + value
+                value = "" if action.nargs == 0 else f"{action.metavar or action.dest.upper()}"
+                shown = " ".join([*action.option_strings[-1:], value]).strip()
                 takers.setdefault((f"`{shown}`", action.help or ""), []).append(f"`{name}`")
     rows = [(option, ", ".join(names), text) for (option, text), names in takers.items()]
     return page.table(("option", "of", "meaning"), rows)

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from contract.quantities import QUANTITY_FACTS
 from edge import gateway
 from edge.clock import SystemClock
 from edge.config import GatewayConfig, load_config
+from edge.notify import Supervisor, supervisor_of
 from edge.outbox import Outbox
 from edge.sampler import Sensor
 from firmware_bridge.errors import SensorError
@@ -80,10 +82,19 @@ def _run(args: argparse.Namespace, config: GatewayConfig) -> int:
     clock = SystemClock(config.clock.floor_ms)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: clock.stop())
-    for remark in gateway.check(config):
+    supervisor = supervisor_of(os.environ, os.getpid())
+    for remark in gateway.check(config) + _watched(config, supervisor):
         logging.getLogger(__name__).warning("%s", remark)
-    gateway.run(config, clock, trace)
+    gateway.run(config, clock, trace, supervisor)
     return 0
+
+
+def _watched(config: GatewayConfig, supervisor: Supervisor) -> list[str]:
+    rhythm_s = config.commit.effective_rhythm_s
+    if supervisor.beat_s >= rhythm_s:
+        return []
+    often = f"each {supervisor.beat_s:g} s and not each {rhythm_s:g} s"
+    return [f"[commit]: for the watchdog blocks are committed {often}; is WatchdogSec right?"]
 
 
 def _trace(descriptor: int) -> gateway.Trace:
@@ -96,12 +107,28 @@ def _trace(descriptor: int) -> gateway.Trace:
 
 def _check(args: argparse.Namespace, config: GatewayConfig) -> int:
     remarks = gateway.check(config)
+    if config.uplink is not None and config.uplink.certificate_file is not None:
+        remarks += _check_certificate(args, config.device_id, config.uplink.certificate_file)
     for remark in remarks:
         print(f"{args.config}: {remark}")
     if not remarks:
         sensors = ", ".join(f"{s.id} ({s.driver})" for s in config.sensor)
         print(f"{args.config}: {config.device_id}: good; sensors: {sensors}")
     return 1 if remarks else 0
+
+
+def _check_certificate(args: argparse.Namespace, device_id: str, path: str) -> list[str]:
+    # here and not above: cryptography only for this verb
+    from edge.certificate import read_certificate  # noqa: PLC0415 - see above
+
+    now = datetime.now(UTC)
+    try:
+        certificate = read_certificate(Path(path))
+    except ConfigError:
+        return []  # a remark on the file has been made already
+    print(f"{args.config}: {certificate.shown(now)}")
+    where = f"[uplink] certificate_file: {path}"
+    return [f"{where}: {remark}" for remark in certificate.remarks(device_id, now)]
 
 
 def _read(args: argparse.Namespace, config: GatewayConfig) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from contract.errors import ConfigError, ContractError
 from contract.quantities import QUANTITY_FACTS, Quantity
+from contract.tls import tls_files
 from contract.typed import Id, build
 from edge.tables import (
     BUILD_DATE,
@@ -114,6 +115,7 @@ def parse_config(table: dict[str, Any], where: str, folder: Path = Path()) -> Ga
     _check_sensors(config, where)
     _check_floor(config, where)
     _check_models(config, where)
+    _check_tls(config, where)
     config = replace(config, condition=own + _shared_conditions(config, own, where, folder))
     for condition in config.condition:
         _check_signals(condition, config, where)
@@ -140,6 +142,14 @@ def _check_models(config: GatewayConfig, where: str) -> None:
         raise ConfigError(
             f"{where}: [models] trusted_keys: expected at least one file with a public key"
         )
+
+
+def _check_tls(config: GatewayConfig, where: str) -> None:
+    if (uplink := config.uplink) is not None:
+        tls_files(f"{where}: [uplink]", uplink.ca_file, uplink.certificate_file, uplink.key_file)
+    models = config.models
+    if models is not None and models.ca_file is not None and not models.url.startswith("https:"):
+        raise ConfigError(f"{where}: [models] ca_file: only for a url with https, not {models.url}")
 
 
 def _check_sensors(config: GatewayConfig, where: str) -> None:

@@ -86,6 +86,7 @@ class Delivery:
                 part=part,
                 size_bytes=wanted.size_bytes,
                 timeout_s=self._config.fetch_timeout_s,
+                ca_file=self._config.ca_file,
                 given_up=given_up,
                 step=self._step,
             )

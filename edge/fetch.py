@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from contract.errors import ConfigError
+from contract.tls import TlsFiles, client_context, tls_failure
 from edge.errors import FetchUnavailable, SlotsUnavailable, UpdateRefused
 
 __all__ = ["Attempt", "fetch"]
@@ -35,6 +37,7 @@ class Attempt:
         part: File that is filled; what it holds already is not asked for again.
         size_bytes: The whole file's announced size.
         timeout_s: Longest time from the connection's begin to the last byte, seconds.
+        ca_file: For https: the authorities that count instead of the system's.
         given_up: Asked between two pieces; true ends the attempt.
         step: Told `answered`, and `part_grown` after each piece.
     """
@@ -43,6 +46,7 @@ class Attempt:
     part: Path
     size_bytes: int
     timeout_s: float
+    ca_file: str | None = None
     given_up: Callable[[], bool] = lambda: False
     step: Callable[[str], None] = lambda _name: None
 
@@ -113,19 +117,27 @@ class _PartFile:
 @contextmanager
 def _answer(attempt: Attempt, have_bytes: int) -> Generator[http.client.HTTPResponse]:
     """The server's answer; it is cut off when the time is over, whatever it waits for then."""
-    url = urlsplit(attempt.url)
-    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     deadline_s = time.monotonic() + attempt.timeout_s
     try:
-        with closing(kind(url.netloc, timeout=min(attempt.timeout_s, _SILENCE_S))) as connection:
+        with closing(_connection(attempt)) as connection:
             connection.connect()
             with (
                 _cut_at(deadline_s, connection.sock),
-                _ask(connection, url.path, have_bytes) as response,
+                _ask(connection, urlsplit(attempt.url).path, have_bytes) as response,
             ):
                 yield response
-    except (OSError, ValueError, http.client.HTTPException) as error:
+    except (OSError, ValueError, ConfigError, http.client.HTTPException) as error:
         raise _unavailable(attempt, str(error) or type(error).__name__, deadline_s) from error
+
+
+def _connection(attempt: Attempt) -> http.client.HTTPConnection:
+    url, timeout_s = urlsplit(attempt.url), min(attempt.timeout_s, _SILENCE_S)
+    if url.scheme != "https":
+        return http.client.HTTPConnection(url.netloc, timeout=timeout_s)
+    context = None  # http.client's own: the system's authorities, certificate and name checked
+    if attempt.ca_file is not None:
+        context = client_context(TlsFiles(ca_file=attempt.ca_file), "[models]")
+    return http.client.HTTPSConnection(url.netloc, timeout=timeout_s, context=context)
 
 
 @contextmanager
@@ -147,6 +159,8 @@ def _cut_at(deadline_s: float, sock: socket.socket) -> Generator[None]:
 def _unavailable(attempt: Attempt, text: str, deadline_s: float) -> FetchUnavailable:
     if time.monotonic() >= deadline_s:
         text = f"not whole after {attempt.timeout_s:g} s"
+    elif (failure := tls_failure(text)) is not None:
+        text = failure.text
     return FetchUnavailable(f"{attempt.url}: {text[:200]}")
 
 

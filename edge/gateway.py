@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from contract.errors import ConfigError
 from contract.keys import stream_id
+from contract.tls import TlsFiles, client_context
 from edge.alerts import Alerts
 from edge.clock import SenseClock
 from edge.config import GatewayConfig
@@ -25,6 +26,7 @@ from edge.hardware import board_for, driver_config, quantities_of, sensors_for
 from edge.journal import Committed, Journal
 from edge.mqtt import connect
 from edge.notices import Notices, Output
+from edge.notify import Supervisor
 from edge.outbox import Outbox, QueuedBlock
 from edge.outlook import NoModels, Outlook
 from edge.outputs.gpio import GpioOutput
@@ -78,7 +80,23 @@ def check(config: GatewayConfig) -> list[str]:
         remarks.append(f"[uplink] password_file: {config.uplink.password_file} cannot be read")
     if config.board.recording and not os.access(config.board.recording, os.R_OK):
         remarks.append(f"[board] recording: {config.board.recording} cannot be read")
-    return remarks + _check_models(config)
+    return remarks + _check_tls(config) + _check_models(config)
+
+
+def _check_tls(config: GatewayConfig) -> list[str]:
+    """Remarks and no errors: what cannot be sent is measured and kept all the same."""
+    used: list[tuple[TlsFiles, str]] = []
+    if config.uplink is not None and config.uplink.tls is not None:
+        used.append((config.uplink.tls, "[uplink]"))
+    if config.models is not None and config.models.ca_file is not None:
+        used.append((TlsFiles(ca_file=config.models.ca_file), "[models]"))
+    remarks = []
+    for files, where in used:
+        try:
+            client_context(files, where)
+        except ConfigError as error:
+            remarks.append(str(error))
+    return remarks
 
 
 def _check_quantities(config: GatewayConfig) -> list[str]:
@@ -118,27 +136,35 @@ def _check_models(config: GatewayConfig) -> list[str]:
     ]
 
 
-def run(config: GatewayConfig, clock: SenseClock, trace: Trace | None = None) -> None:
+def run(
+    config: GatewayConfig,
+    clock: SenseClock,
+    trace: Trace | None = None,
+    supervisor: Supervisor | None = None,
+) -> None:
     """Runs the gateway until the clock says stop; returns when all is committed and drained.
 
     Args:
         config: The configuration.
         clock: The sense clock.
         trace: Where to tell what was committed.
+        supervisor: Who watches the process; None if nobody does.
 
     Raises:
         ConfigError: A driver or its keys are wrong.
         OutboxError: The outbox cannot be opened, or was damaged while it ran.
     """
     try:
-        _run(config, clock, trace)
+        _run(config, clock, trace, supervisor or Supervisor())
     except OutboxCorrupt:
         kept = set_aside(Path(config.outbox.path))
         log.error("the outbox is damaged; kept as %s, the next start begins a new one", kept)
         raise
 
 
-def _run(config: GatewayConfig, clock: SenseClock, trace: Trace | None) -> None:
+def _run(
+    config: GatewayConfig, clock: SenseClock, trace: Trace | None, supervisor: Supervisor
+) -> None:
     with ExitStack() as cleanup:
         board = board_for(config, clock)
         cleanup.callback(board.close)
@@ -146,15 +172,14 @@ def _run(config: GatewayConfig, clock: SenseClock, trace: Trace | None) -> None:
         cleanup.callback(outbox.close)
         models = _with_models(config)
         sender = _sender(config, models)
-
-        def on_commit(committed: Committed) -> None:
-            if trace is not None:
-                trace.write(committed)
-            if sender is not None:
-                sender.notice()
-
-        queue = sender or _NoUplink()
-        ends = _Ends(board=board, outbox=outbox, queue=queue, models=models, on_commit=on_commit)
+        ends = _Ends(
+            board=board,
+            outbox=outbox,
+            queue=sender or _NoUplink(),
+            models=models,
+            on_commit=_on_commit(trace, sender),
+            supervisor=supervisor,
+        )
         loop = _sense_loop(config, clock, ends)
         if models is not None:
             models.updates.start()
@@ -162,6 +187,18 @@ def _run(config: GatewayConfig, clock: SenseClock, trace: Trace | None) -> None:
         if sender is not None and config.uplink is not None:
             cleanup.callback(_started(sender, config.uplink.drain_s))
         loop.run()
+
+
+def _on_commit(trace: Trace | None, sender: SendLoop | None) -> Callable[[Committed], None]:
+    """Tells both of what has been committed."""
+
+    def tell(committed: Committed) -> None:
+        if trace is not None:
+            trace.write(committed)
+        if sender is not None:
+            sender.notice()
+
+    return tell
 
 
 def _started(sender: SendLoop, drain_s: float) -> Callable[[], None]:
@@ -214,6 +251,7 @@ class _Ends:
     queue: Queue
     models: "WithModels | None"
     on_commit: Callable[[Committed], None]
+    supervisor: Supervisor
 
 
 def _sense_loop(config: GatewayConfig, clock: SenseClock, ends: _Ends) -> SenseLoop:
@@ -229,6 +267,7 @@ def _sense_loop(config: GatewayConfig, clock: SenseClock, ends: _Ends) -> SenseL
         outbox=outbox,
         queue=ends.queue,
         version=version("dewline"),
+        supervisor=ends.supervisor,
     )
     held_s = _DEFAULT_HELD_S if config.uplink is None else config.uplink.held_s
     return SenseLoop(senses, Rhythm(config.commit, held_s), outbox.stream_end())

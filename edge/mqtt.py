@@ -19,6 +19,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from contract.errors import ConfigError
+from contract.tls import client_context, handshake_failure, hear_verdict, tls_failure
 from contract.topics import ack_topic, desired_topic, presence_topic
 from edge.config import UplinkConfig
 from edge.errors import UplinkError, UplinkRefused, UplinkUnavailable
@@ -82,6 +84,7 @@ class Lost:
 
 
 News = Heard | DesiredHeard | NobodyListens | Woken | Lost
+_Greeting = queue.SimpleQueue[ReasonCode | Lost]
 
 
 class MqttConnection:
@@ -128,16 +131,17 @@ def connect(
 
     Raises:
         UplinkUnavailable: No broker there, or it did not answer in time.
-        UplinkRefused: It refuses the credentials or the subscription, or they cannot be read.
+        UplinkRefused: It refuses the credentials or the subscription, or they cannot be read, or
+            its certificate is not the right one.
     """
-    greeting: queue.SimpleQueue[ReasonCode] = queue.SimpleQueue()
+    greeting: _Greeting = queue.SimpleQueue()
     client = _client(device_id, config)
     _wire(client, news, greeting, desired_topic(device_id))
     where = f"{config.host}:{config.port}"
     try:
         client.connect(config.host, config.port, keepalive=_KEEPALIVE_S, clean_start=True)
     except (OSError, ValueError, paho.WebsocketConnectionError) as error:
-        raise UplinkUnavailable(f"{where}: {error}") from error
+        raise _unreached(where, error, secret=config.tls is not None) from error
     client.loop_start()
     connection = MqttConnection(client)
     try:
@@ -145,6 +149,7 @@ def connect(
     except UplinkError:
         connection.close()
         raise
+    client.on_log = None  # what follows is told by reasons; formatting each line would cost time
     # only now: nobody need subscribe to presence, and what the broker says of it is no block's
     client.on_publish = _tell_publish(news)
     return connection
@@ -152,7 +157,7 @@ def connect(
 
 def _introduce(
     client: paho.Client,
-    greeting: "queue.SimpleQueue[ReasonCode]",
+    greeting: _Greeting,
     device_id: str,
     where: str,
     *,
@@ -167,9 +172,7 @@ def _introduce(
     _expect(greeting, f"{where}: publish to {presence_topic(device_id)}")
 
 
-def _subscribe_to_desired(
-    client: paho.Client, greeting: "queue.SimpleQueue[ReasonCode]", topic: str
-) -> None:
+def _subscribe_to_desired(client: paho.Client, greeting: _Greeting, topic: str) -> None:
     client.subscribe(topic, options=SubscribeOptions(qos=1))
     try:
         _expect(greeting, f"subscribe to {topic}")
@@ -190,6 +193,12 @@ def _client(device_id: str, config: UplinkConfig) -> paho.Client:
     client.max_inflight_messages_set(config.window + 8)
     if config.username is not None:
         client.username_pw_set(config.username, _password(config))
+    if config.tls is not None:
+        try:  # each time anew: a renewed certificate counts from the next connection on
+            client.tls_set_context(client_context(config.tls, "[uplink]"))
+            client.on_socket_open = lambda _c, _u, sock: hear_verdict(sock)
+        except ConfigError as error:
+            raise UplinkRefused(str(error)) from error
     client.will_set(presence_topic(device_id), _presence(online=False), qos=1, retain=True)
     return client
 
@@ -197,7 +206,7 @@ def _client(device_id: str, config: UplinkConfig) -> paho.Client:
 def _wire(
     client: paho.Client,
     news: "queue.SimpleQueue[News]",
-    greeting: "queue.SimpleQueue[ReasonCode]",
+    greeting: _Greeting,
     desired: str,
 ) -> None:
     def on_connect(_c: Any, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
@@ -205,10 +214,6 @@ def _wire(
 
     def on_subscribe(_c: Any, _u: Any, _m: Any, reasons: list[ReasonCode], _p: Any) -> None:
         greeting.put(reasons[0])
-
-    def on_disconnect(_c: Any, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
-        greeting.put(reason)
-        news.put(Lost(f"disconnected: {reason}", refused=reason.value in _REFUSED))
 
     def on_message(_c: Any, _u: Any, message: paho.MQTTMessage) -> None:
         payload = bytes(message.payload)
@@ -219,9 +224,41 @@ def _wire(
 
     client.on_connect = on_connect
     client.on_subscribe = on_subscribe
-    client.on_disconnect = on_disconnect
     client.on_message = on_message
     client.on_publish = on_publish
+    _wire_end(client, news, greeting)
+
+
+def _wire_end(client: paho.Client, news: "queue.SimpleQueue[News]", greeting: _Greeting) -> None:
+    error = ""  # the last one is why a connection broke off: a disconnect's reason does not tell
+
+    def on_log(_c: Any, _u: Any, level: int, text: str) -> None:
+        nonlocal error
+        if level == paho.MQTT_LOG_ERR:
+            error = text
+
+    def on_disconnect(_c: Any, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
+        lost = _lost(reason, error)
+        greeting.put(lost)
+        news.put(lost)
+
+    client.on_log = on_log
+    client.on_disconnect = on_disconnect
+
+
+def _lost(reason: ReasonCode, error: str) -> Lost:
+    if (failure := tls_failure(error)) is not None:
+        return Lost(f"disconnected: {failure.text}", refused=failure.lasting)
+    because = f" ({error})" if error else ""
+    return Lost(f"disconnected: {reason}{because}", refused=reason.value in _REFUSED)
+
+
+def _unreached(where: str, error: Exception, *, secret: bool) -> UplinkError:
+    failure = handshake_failure(error) if secret else None
+    if failure is None:
+        return UplinkUnavailable(f"{where}: {error}")
+    kind = UplinkRefused if failure.lasting else UplinkUnavailable
+    return kind(f"{where}: {failure.text}")
 
 
 def _tell_publish(news: "queue.SimpleQueue[News]") -> Callable[..., None]:
@@ -234,11 +271,14 @@ def _tell_publish(news: "queue.SimpleQueue[News]") -> Callable[..., None]:
     return on_publish
 
 
-def _expect(greeting: "queue.SimpleQueue[ReasonCode]", what: str) -> None:
+def _expect(greeting: _Greeting, what: str) -> None:
     try:
         reason = greeting.get(timeout=_CONNECT_TIMEOUT_S)
     except queue.Empty:
         raise UplinkUnavailable(f"{what}: no answer within {_CONNECT_TIMEOUT_S:g} s") from None
+    if isinstance(reason, Lost):
+        kind = UplinkRefused if reason.refused else UplinkUnavailable
+        raise kind(f"{what}: {reason.reason}")
     _require_granted(reason, what)
 
 

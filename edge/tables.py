@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
+from contract.tls import TlsFiles, tls_files
 from contract.typed import Between, Id, Pattern
 from firmware_bridge.linux import PulseioMode
 
@@ -128,8 +129,12 @@ class UplinkConfig:
     Attributes:
         host: Name or address of the broker.
         port: Its port.
-        username: The device's id, by which the broker limits its topics.
+        username: The device's id, by which the broker limits its topics; with a certificate
+            the broker takes the name from that.
         password_file: File that holds nothing but the password.
+        ca_file: Authorities (PEM) that the broker's certificate must be of; sets TLS on.
+        certificate_file: This device's certificate (PEM), its name is the device's id.
+        key_file: The certificate's private key (PEM).
         window: At most this many blocks wait for the cloud's ack at once.
         ack_timeout_s: A block without an ack is sent again after this time, doubled each time.
         retry_max_s: Longest wait between two connections or two sendings, seconds.
@@ -142,12 +147,20 @@ class UplinkConfig:
     port: Port = 1883
     username: Id | None = None
     password_file: str | None = None
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
     window: Annotated[int, Between(2, 1000)] = 64
     ack_timeout_s: PositiveSeconds = 10.0
     retry_max_s: PositiveSeconds = 120.0
     stable_s: PositiveSeconds = 30.0
     drain_s: Annotated[float, Between(0, 3600)] = 10.0
     held_s: PositiveSeconds = 900.0
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """The files of TLS; None: plain TCP."""
+        return tls_files("[uplink]", self.ca_file, self.certificate_file, self.key_file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +184,8 @@ class ModelsConfig:
 
     Attributes:
         url: Address under which the cloud serves bundles, such as `https://cloud.example.org`.
+        ca_file: For https: authorities (PEM) that the server's certificate must be of; absent:
+            those of the system.
         folder: Holds the bundles and the note of which ones run; made if its parent exists.
         trusted_keys: Files with the public keys (PEM) whose signatures count.
         fetch_timeout_s: An attempt to fetch ends after so long; the next goes on where it stopped.
@@ -182,6 +197,7 @@ class ModelsConfig:
     url: BundleUrl
     folder: str
     trusted_keys: tuple[str, ...]
+    ca_file: str | None = None
     fetch_timeout_s: PositiveSeconds = 120.0
     verify_timeout_s: PositiveSeconds = 60.0
     verify_memory_mib: Annotated[int, Between(256, 65_536)] = 512

@@ -4,11 +4,14 @@ import contextlib
 import hashlib
 import os
 import shutil
+import socket
+import ssl
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,7 +20,9 @@ import pytest
 from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
+from cloud.ca.authority import Authority
 from contract.desired import Desired, DesiredBundle, encode_desired
+from deploy.local.certificates import Certificates
 from deploy.local.elasticsearch import Elasticsearch
 from deploy.local.mariadb import MariaDb
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
@@ -96,6 +101,80 @@ def mosquitto(stack_base: Path, accounts: Mapping[str, BrokerAccount]) -> Genera
     server = Mosquitto.start(stack_base, list(accounts.values()))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """The run's authority. A test that revokes makes its own."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def tls_broker(stack_base: Path, certificates: Certificates) -> Generator[Mosquitto]:
+    """A broker that lets in nobody without a certificate of `certificates`."""
+    server = Mosquitto.start(stack_base, [], certificates=certificates)
+    yield server
+    server.stop()
+
+
+class Door:
+    """A server on loopback that shakes hands by TLS, and ends each connection after that.
+
+    Attributes:
+        port: Where it listens.
+    """
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                accepted, _ = self._listener.accept()
+            except OSError:
+                return  # closed
+            accepted.settimeout(10)
+            with accepted, contextlib.suppress(OSError):  # the client tells what was wrong
+                self._context.wrap_socket(accepted, server_side=True).close()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(10)
+
+
+@pytest.fixture
+def tls_door(tmp_path: Path) -> Generator[Callable[..., tuple[int, str]]]:
+    """`tls_door("expired")`: port and ca_file of a server whose certificate is that.
+
+    `good`, `expired`, `not yet valid`, `for another name`; its authority is in ca_file.
+    """
+    now, doors = datetime.now(UTC), []
+    authority = Authority.create(tmp_path / "door", "door", now - timedelta(days=200))
+    kinds = {
+        "good": (["127.0.0.1", "localhost"], 0),
+        "expired": (["127.0.0.1", "localhost"], -100),
+        "not yet valid": (["127.0.0.1", "localhost"], 2),
+        "for another name": (["broker.example.org"], 0),
+    }
+
+    def start(kind: str) -> tuple[int, str]:
+        hosts, days = kinds[kind]
+        issued = authority.issue_server(hosts, now + timedelta(days=days), 20)
+        (tmp_path / "door.cert").write_bytes(issued.certificate_pem)
+        (tmp_path / "door.key").write_bytes(issued.key_pem)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tmp_path / "door.cert", tmp_path / "door.key")
+        doors.append(Door(context))
+        return doors[-1].port, str(tmp_path / "door" / "ca.pem")
+
+    yield start
+    for door in doors:
+        door.close()
 
 
 @pytest.fixture(scope="session")
@@ -343,3 +422,9 @@ class Bundles:
 def bundles(tmp_path: Path) -> Bundles:
     """Makes bundles with keys of the test's own."""
     return Bundles(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def bundles_in() -> type[Bundles]:
+    """`bundles_in(folder)`: the same for what outlives a test."""
+    return Bundles

@@ -1,31 +1,50 @@
-"""`dewline-cloud api`: hands bundles to gateways over HTTP."""
+"""`dewline-cloud api`: hands bundles to gateways over HTTP, and tells how gateways fare."""
 
 import argparse
+from typing import TYPE_CHECKING
 
+from cloud.clock import SystemClock
 from cloud.commands.arguments import Verbs, add_noun, add_verb, stop_on_signal
-from cloud.config import ApiConfig, CloudConfig, need
+from cloud.commands.opening import open_warehouse
+from cloud.config import ApiConfig, CloudConfig, HealthConfig, need
+
+if TYPE_CHECKING:
+    from cloud.api.gateways import GatewayHealthEndpoint
 
 __all__ = ["register"]
 
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "api", "Bundles for gateways, over HTTP.")
-    about = "Hand out the registry's bundles; prints its port, serves until SIGTERM."
+    verbs = add_noun(nouns, "api", "Bundles for gateways and verdicts on them, over HTTP.")
+    about = "Hand out the registry's bundles; prints its port and address, serves until SIGTERM."
     add_verb(verbs, "serve", about, "api serve", _serve)
 
 
 def _serve(_args: argparse.Namespace, config: CloudConfig) -> int:
     # here and not above: the help does without a web server
     from cloud.api.app import make_app  # noqa: PLC0415 - see above
-    from cloud.api.server import run_server  # noqa: PLC0415 - see above
+    from cloud.api.server import Listen, run_server  # noqa: PLC0415 - see above
 
     registry = need(config.registry, "registry", config)
     section = config.api or ApiConfig()
     stop_on_signal()  # the server passes signals on once it has ended: nothing more shall happen
-    run_server(make_app(registry.path), section.host, section.port, _tell)
+    where = Listen(host=section.host, port=section.port, certificate=section.certificate)
+
+    def tell(port: int) -> None:
+        print(f"port {port}\naddress {where.scheme}://{where.host}:{port}", flush=True)
+
+    run_server(make_app(registry.path, _gateways(config)), where, tell)
     return 0
 
 
-def _tell(port: int) -> None:
-    print(f"port {port}", flush=True)
+def _gateways(config: CloudConfig) -> "GatewayHealthEndpoint":
+    from cloud.api.gateways import GatewayHealthEndpoint  # noqa: PLC0415 - see above
+    from cloud.health.gateways import GatewayReader  # noqa: PLC0415 - see above
+
+    limits, reader = config.health or HealthConfig(), None
+    if config.warehouse is not None:
+        # Not connected yet: bundles are handed out while MySQL is away.
+        engine = open_warehouse(config, current=False, answer_s=limits.answer_s)
+        reader = GatewayReader(engine)
+    return GatewayHealthEndpoint(reader, SystemClock(), limits)

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from cloud.clock import SystemClock
 from cloud.commands.models import open_registry, open_signer
-from cloud.commands.opening import open_store, open_warehouse
+from cloud.commands.opening import open_search, open_store, open_warehouse
 from cloud.commands.transforming import tables_of
 from cloud.config import CloudConfig, SparkConfig, fleet_conditions, need
 from cloud.jobs.transform import PROJECTION as DERIVE
@@ -24,7 +24,6 @@ from cloud.scoring.history import History
 from cloud.scoring.sink import ForecastSink
 from cloud.scoring.stream import PROJECTION, Scoring, StreamSettings
 from cloud.search.bulk import BulkLimits, BulkWriter
-from cloud.search.client import SearchClient
 from cloud.search.names import IndexNames
 
 __all__ = ["FILES_PER_BATCH", "TRIGGER_S", "open_scoring"]
@@ -80,7 +79,7 @@ def _sink(config: CloudConfig) -> ForecastSink:
     engine = open_warehouse(config)
     search = need(config.search, "search", config)
     names = IndexNames(search.prefix, need(config.lake, "lake", config).period)
-    client = SearchClient(search.url)
+    client = open_search(config)
     install_template(client, names)
     refused, source = Quarantine(engine, SystemClock()), random.Random()  # noqa: S311  # spreads load, guards nothing
     return ForecastSink(

@@ -39,6 +39,7 @@ def _run(_args: argparse.Namespace, config: CloudConfig) -> int:
         client_id=f"rollout-{secrets.token_hex(4)}",
         username=section.username,
         password=read_secret(section.password_file),
+        tls=section.tls,
     )
     stop = stop_on_signal()
     Rollout(DesiredStates(open_warehouse(config)), settings, section.poll_s).run(stop)

@@ -11,16 +11,23 @@ from collections.abc import Sequence
 
 from cloud.clock import SystemClock
 from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
-from cloud.commands.opening import open_lake, open_store, open_warehouse
+from cloud.commands.opening import (
+    open_door,
+    open_lake,
+    open_search,
+    open_store,
+    open_warehouse,
+)
 from cloud.commands.projecting import add_projecting
 from cloud.commands.tables import print_table
-from cloud.config import CloudConfig, need
+from cloud.config import CloudConfig, Writer, need
 from cloud.lake.cursors import CursorStore
 from cloud.lake.landed import Cursor
+from cloud.logstash.delivery import Delivery, DeliveryLimits
+from cloud.logstash.writer import LogstashWriter
 from cloud.projections.quarantine import Quarantine
-from cloud.projections.search import SearchProjection
+from cloud.projections.search import DocumentWriter, SearchProjection
 from cloud.search.bulk import BulkLimits, BulkWriter
-from cloud.search.client import SearchClient
 from cloud.search.names import IndexNames
 from cloud.search.templates import install
 from cloud.search.verify import Comparison, compare, keys_in_lake, search_counts, totals
@@ -45,14 +52,14 @@ def register(subparsers: Verbs) -> None:
 
 
 def _setup(args: argparse.Namespace, config: CloudConfig) -> int:
-    for name in install(_client(config), _names(config), replicas=args.replicas):
+    for name in install(open_search(config), _names(config), replicas=args.replicas):
         print(f"template {name}")
     return 0
 
 
 def _verify(args: argparse.Namespace, config: CloudConfig) -> int:
     lake = keys_in_lake(open_lake(config).after(Cursor()))
-    found = compare(lake, search_counts(_client(config), _names(config)))
+    found = compare(lake, search_counts(open_search(config), _names(config)))
     if args.json:
         print(_as_json(found))
     else:
@@ -104,13 +111,12 @@ def _names(config: CloudConfig) -> IndexNames:
     return IndexNames(need(config.search, "search", config).prefix, period)
 
 
-def _client(config: CloudConfig) -> SearchClient:
-    return SearchClient(need(config.search, "search", config).url)
-
-
 def _projection(config: CloudConfig) -> SearchProjection:
     # The warehouse takes the refused documents only: search goes on while MySQL is away.
     refused = Quarantine(open_warehouse(config, current=False), SystemClock())
-    client, source = _client(config), random.Random()  # noqa: S311  # spreads load, guards nothing
-    writer = BulkWriter(client, refused, BulkLimits(), time.sleep, source)
+    client, source = open_search(config), random.Random()  # noqa: S311  # spreads load, guards nothing
+    writer: DocumentWriter = BulkWriter(client, refused, BulkLimits(), time.sleep, source)
+    if need(config.search, "search", config).writer is Writer.LOGSTASH:
+        delivery = Delivery(open_door(config), DeliveryLimits(), time.sleep, source)
+        writer = LogstashWriter(delivery, writer, client, _names(config))
     return SearchProjection(client, writer, _names(config))

@@ -37,6 +37,7 @@ def run_ingest(config: IngestConfig, store: Store, clock: Clock, stop: threading
         receive_maximum=config.receive_maximum,
         username=config.username,
         password=read_secret(config.password_file),
+        tls=config.tls,
     )
     limits = GatherLimits(
         wait_ms=config.gather_ms,

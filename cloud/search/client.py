@@ -16,6 +16,7 @@ from cloud.errors import ProjectionError
 from cloud.search.bulk import Document, Outcome, OutcomeKind
 from cloud.search.query import EVERYTHING, Filter, Hit, StreamCount
 from contract.errors import ConfigError, DewlineError
+from contract.tls import TlsFiles, client_context, tls_failure
 
 __all__ = ["SearchClient", "converted"]
 
@@ -34,18 +35,34 @@ class SearchClient:
         ConfigError: It refuses address, credentials or request; a person must act.
     """
 
-    def __init__(self, url: str, *, request_timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        account: tuple[str, str] | None = None,
+        ca_file: str | None = None,
+        request_timeout_s: float = 30.0,
+    ) -> None:
         """Validates the address; nothing connects yet.
 
         Args:
             url: Address, such as `http://127.0.0.1:9200`.
+            account: Name and password.
+            ca_file: For https: authorities (PEM) that count instead of the system's.
             request_timeout_s: Patience with one call.
         """
         self._url = url
         self._known: set[str] = set()
+        access: dict[str, Any] = {} if account is None else {"basic_auth": account}
+        if ca_file is not None:
+            access["ssl_context"] = client_context(TlsFiles(ca_file=ca_file), "[search]")
         try:
             self._client = Elasticsearch(
-                url, request_timeout=request_timeout_s, max_retries=0, retry_on_timeout=False
+                url,
+                request_timeout=request_timeout_s,
+                max_retries=0,
+                retry_on_timeout=False,
+                **access,
             )
         except ValueError as error:
             raise ConfigError(
@@ -76,6 +93,18 @@ class SearchClient:
                 time.sleep(_POLL_S)
             else:
                 return
+
+    def health(self) -> str:
+        """The colour of the cluster: green, yellow (a copy is missing) or red."""
+        with _Converting(self._url):
+            return str(self._client.cluster.health(timeout="0s")["status"])
+
+    def index_template(self, name: str) -> Mapping[str, Any] | None:
+        """An index template as it is installed; None if there is none of that name."""
+        with _Converting(self._url):
+            answer = self._client.options(ignore_status=404).indices.get_index_template(name=name)
+            found = answer.get("index_templates", [])
+            return found[0]["index_template"] if found else None
 
     def ensure_template(self, name: str, template: Mapping[str, Any]) -> None:
         """Create the index template, or bring it up to date."""
@@ -204,7 +233,7 @@ class _Converting:
 def converted(error: ApiError | TransportError, url: str) -> DewlineError:
     """Our error for one of the client's: by what the caller should do about it."""
     if isinstance(error, TlsError):
-        return ConfigError(f"[search] url: {url}: TLS: {error.message}")
+        return _tls_error(error.message, url)
     if isinstance(error, TransportError):
         return ProjectionError(f"{url}: no answer: {error.message}; is Elasticsearch running?")
     if isinstance(error, UnsupportedProductError):
@@ -214,6 +243,14 @@ def converted(error: ApiError | TransportError, url: str) -> DewlineError:
     if status in (429, 404) or status >= 500 or error.message == "cluster_block_exception":
         return ProjectionError(text)
     return ConfigError(f"[search] {text}")
+
+
+def _tls_error(message: str, url: str) -> DewlineError:
+    failure = tls_failure(message)
+    if failure is None or failure.lasting:
+        text = f"TLS: {message}" if failure is None else failure.text
+        return ConfigError(f"[search] url: {url}: {text}")
+    return ProjectionError(f"{url}: {failure.text}")
 
 
 def _reason(body: Any) -> str:

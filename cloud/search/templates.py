@@ -11,7 +11,16 @@ from cloud.columns import COLUMNS, Column, ColumnType
 from cloud.search.names import IndexNames
 from contract.records import Kind
 
-__all__ = ["TIMESTAMP", "TemplateTarget", "install", "mapping_of", "template", "template_of"]
+__all__ = [
+    "TIMESTAMP",
+    "TemplateSource",
+    "TemplateTarget",
+    "install",
+    "mapping_of",
+    "outdated",
+    "template",
+    "template_of",
+]
 
 TIMESTAMP = "@timestamp"  # a copy of observed_at: the name that dashboards look for
 _INSTANT = {"type": "date", "format": "epoch_millis||strict_date_time"}
@@ -39,6 +48,14 @@ class TemplateTarget(Protocol):
 
     def extend_mapping(self, alias: str, properties: Mapping[str, Any]) -> None:
         """Add fields to the indices that exist under `alias`."""
+        ...
+
+
+class TemplateSource(Protocol):
+    """What `outdated` needs of a search server."""
+
+    def index_template(self, name: str) -> Mapping[str, Any] | None:
+        """An index template as it is installed, None if it is not."""
         ...
 
 
@@ -77,3 +94,21 @@ def install(target: TemplateTarget, names: IndexNames, *, replicas: int = 0) -> 
         target.ensure_template(names.alias(kind), template_of(kind, names, replicas=replicas))
         target.extend_mapping(names.alias(kind), mapping_of(COLUMNS[kind]))
     return tuple(names.alias(kind) for kind in COLUMNS)
+
+
+def outdated(source: TemplateSource, names: IndexNames) -> tuple[str, ...]:
+    """Templates that are missing or not this program's; how many copies they ask for is free."""
+    return tuple(
+        names.alias(kind)
+        for kind in COLUMNS
+        if _compared(source.index_template(names.alias(kind)))
+        != _compared(template_of(kind, names))
+    )
+
+
+def _compared(template: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
+    if template is None:
+        return None
+    inner = template.get("template", {})
+    patterns = template.get("index_patterns")
+    return patterns, inner.get("mappings"), inner.get("aliases")

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from cloud.errors import SchemaOutdated, WarehouseError
 from cloud.warehouse.migrations import HEAD
 from contract.errors import ConfigError
+from contract.tls import TlsFiles, client_context, tls_failure
 
 __all__ = ["Address", "connect", "converted", "require_current"]
 
@@ -37,6 +38,8 @@ class Address:
         user: Account.
         password: Its password, empty for none.
         database: The database that holds the tables.
+        ca_file: Authorities (PEM) that the server's certificate must be of; None: the line is
+            secret if the server can do TLS, and whoever answers is believed.
     """
 
     host: str
@@ -44,21 +47,27 @@ class Address:
     user: str
     password: str
     database: str
+    ca_file: str | None = None
 
 
-def connect(address: Address | str) -> Engine:
+def connect(address: Address | str, *, answer_s: float | None = None) -> Engine:
     """A pool of connections to the warehouse; the first use connects.
 
     Args:
         address: Its parts, or a URL `mysql+pymysql://user:password@host:port/database`.
+        answer_s: Connecting, and each answer, may take so long, seconds; None: as long as it does.
 
     Raises:
-        ConfigError: The URL is none, or names another driver.
+        ConfigError: The URL is none, or names another driver, or `ca_file` cannot be used.
     """
+    arguments: dict[str, object] = {"init_command": _SESSION}
+    if isinstance(address, Address) and address.ca_file is not None:
+        # given a context, the driver breaks off where a server announces no TLS
+        arguments["ssl"] = client_context(TlsFiles(ca_file=address.ca_file), "[warehouse]")
+    if answer_s is not None:
+        arguments |= dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), answer_s)
     url = _url(address).update_query_dict({"charset": "utf8mb4"})
-    return create_engine(
-        url, pool_pre_ping=True, pool_recycle=1800, connect_args={"init_command": _SESSION}
-    )
+    return create_engine(url, pool_pre_ping=True, pool_recycle=1800, connect_args=arguments)
 
 
 def _url(address: Address | str) -> URL:
@@ -99,6 +108,8 @@ def converted() -> Iterator[None]:
         said = str(arguments[1]) if len(arguments) > 1 else str(error.orig)
         if code in (_UNKNOWN_COLUMN, _NO_SUCH_TABLE):
             raise SchemaOutdated(f"{said}: run `dewline-cloud warehouse migrate`") from error
+        if (failure := tls_failure(said)) is not None:
+            said = f"{said}: {failure.text}"
         raise WarehouseError(f"MySQL: {said} (error {code})") from error
     except SQLAlchemyError as error:
         raise WarehouseError(f"MySQL: {error}") from error

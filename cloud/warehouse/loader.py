@@ -1,7 +1,9 @@
 """Rows from Spark into the warehouse: JDBC append to a staging table, then one keyed upsert.
 
 Spark's writer knows no upsert and repeats tasks; the staging table takes both. The one file that
-knows Connector/J's URL.
+knows Connector/J's URL: `sslMode=PREFERRED` encrypts where the server can, and does not check whose
+certificate it is, also where `[warehouse] ca_file` makes the other connections do so. The driver
+takes authorities from a Java trust store only.
 """
 
 from pyspark.sql import DataFrame

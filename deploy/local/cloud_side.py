@@ -8,13 +8,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import func, select
 
-from cloud.commands.opening import open_lake, open_store, open_warehouse
+from cloud.commands.opening import open_lake, open_search, open_store, open_warehouse
 from cloud.config import CloudConfig, load_config, need
 from cloud.lake.cursors import CursorStore
 from cloud.search.client import SearchClient
@@ -24,8 +24,8 @@ from cloud.warehouse.engine import converted
 from cloud.warehouse.tables import FACTS
 from contract.records import Kind
 from deploy.local.artifacts import spark_jars
+from deploy.local.certificates import CertificateFiles, Certificates
 from deploy.local.errors import ServerError
-from deploy.local.mosquitto import BrokerAccount
 from deploy.local.processes import Launch, PrivateServer, free_ports
 from deploy.local.proof import Counts
 from deploy.local.servers import Stack
@@ -44,8 +44,7 @@ period = "month"
 [ingest]
 node = "demo"
 port = {broker_port}
-username = "ingest"
-password_file = "{folder}/ingest.password"
+{ingest}
 
 [search]
 url = "{search_url}"
@@ -64,50 +63,57 @@ signing_key = "{folder}/signing.pem"
 
 [rollout]
 port = {broker_port}
-username = "rollout"
-password_file = "{folder}/rollout.password"
+{rollout}
 poll_s = 0.2
 
 [api]
 port = {api_port}
+certificate_file = "{api.certificate}"
+key_file = "{api.key}"
 
 [fleet]
 conditions_file = "{conditions}"
 """
 
 
-def write_config(
-    folder: Path, stack: Stack, accounts: Mapping[str, BrokerAccount], conditions: Path
-) -> Path:
+def write_config(folder: Path, stack: Stack, certificates: Certificates, conditions: Path) -> Path:
     """Writes `cloud.toml` and its secrets for servers that run on this machine.
 
     Args:
         folder: Where.
         stack: The servers.
-        accounts: On the broker; `ingest` and `rollout` are the cloud's.
+        certificates: Of the broker, of its clients, and of the API.
         conditions: File of `[[condition]]` tables.
     """
-    secrets = {name: accounts[name].password for name in ("ingest", "rollout")}
     (api_port,) = free_ports(1)
-    for name, secret in (secrets | {"warehouse": stack.mariadb.password}).items():
-        path = folder / f"{name}.password"
-        path.touch(mode=0o600)
-        path.write_text(secret, encoding="utf-8")
+    password = folder / "warehouse.password"
+    password.touch(mode=0o600)
+    password.write_text(stack.mariadb.password, encoding="utf-8")
     path = folder / "cloud.toml"
     path.write_text(
         _TEMPLATE.format(
             folder=folder,
-            broker_port=stack.mosquitto.port,
+            broker_port=stack.mosquitto.services_port,
+            ingest=_tls_keys(certificates.service("ingest")),
+            rollout=_tls_keys(certificates.service("rollout")),
             search_url=stack.elasticsearch.url,
             warehouse_port=stack.mariadb.port,
             warehouse_user=stack.mariadb.user,
             jars=json.dumps([str(jar) for jar in spark_jars()]),
             api_port=api_port,
+            api=certificates.server("api"),
             conditions=conditions,
         ),
         encoding="utf-8",
     )
     return path
+
+
+def _tls_keys(files: CertificateFiles) -> str:
+    return (
+        f'ca_file = "{files.ca}"\ncertificate_file = "{files.certificate}"\n'
+        f'key_file = "{files.key}"'
+    )
 
 
 class CloudSide:
@@ -218,7 +224,7 @@ class CloudSide:
     def _searching(self) -> Iterator[tuple[SearchClient, IndexNames]]:
         section = need(self.config.search, "search", self.config)
         lake = need(self.config.lake, "lake", self.config)
-        client = SearchClient(section.url)
+        client = open_search(self.config)
         try:
             yield client, IndexNames(section.prefix, lake.period)
         finally:

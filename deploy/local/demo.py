@@ -5,8 +5,9 @@
 Three gateways measure what three airports recorded, on virtual time and in lock-step: at each mark
 they wait until the cloud has acked and projected everything. At four of them the cloud runs its
 cycle: models are trained and judged, and what has earned it goes out to the gateways. One gateway
-is cut off from mid-July to mid-September. At the end every record is counted in every store, and
-December, which no decision has seen, judges the models. Exit code 0 only if nothing is lost or
+is cut off from mid-July to mid-September. Gateways and cloud speak TLS with each other, with
+certificates of an authority that the demo makes. At the end every record is counted in every store,
+and December, which no decision has seen, judges the models. Exit code 0 only if nothing is lost or
 doubled and the gateways run what the registry says.
 """
 
@@ -15,6 +16,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,11 +24,12 @@ from pathlib import Path
 from rich.console import Console
 
 from contract.errors import DewlineError
+from deploy.local.certificates import CertificateFiles, Certificates
 from deploy.local.closing import Proof, Steps, show, summary, verdict
 from deploy.local.cloud_side import FOLLOWERS
-from deploy.local.fleet import SITES
 from deploy.local.forecasts import Closing, show_forecasts
-from deploy.local.servers import BrokerAccount, Stack, open_folder, start_stack, term_as_interrupt
+from deploy.local.kibana import PanelCheck, write_panels
+from deploy.local.servers import Stack, open_folder, start_stack, term_as_interrupt
 from deploy.local.year import Year
 
 __all__ = ["main"]
@@ -37,33 +40,32 @@ def run(folder: Path, console: Console, *, stay: bool) -> int:
     steps = Steps(console)
     if folder.exists():
         shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    accounts = {s.device: BrokerAccount.generate(s.device, "device") for s in SITES}
-    for name in ("ingest", "rollout"):
-        accounts[name] = BrokerAccount.generate(name, name)
+    (folder / "certificates").mkdir(parents=True)
+    certificates = Certificates(folder / "certificates")
     with ExitStack() as running:
         base = running.enter_context(open_folder("dewline-demo-"))
         with steps.step("servers", "Starting Mosquitto, MariaDB and Elasticsearch"):
-            stack = running.enter_context(start_stack(base, list(accounts.values()), steps.say))
+            stack = running.enter_context(start_stack(base, [], steps.say, certificates))
         with steps.step("prepare", "Writing the recordings, migrating, starting the cloud"):
-            year = Year(folder, stack, accounts, steps)
+            year = Year(folder, stack, certificates, steps)
             running.callback(year.close)
             year.prepare()
-        proof, forecasts = _live_through(year, steps)
-        closed = proof.closed and forecasts.closed
-        figures = summary(proof, steps) | forecasts.summary()
+        proof, forecasts, panels = _live_through(year, steps)
+        kibana = write_panels(panels, folder / "panels.md")
+        closed = proof.closed and forecasts.closed and not kibana["apart"]
+        figures = summary(proof, steps) | forecasts.summary() | {"kibana": kibana}
         (folder / "summary.json").write_text(json.dumps(figures, indent=2), encoding="utf-8")
         show(proof, console)
         show_forecasts(forecasts, console)
         verdict(figures, console, closed=closed)
-        console.print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
+        _say_where(folder, kibana, console)
         if stay:
-            _stay(year, stack, console)
+            _stay(year, _ways_in(year, stack, certificates.service("observer")), console)
     print(json.dumps(figures))
     return 0 if closed else 1
 
 
-def _live_through(year: Year, steps: Steps) -> tuple[Proof, Closing]:
+def _live_through(year: Year, steps: Steps) -> tuple[Proof, Closing, tuple[PanelCheck, ...]]:
     """The year itself, and what it came to."""
     with steps.step("flow", "A year of weather, in lock-step"):
         year.flow()
@@ -79,17 +81,38 @@ def _live_through(year: Year, steps: Steps) -> tuple[Proof, Closing]:
     ):
         written = beside.submit(year.report)
         proof, forecasts = year.prove(), year.close_forecasts(december)
+        panels = year.panels()
         written.result()
-    return proof, forecasts
+    return proof, forecasts, panels
 
 
-def _stay(year: Year, stack: Stack, console: Console) -> None:
-    config = year.cloud.config_path
-    programs = Path(sys.executable).parent
+def _say_where(folder: Path, kibana: Mapping[str, int], console: Console) -> None:
+    console.print(
+        f"Kibana's panels: {kibana['asked']} questions, {kibana['apart']} apart from MySQL: "
+        f"{folder / 'panels.md'}\nreport: {folder / 'report.html'}",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _stay(year: Year, ways_in: str, console: Console) -> None:
     for name in ("ingest run", *(f"{n} follow" for n in FOLLOWERS)):
         year.cloud.start(*name.split())
-    console.print(
-        f"MQTT            127.0.0.1:{stack.mosquitto.port}\n"
+    console.print(ways_in, highlight=False, soft_wrap=True)
+    try:
+        while True:
+            time.sleep(1)
+            year.cloud.check_alive()
+    except KeyboardInterrupt:
+        console.print("stopping")
+
+
+def _ways_in(year: Year, stack: Stack, observer: CertificateFiles) -> str:
+    config, broker = year.cloud.config_path, stack.mosquitto
+    programs = Path(sys.executable).parent
+    return (
+        f"MQTT over TLS   127.0.0.1:{broker.devices_port} for gateways, "
+        f"{broker.services_port} for services\n"
         f"MySQL dialect   {stack.mariadb.url}\n"
         f"Elasticsearch   {stack.elasticsearch.url}\n"
         "Try, in another terminal:\n"
@@ -97,17 +120,11 @@ def _stay(year: Year, stack: Stack, console: Console) -> None:
         f"  {programs}/dewline-cloud --config {config} ledger proof\n"
         f"  {programs}/dewline-cloud --config {config} lake show\n"
         f"  {programs}/dewline-gateway outbox --config {year.gateways[0].config_path}\n"
+        f"  mosquitto_sub -h 127.0.0.1 -p {broker.services_port} -t dewline/v1/+/presence -v "
+        f"--cafile {observer.ca} --cert {observer.certificate} --key {observer.key}\n"
         f"  curl -s {stack.elasticsearch.url}/dewline-alert/_search?size=1\n"
-        f"Ctrl-C ends the servers; the lake stays in {config.parent}.",
-        highlight=False,
-        soft_wrap=True,
+        f"Ctrl-C ends the servers; the lake stays in {config.parent}."
     )
-    try:
-        while True:
-            time.sleep(1)
-            year.cloud.check_alive()
-    except KeyboardInterrupt:
-        console.print("stopping")
 
 
 def _console() -> Console:

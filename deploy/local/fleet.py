@@ -17,6 +17,7 @@ from pathlib import Path
 from contract.blocks import kinds_total
 from contract.records import Kind
 from contract.wire import decode
+from deploy.local.certificates import CertificateFiles
 from deploy.local.errors import ServerError
 from edge.outbox import Outbox, QueueState
 
@@ -48,15 +49,17 @@ status_s = 86400.0
 [uplink]
 host = "127.0.0.1"
 port = {port}
-username = "{device}"
-password_file = "{folder}/password"
+ca_file = "{ca}"
+certificate_file = "{certificate}"
+key_file = "{key}"
 ack_timeout_s = 5.0
 retry_max_s = 5.0
 stable_s = 5.0
 drain_s = 30.0
 
 [models]
-url = "http://127.0.0.1:{api_port}"
+url = "https://127.0.0.1:{api_port}"
+ca_file = "{ca}"
 folder = "{folder}/models"
 trusted_keys = ["{trusted}"]
 fetch_timeout_s = 30.0
@@ -134,7 +137,7 @@ class Gateway:
         site: What it measures.
         folder: Its own folder, made here.
         recording: What feeds its chips.
-        password: Of its account on the broker.
+        certificate: Its files of TLS; their authority is the bundles' server's too.
         ports: Of the broker and of the bundles' server, or of proxies before them.
         start_ms: Begin of virtual time, ms since 1970.
     """
@@ -144,7 +147,7 @@ class Gateway:
         site: Site,
         folder: Path,
         recording: Path,
-        password: str,
+        certificate: CertificateFiles,
         ports: tuple[int, int],
         start_ms: int,
     ) -> None:
@@ -153,9 +156,7 @@ class Gateway:
         self._folder = folder
         self._start_ms = start_ms
         folder.mkdir(parents=True)
-        (folder / "password").write_text(password, encoding="utf-8")
-        (folder / "password").chmod(0o600)
-        text = _configuration(site, folder, recording, ports, start_ms)
+        text = _configuration(site, folder, recording, certificate, ports, start_ms)
         (folder / "gateway.toml").write_text(text, encoding="utf-8")
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -262,13 +263,21 @@ class Gateway:
 
 
 def _configuration(
-    site: Site, folder: Path, recording: Path, ports: tuple[int, int], start_ms: int
+    site: Site,
+    folder: Path,
+    recording: Path,
+    certificate: CertificateFiles,
+    ports: tuple[int, int],
+    start_ms: int,
 ) -> str:
     return _TEMPLATE.format(
         device=site.device,
         recording=recording,
         folder=folder,
         floor=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(start_ms // 1000)),
+        ca=certificate.ca,
+        certificate=certificate.certificate,
+        key=certificate.key,
         port=ports[0],
         api_port=ports[1],
         trusted=folder.parent / "trusted.pem",

@@ -6,7 +6,6 @@ it step by step and says what came of it.
 
 import json
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,14 +15,16 @@ from cloud.commands.models import open_registry
 from cloud.commands.opening import open_lake, open_warehouse
 from cloud.config import fleet_conditions, need
 from cloud.ledger.report import Totals
+from cloud.search.kibana.query import Scope
 from deploy.local.agreement import agree
+from deploy.local.certificates import CertificateFiles, Certificates
 from deploy.local.closing import Proof, Steps
 from deploy.local.cloud_side import FOLLOWERS, CloudSide, write_config
 from deploy.local.errors import ServerError
 from deploy.local.fleet import CONDITIONS, SITES, Gateway, Site
 from deploy.local.forecasts import Closing, cloud_predictions, gather
+from deploy.local.kibana import PanelCheck, check_panels
 from deploy.local.model_side import ModelSide, SparkSide, make_key
-from deploy.local.mosquitto import BrokerAccount
 from deploy.local.proof import Counts, count_lake, lines
 from deploy.local.proxy import Proxy
 from deploy.local.servers import Stack
@@ -48,37 +49,39 @@ class Year:
     Args:
         folder: Everything but the servers' own data; emptied first.
         stack: The servers.
-        accounts: On the broker, by name.
+        certificates: Of everybody who speaks with another.
         steps: Progress.
     """
 
     def __init__(
-        self, folder: Path, stack: Stack, accounts: Mapping[str, BrokerAccount], steps: Steps
+        self, folder: Path, stack: Stack, certificates: Certificates, steps: Steps
     ) -> None:
         self._steps = steps
         self._folder = folder
         make_key(folder)
-        config_path = write_config(folder, stack, accounts, CONDITIONS)
+        config_path = write_config(folder, stack, certificates, CONDITIONS)
         self.cloud = CloudSide(config_path, folder)
         self.spark = SparkSide(config_path, folder)
         api = need(self.cloud.config.api, "api", self.cloud.config)
-        self._lines = (Proxy(stack.mosquitto.port), Proxy(api.port))
+        ports = (stack.mosquitto.devices_port, api.port)
+        self._lines = (Proxy(ports[0]), Proxy(ports[1]))
         self._models = ModelSide(self.cloud, Signer.load(folder / "signing.pem"))
         self._beside = ThreadPoolExecutor()
         self._scoring = False  # from the first cycle on: there is nothing to score with before
         now_ms = int(time.time() * 1000)
         self._shift, first_ms, self._last_ms = write_recordings(folder, now_ms)
         self._cut = False
-        ports = (stack.mosquitto.port, api.port)
         self.gateways = [
-            self._gateway(site, accounts[site.device].password, ports, first_ms) for site in SITES
+            self._gateway(site, certificates.device(site.device), ports, first_ms) for site in SITES
         ]
 
-    def _gateway(self, site: Site, password: str, ports: tuple[int, int], first_ms: int) -> Gateway:
+    def _gateway(
+        self, site: Site, certificate: CertificateFiles, ports: tuple[int, int], first_ms: int
+    ) -> Gateway:
         if site.device == CUT_OFF:
             ports = (self._lines[0].port, self._lines[1].port)
         folder, recording = self._folder / site.device, self._folder / f"{site.device}.csv"
-        return Gateway(site, folder, recording, password, ports, first_ms)
+        return Gateway(site, folder, recording, certificate, ports, first_ms)
 
     def close(self) -> None:
         """Ends everything that this run has started."""
@@ -237,6 +240,16 @@ class Year:
             cloud_predictions=(self.cloud.forecasts_searchable(), stored),
             agreement=agreement,
         )
+
+    def panels(self) -> tuple[PanelCheck, ...]:
+        """What Kibana would show of the year, asked of Elasticsearch and of MySQL."""
+        search = need(self.cloud.config.search, "search", self.cloud.config)
+        engine = open_warehouse(self.cloud.config)
+        scope = Scope(from_ms=self._at(CUT_TO), to_ms=int(time.time() * 1000))
+        try:
+            return check_panels(search.url, engine, scope, [g.device for g in self.gateways])
+        finally:
+            engine.dispose()
 
     def report(self) -> None:
         """The report, as a page: `report.html`."""

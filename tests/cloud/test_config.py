@@ -6,15 +6,18 @@ import pytest
 
 from cloud.config import (
     ApiConfig,
+    CaConfig,
     CloudConfig,
     Period,
     RolloutConfig,
+    Writer,
     fleet_conditions,
     load_config,
     need,
     read_secret,
 )
 from contract.errors import ConfigError
+from contract.tls import TlsFiles
 
 WHOLE = """
 [lake]
@@ -39,6 +42,8 @@ signing_key = "var/signing.pem"
 username = "rollout"
 [api]
 port = 0
+[ca]
+folder = "var/ca"
 [fleet]
 conditions_file = "conditions.toml"
 """
@@ -68,6 +73,8 @@ def test_a_whole_file(file: Path) -> None:
     assert config.registry.signing_key == "var/signing.pem"
     assert config.rollout == RolloutConfig(username="rollout")
     assert config.api == ApiConfig(host="127.0.0.1", port=0)
+    assert config.ca == CaConfig(folder="var/ca", crl_days=3650)
+    assert config.ca.path == Path("var/ca")
     assert config.fleet is not None
     assert config.fleet.conditions_file == "conditions.toml"
 
@@ -87,6 +94,23 @@ def test_a_whole_file(file: Path) -> None:
         ("[registry]\nsigning_key = 'x'", "registry: key 'folder' is missing"),
         ("[rollout]\npoll_s = 0", "expected 0.05 to 3600"),
         ("[api]\nport = 65536", "expected 0 to 65535"),
+        (
+            "[ingest]\nnode = 'n'\nca_file = 'c'\nkey_file = 'k'",
+            "[ingest] key_file: certificate_file is missing: set both or neither",
+        ),
+        (
+            "[rollout]\ncertificate_file = 'c'\nkey_file = 'k'",
+            "[rollout] certificate_file: ca_file is missing",
+        ),
+        ("[api]\ncertificate_file = 'c'", "[api] certificate_file: key_file is missing"),
+        (
+            "[search]\nurl = 'http://x'\nca_file = 'c'",
+            "[search] ca_file: only for a url with https, not http://x",
+        ),
+        (
+            "[search]\nurl = 'http://x'\nusername = 'me'",
+            "[search] username and password_file: set both or neither",
+        ),
         ("[fleet]\nconditions = 'x'", "fleet: unknown key 'conditions'"),
     ],
 )
@@ -97,6 +121,22 @@ def test_what_is_wrong_is_named(file: Path, text: str, says: str) -> None:
     assert says in str(caught.value)
     assert str(file) in str(caught.value)
     assert "bad_field" not in str(caught.value)
+
+
+def test_tls_is_on_where_an_authority_is_named(file: Path) -> None:
+    keys = "ca_file = 'ca.pem'\ncertificate_file = 'c.pem'\nkey_file = 'c.key'\n"
+    pair = "certificate_file = 's.pem'\nkey_file = 's.key'\n"
+    file.write_text(f"[ingest]\nnode = 'n'\n{keys}[rollout]\n[api]\n{pair}")
+    config = load_config(file)
+    assert config.ingest is not None
+    assert config.ingest.tls == TlsFiles(
+        ca_file="ca.pem", certificate_file="c.pem", key_file="c.key"
+    )
+    assert config.rollout is not None
+    assert config.rollout.tls is None
+    assert config.api is not None
+    assert config.api.certificate == ("s.pem", "s.key")
+    assert ApiConfig().certificate is None
 
 
 def test_missing_things_are_named(file: Path) -> None:
@@ -126,3 +166,34 @@ def test_the_fleets_conditions_are_those_of_its_file(file: Path) -> None:
     assert [c.id for c in fleet_conditions(load_config(file))] == ["frost"]
     with pytest.raises(ConfigError, match=r"section \[fleet\] is missing"):
         fleet_conditions(CloudConfig(source="cloud.toml"))
+
+
+def test_the_way_through_logstash(file: Path) -> None:
+    file.write_text(
+        '[search]\nurl = "http://e:9200"\nwriter = "logstash"\nlogstash_url = "https://l:8443"\n'
+        'logstash_user = "search"\nlogstash_password_file = "p"\nlogstash_ca_file = "ca.pem"\n'
+    )
+    search = load_config(file).search
+    assert search is not None
+    assert (search.writer, search.logstash_url) == (Writer.LOGSTASH, "https://l:8443")
+    file.write_text('[search]\nurl = "http://e:9200"\n')
+    assert need(load_config(file).search, "search", load_config(file)).writer is Writer.BULK
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ('writer = "logstash"', "needs logstash_url"),
+        ('writer = "kafka"', "writer"),
+        ('logstash_url = "http://l"\nlogstash_user = "u"', "set both or neither"),
+        ('logstash_url = "http://l"\nlogstash_password_file = "p"', "set both or neither"),
+        ('logstash_url = "http://l"\nlogstash_ca_file = "c"', "logstash_url with https"),
+        ('logstash_ca_file = "c"', "logstash_url with https"),
+    ],
+)
+def test_what_does_not_go_together_on_the_way_through_logstash(
+    file: Path, keys: str, says: str
+) -> None:
+    file.write_text(f'[search]\nurl = "http://e:9200"\n{keys}\n')
+    with pytest.raises(ConfigError, match=rf"cloud\.toml.*search.*{says}"):
+        load_config(file)

@@ -2,11 +2,15 @@
 
 import threading
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from cloud.errors import BrokerError, BrokerRefused
 from cloud.mqtt import BrokerSettings, Connection
+from contract.tls import TlsFiles
+from deploy.local.certificates import Certificates
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
 
 pytestmark = pytest.mark.broker
@@ -107,3 +111,120 @@ def test_waiting_ends_soon_after_stop_is_set(connect, rollout):
     begun = time.monotonic()
     connection.wait_for_end(stop, 30)
     assert time.monotonic() - begun < 5
+
+
+# --- TLS -----------------------------------------------------------------------------------------
+
+
+def tls_of(files):
+    return TlsFiles(
+        ca_file=str(files.ca), certificate_file=str(files.certificate), key_file=str(files.key)
+    )
+
+
+@pytest.fixture
+def secret(tls_broker, certificates):
+    """`secret("rollout")`: settings of a service with its certificate."""
+
+    def settings(name, port=tls_broker.services_port, tls=None):
+        tls = tls or tls_of(certificates.service(name))
+        return BrokerSettings(host="127.0.0.1", port=port, client_id=f"test-{name}", tls=tls)
+
+    return settings
+
+
+@pytest.fixture
+def opened():
+    """Connections that are closed in the end."""
+    made = []
+
+    def open_one(settings, *arguments):
+        made.append(Connection(settings, *arguments))
+        made[-1].open()
+        return made[-1]
+
+    yield open_one
+    for connection in made:
+        connection.close()
+
+
+def test_a_certificate_is_account_and_password(opened, secret, wait_until):
+    wanted, got = {topic(n): b"x" for n in range(20)}, {}
+    opened(secret("rollout")).retain(wanted)
+
+    def keep(message):
+        got[message.topic] = message.payload
+        message.answer()
+
+    settings = replace(secret("observer"), host="localhost")
+    opened(settings, keep, "dewline/v1/+/down/desired")
+    wait_until(lambda: len(got) == len(wanted))
+    assert got == wanted
+    # four of one account live side by side, as ingest's lanes do
+    four = [opened(replace(secret("ingest"), client_id=f"lane-{n}")) for n in range(4)]
+    assert all(one.ready for one in four)
+    opened(secret("rollout")).retain(dict.fromkeys(wanted, b""))
+
+
+def test_a_certificate_gives_no_rights_of_another(opened, secret):
+    with pytest.raises(BrokerRefused, match="gw-1/down/ack"):
+        opened(secret("rollout")).retain({"dewline/v1/gw-1/down/ack": b"x"})
+
+
+def test_who_has_no_certificate_or_a_devices_is_refused_in_words(opened, secret, certificates):
+    device = tls_of(certificates.device("gw-1"))
+    with pytest.raises(BrokerRefused, match="does not know the authority of this client's"):
+        opened(secret("ingest", tls=device))
+    nobody = TlsFiles(ca_file=device.ca_file)
+    with pytest.raises(BrokerRefused, match="wants a certificate: set certificate_file"):
+        opened(secret("ingest", tls=nobody))
+
+
+def test_a_revoked_certificate_is_refused_in_words(stack_base, tmp_path, opened, secret):
+    own = Certificates(tmp_path)
+    broker = Mosquitto.start(stack_base, [], certificates=own)
+    settings = secret("ingest", broker.services_port, tls_of(own.service("ingest")))
+    try:
+        opened(settings)
+        own.authority.revoke("ingest", datetime.now(UTC))
+        broker.install(own)
+        broker.restart()
+        with pytest.raises(BrokerRefused, match="has been revoked: have a new one issued"):
+            opened(settings)
+        opened(replace(settings, tls=tls_of(own.service("ingest"))))  # a new one under the name
+    finally:
+        broker.stop()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "retryable"),
+    [
+        ("expired", "has expired by this machine's clock", False),
+        ("for another name", "for another name: use a name that it holds as host", False),
+        ("not yet valid", "not yet valid by this machine's clock: is it set?", True),
+    ],
+)
+def test_a_wrong_broker_is_told_in_words(tls_door, opened, secret, kind, words, retryable):
+    port, ca_file = tls_door(kind)
+    with pytest.raises(BrokerError, match=rf"^broker 127.0.0.1:{port}: the .*{words}") as told:
+        opened(secret("ingest", port, TlsFiles(ca_file=ca_file)))
+    assert told.value.retryable is retryable
+
+
+def test_a_broker_of_another_authority_is_refused(tls_door, opened, secret):
+    _, foreign = tls_door("good")
+    with pytest.raises(BrokerRefused, match="not of an authority in ca_file"):
+        opened(secret("ingest", tls=TlsFiles(ca_file=foreign)))
+
+
+def test_a_file_that_is_not_there_is_named(opened, secret):
+    files = TlsFiles(ca_file="/nowhere/ca.pem")
+    with pytest.raises(BrokerRefused, match=r"ca_file: /nowhere/ca\.pem cannot be read"):
+        opened(secret("ingest", tls=files))
+
+
+def test_a_port_without_tls_may_pass(opened, secret, broker):
+    """Mosquitto hangs up; so does a broker that is just being stopped."""
+    with pytest.raises(BrokerError, match="in the handshake: is this a port for TLS") as told:
+        opened(secret("ingest", broker.port))
+    assert told.value.retryable

@@ -67,7 +67,7 @@ def test_every_command_says_what_it_does_with_an_example(command):
 def test_every_option_has_a_meaning(command):
     for action in COMMANDS[command]._actions:
         if action.dest != "help":
-            option = action.option_strings[-1]
+            option = (action.option_strings or [action.metavar])[-1]
             rows = re.findall(rf"^\| `{option}\b[^`]*` \| (.+) \| (.+) \|$", TEXT, re.MULTILINE)
             assert any(f"`{command}`" in of and len(text) > 5 for of, text in rows), option
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cloud.warehouse.model_tables import CANDIDATES, DECISIONS, DESIRED, MODEL_ALIASES, MODELS
-from deploy.local import mosquitto
+from deploy.mosquitto.render import Settings, render
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -17,17 +17,16 @@ COMMANDS = {
 }
 
 
-def test_the_brokers_rules_are_those_that_the_tests_use():
-    assert mosquitto._DEVICE_RULES in TEXT
-    for role in ("ingest", "rollout"):
-        assert f"user {role}\n{mosquitto._ROLE_RULES[role]}" in TEXT
-
-
-def test_the_brokers_limits_are_those_that_the_tests_use():
-    shown = TEXT.splitlines()
-    for line in mosquitto._CONFIGURATION.splitlines():
-        if "{" not in line and not line.startswith("log_"):
-            assert line in shown, line
+def test_the_brokers_files_are_those_that_the_tests_use():
+    """And Ansible's: the templates are the same."""
+    places = {"certificates_folder": "/etc/mosquitto/certificates", "folder": "/etc/mosquitto"}
+    places |= {"data_folder": "/var/lib/mosquitto"}
+    rendered = render(Settings(**places, devices_port=8883, services_port=8884))
+    for text in (rendered.mosquitto_conf, rendered.acl_devices, rendered.acl_services):
+        assert f"\n```\n{text}```\n" in TEXT
+    by_password = render(Settings(**places, passwords_port=1883)).mosquitto_conf
+    listener = by_password[by_password.index("# Passwords") :]
+    assert f"\n```\n{listener}```\n" in TEXT
 
 
 @pytest.mark.parametrize("page", COMMANDS)

@@ -22,6 +22,7 @@ from edge.config import CommitConfig
 from edge.forecasts import Forecasts
 from edge.journal import Journal
 from edge.notices import Notices
+from edge.notify import Supervisor
 from edge.open_block import Measured
 from edge.outbox import Encoded, Outbox, StreamEnd
 from edge.outlook import NoModels, Outlook
@@ -282,7 +283,17 @@ def sense(outbox_path, idle_queue):
     """Builds a `Desk`: `sense(clock, {"attic": dial}, interval_s=60, rhythm_s=600, ...)`."""
     opened = []
 
-    def build(clock, dials, *, conditions=(), outputs=(), models=None, interval_s=60.0, **commit):
+    def build(
+        clock,
+        dials,
+        *,
+        conditions=(),
+        outputs=(),
+        models=None,
+        interval_s=60.0,
+        supervisor=None,
+        **commit,
+    ):
         outbox = Outbox(outbox_path, durable=True)
         opened.append(outbox)
         sensors = [
@@ -309,6 +320,7 @@ def sense(outbox_path, idle_queue):
             outbox=outbox,
             queue=idle_queue,
             version="test",
+            supervisor=supervisor or Supervisor(),
         )
         rhythm = Rhythm(CommitConfig(**{"rhythm_s": 600.0, "status_s": 1e7, **commit}), math.inf)
         loop = SenseLoop(senses, rhythm, outbox.stream_end())

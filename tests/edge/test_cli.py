@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
+
+from cloud.ca.authority import Authority
 
 CONFIG = """\
 device_id = "gw-1"
@@ -87,6 +91,78 @@ def test_check_with_remarks(config):
     done = call("check", "--config", config)
     assert done.returncode == 1
     assert "[outbox] path: /nowhere cannot be written to" in done.stdout
+
+
+def with_certificate(config, folder, device_id, begins_in_days, days):
+    """The configuration with a certificate that begins then and holds so long."""
+    now = datetime.now(UTC)
+    authority = Authority.create(folder / "ca", "test", now - timedelta(days=900))
+    issued = authority.issue_device(device_id, now + timedelta(days=begins_in_days), days)
+    (folder / "device.pem").write_bytes(issued.certificate_pem)
+    (folder / "device.key").write_bytes(issued.key_pem)
+    keys = {"ca_file": "ca/ca.pem", "certificate_file": "device.pem", "key_file": "device.key"}
+    lines = "\n".join(f'{key} = "{folder}/{path}"' for key, path in keys.items())
+    config.write_text(config.read_text().replace("port = 1\n", f"port = 1\n{lines}\n"))
+
+
+def test_check_shows_the_certificate_and_its_days(config, tmp_path):
+    with_certificate(config, tmp_path, "gw-1", -10, 100)
+    done = call("check", "--config", config)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = done.stdout.splitlines()
+    assert re.fullmatch(
+        rf"{config}: certificate gw-1, 89 days left, until \d{{4}}-\d\d-\d\d", first
+    )
+    assert second == f"{config}: gw-1: good; sensors: hall (sht4x), cellar (dht22)"
+
+
+@pytest.mark.parametrize(
+    ("device_id", "begins_in_days", "days", "words"),
+    [
+        ("gw-2", 0, 100, "its name is gw-2, device_id is gw-1: the broker will take this gateway"),
+        ("gw-1", 0, 29, "expires at "),
+        ("gw-1", -100, 50, "expired at "),
+        ("gw-1", 3, 100, "not valid before "),
+    ],
+)
+def test_check_warns_of_a_certificate(config, tmp_path, device_id, begins_in_days, days, words):
+    with_certificate(config, tmp_path, device_id, begins_in_days, days)
+    done = call("check", "--config", config)
+    assert done.returncode == 1
+    shown, remark = done.stdout.splitlines()
+    assert f"certificate {device_id}, {begins_in_days + days - 1} days left" in shown
+    where = f"[uplink] certificate_file: {tmp_path}/device.pem: "
+    assert remark.startswith(f"{config}: {where}{words}")
+
+
+def test_check_names_a_file_of_tls_once(config, tmp_path):
+    with_certificate(config, tmp_path, "gw-1", 0, 100)
+    (tmp_path / "device.pem").write_text("no certificate")
+    done = call("check", "--config", config)
+    assert (done.returncode, done.stderr) == (1, "")
+    (remark,) = done.stdout.splitlines()
+    assert "[uplink] certificate_file: " in remark
+    assert "in PEM form" in remark
+
+
+def test_a_running_gateway_does_without_cryptography(config, tmp_path):
+    """It would be 8 MB more in a process that has 30."""
+    with_certificate(config, tmp_path, "gw-1", 0, 100)
+    program = (
+        "import sys, queue; from pathlib import Path\n"
+        "import edge.cli; from edge.mqtt import connect\n"
+        "from edge.config import load_config; from edge.errors import UplinkUnavailable\n"
+        "from edge import gateway; config = load_config(Path(sys.argv[1])); gateway.check(config)\n"
+        "try: connect('gw-1', config.uplink, queue.SimpleQueue())\n"
+        "except UplinkUnavailable as error: print(error)\n"
+        "print([name for name in sys.modules if name.startswith('cryptography')])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(config)], capture_output=True, text=True, check=True
+    )
+    refused, loaded = done.stdout.splitlines()
+    assert "refused" in refused  # it had come as far as the broker
+    assert loaded == "[]"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import ConfigError
+from contract.tls import TlsFiles
 from edge.config import (
     AlertOutputConfig,
     BoardConfig,
@@ -47,6 +48,29 @@ def test_the_least_that_must_be_said():
     assert config.commit.profile is Profile.LIVE
     assert config.commit.effective_rhythm_s == 1.0
     assert config.clock.floor_ms == 1_793_491_200_000  # 2026-11-01T00:00:00Z
+
+
+def test_tls_is_on_where_an_authority_is_named():
+    assert parse_config({**SMALL, "uplink": UPLINK}, "x").uplink.tls is None
+    table = {**UPLINK, "ca_file": "ca.pem", "username": "gw-1", "password_file": "p"}
+    assert parse_config({**SMALL, "uplink": table}, "x").uplink.tls == TlsFiles(ca_file="ca.pem")
+    own = {"certificate_file": "c.pem", "key_file": "c.key"}
+    uplink = parse_config({**SMALL, "uplink": {**UPLINK, "ca_file": "ca.pem", **own}}, "x").uplink
+    assert uplink.tls == TlsFiles(ca_file="ca.pem", **own)
+
+
+def test_a_file_of_tls_that_is_not_there_is_a_remark(tmp_path, certificates):
+    """Readings and alerts do not wait for a certificate: the gateway starts all the same."""
+    files = certificates.device("gw-1")
+    own = {"certificate_file": str(files.certificate), "key_file": str(tmp_path / "none.key")}
+    outbox = {"path": str(tmp_path / "o.db")}
+    uplink = {**UPLINK, "ca_file": str(files.ca), **own}
+    models = {**MODELS, "folder": str(tmp_path / "m"), "ca_file": str(tmp_path / "none.pem")}
+    models["trusted_keys"] = [str(files.ca)]
+    config = parse_config({**SMALL, "outbox": outbox, "uplink": uplink, "models": models}, "x")
+    key, ca = check(config)
+    assert key.startswith(f"[uplink] key_file: {tmp_path}/none.key cannot be read: No such file")
+    assert ca.startswith(f"[models] ca_file: {tmp_path}/none.pem cannot be read: No such file")
 
 
 def test_rhythms():
@@ -135,6 +159,22 @@ REFUSED = {
     "too little memory to try a bundle in": (
         {**SMALL, "models": {**MODELS, "verify_memory_mib": 64}},
         ["models: verify_memory_mib", "256 to 65536"],
+    ),
+    "a certificate without its key": (
+        {**SMALL, "uplink": {**UPLINK, "ca_file": "ca.pem", "certificate_file": "gw-1.pem"}},
+        ["[uplink] certificate_file: key_file is missing", "set both or neither"],
+    ),
+    "a key without its certificate": (
+        {**SMALL, "uplink": {**UPLINK, "ca_file": "ca.pem", "key_file": "gw-1.key"}},
+        ["[uplink] key_file: certificate_file is missing"],
+    ),
+    "a certificate for a broker that is not checked": (
+        {**SMALL, "uplink": {**UPLINK, "certificate_file": "c.pem", "key_file": "c.key"}},
+        ["[uplink] certificate_file: ca_file is missing", "authority"],
+    ),
+    "an authority for a server without TLS": (
+        {**SMALL, "models": {**MODELS, "url": "http://cloud", "ca_file": "ca.pem"}},
+        ["[models] ca_file: only for a url with https, not http://cloud"],
     ),
     "conditions file that is not there": (
         {**SMALL, "conditions_file": "/nowhere/conditions.toml"},

@@ -3,6 +3,7 @@
 import random
 import re
 import socket
+import ssl
 import threading
 import time
 
@@ -18,11 +19,13 @@ HALF = len(FILE) // 2
 class Server:
     """Answers each request with what `answer(request)` yields; a number is a pause in seconds."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, context=None):
         self.requests = []
         self._answer = answer
+        self._context = context
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/bundles/x.dwb"
+        scheme = "http" if context is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}/bundles/x.dwb"
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -32,6 +35,11 @@ class Server:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self._context is not None:
+                try:
+                    client = self._context.wrap_socket(client, server_side=True)
+                except OSError:
+                    continue  # the client tells what was wrong
             with client:
                 request = client.recv(65_536).decode()
                 self.requests.append(request)
@@ -56,8 +64,8 @@ class Server:
 def serve():
     started = []
 
-    def start(answer):
-        started.append(Server(answer))
+    def start(answer, context=None):
+        started.append(Server(answer, context))
         return started[-1]
 
     yield start
@@ -179,6 +187,13 @@ def test_attempts_go_on_where_the_last_one_stopped(serve, attempt, answer):
     assert asked_from(server.requests[1]) == HALF
 
 
+def says_nothing_late(request):
+    """The head, and then silence."""
+    head, _body = good(request)
+    yield head
+    yield 2.0
+
+
 def answering(text, body=b""):
     def answer(_request):
         yield text.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body
@@ -266,6 +281,67 @@ def test_nobody_there(attempt, serve):
     server.close()
     with pytest.raises(FetchUnavailable, match="refused"):
         fetch(attempt(server))
+
+
+@pytest.fixture
+def secret(certificates, tmp_path):
+    """A server's side of TLS on this machine."""
+    certificates.install(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    return context
+
+
+@pytest.mark.parametrize("have_bytes", [0, HALF])
+def test_over_tls_from_a_server_of_the_named_authority(
+    serve, attempt, secret, tmp_path, have_bytes
+):
+    wanted = attempt(serve(good, secret), ca_file=str(tmp_path / "ca.pem"))
+    wanted.part.write_bytes(FILE[:have_bytes])
+    assert fetch(wanted) == (have_bytes > 0)
+    assert wanted.part.read_bytes() == FILE
+
+
+def test_a_server_of_another_authority_is_asked_for_nothing(serve, attempt, secret, tls_door):
+    server, (_, foreign) = serve(good, secret), tls_door("good")
+    for ca_file in (foreign, None):  # None: the system's, which does not know ours either
+        with pytest.raises(FetchUnavailable, match="not of an authority in ca_file"):
+            fetch(attempt(server, ca_file=ca_file))
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("expired", "has expired"),
+        ("for another name", "for another name"),
+        ("not yet valid", "is it set"),
+    ],
+)
+def test_a_wrong_certificate_is_told_and_tried_again(tls_door, tmp_path, kind, words):
+    port, ca_file = tls_door(kind)
+    wanted = Attempt(
+        url=f"https://127.0.0.1:{port}/x",
+        part=tmp_path / "x.part",
+        size_bytes=1,
+        timeout_s=5.0,
+        ca_file=ca_file,
+    )
+    with pytest.raises(FetchUnavailable, match=words):
+        fetch(wanted)
+
+
+def test_an_authority_that_is_not_there_is_told_and_tried_again(serve, attempt, secret):
+    wanted = attempt(serve(good, secret), ca_file="/nowhere/ca.pem")
+    with pytest.raises(FetchUnavailable, match=r"\[models\] ca_file: /nowhere/ca.pem cannot be"):
+        fetch(wanted)
+
+
+@pytest.mark.parametrize("answer", [says_nothing_late, cut_in_half])
+def test_over_tls_an_attempt_ends_as_without(serve, attempt, secret, tmp_path, answer):
+    wanted = attempt(serve(answer, secret), ca_file=str(tmp_path / "ca.pem"), timeout_s=0.5)
+    with pytest.raises(FetchUnavailable, match=r"not whole after 0\.5 s|broke off after|TLS broke"):
+        fetch(wanted)
 
 
 def drips_headers(_request):

@@ -4,6 +4,8 @@ import queue
 import socket
 import threading
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
@@ -20,6 +22,8 @@ from contract.topics import (
     presence_topic,
     up_topic,
 )
+from deploy.local.certificates import Certificates
+from deploy.local.mosquitto import Mosquitto
 from edge.config import UplinkConfig
 from edge.errors import UplinkRefused, UplinkUnavailable
 from edge.mqtt import (
@@ -141,6 +145,157 @@ def test_something_that_hangs_up_is_no_broker(news):
         with pytest.raises(UplinkUnavailable, match="connect"):
             connect(DEVICE, config, news)
         assert time.monotonic() - began_s < 9  # it does not wait for the time-out
+
+
+# --- TLS -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tls_uplink(tls_broker, certificates):
+    """`tls_uplink(...)`: gw-1 with its certificate, with other keys if a test likes."""
+
+    def make(device=DEVICE, **keys):
+        files = certificates.device(device)
+        known = {
+            "port": tls_broker.devices_port,
+            "ca_file": str(files.ca),
+            "certificate_file": str(files.certificate),
+            "key_file": str(files.key),
+        }
+        return UplinkConfig(**{"host": "127.0.0.1", **known, **keys})
+
+    return make
+
+
+@pytest.fixture
+def tls_listener(tls_broker, certificates):
+    """Payloads on the live lane, as ingest gets them by its own listener."""
+    files, got, subscribed = certificates.service("ingest"), queue.SimpleQueue(), threading.Event()
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    client.tls_set(str(files.ca), str(files.certificate), str(files.key))
+    client.on_message = lambda _c, _u, m: got.put((m.topic, m.payload))
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.connect("127.0.0.1", tls_broker.services_port)
+    client.loop_start()
+    client.subscribe(lane_filter(Lane.LIVE), qos=1)
+    assert subscribed.wait(10)
+    yield got
+    client.disconnect()
+    client.loop_stop()
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_certificate_is_name_and_password(tls_uplink, tls_listener, news, host):
+    line = connect(DEVICE, tls_uplink(host=host), news, desired=True)
+    line.publish(up_topic(DEVICE, Lane.LIVE), b"over TLS")
+    assert tls_listener.get(timeout=10) == (up_topic(DEVICE, Lane.LIVE), b"over TLS")
+    line.close()
+
+
+@pytest.mark.broker
+def test_another_devices_certificate_may_not_speak_for_this_one(tls_uplink, news):
+    with pytest.raises(UplinkRefused, match=r"gw-1/presence: Not authorized"):
+        connect(DEVICE, tls_uplink("gw-2"), news)
+
+
+@pytest.mark.broker
+def test_no_certificate_is_refused_in_words(tls_uplink, news):
+    config = tls_uplink(certificate_file=None, key_file=None)
+    with pytest.raises(UplinkRefused, match="wants a certificate: set certificate_file"):
+        connect(DEVICE, config, news)
+
+
+@pytest.mark.broker
+def test_a_service_does_not_pass_for_a_device(tls_uplink, certificates, news):
+    files = certificates.service("ingest")
+    config = tls_uplink(certificate_file=str(files.certificate), key_file=str(files.key))
+    with pytest.raises(UplinkRefused, match="does not know the authority of this client's"):
+        connect(DEVICE, config, news)
+
+
+@pytest.mark.broker
+def test_a_revoked_certificate_is_refused_in_words(stack_base, tmp_path, news):
+    own = Certificates(tmp_path)
+    files, broker = own.device(DEVICE), Mosquitto.start(stack_base, [], certificates=own)
+    config = UplinkConfig(
+        host="127.0.0.1",
+        port=broker.devices_port,
+        ca_file=str(files.ca),
+        certificate_file=str(files.certificate),
+        key_file=str(files.key),
+    )
+    try:
+        connect(DEVICE, config, news).close()
+        own.authority.revoke(DEVICE, datetime.now(UTC))
+        broker.install(own)
+        broker.restart()
+        with pytest.raises(UplinkRefused, match="has been revoked: have a new one issued"):
+            connect(DEVICE, config, news)
+    finally:
+        broker.stop()
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "words"),
+    [
+        ("expired", UplinkRefused, "has expired by this machine's clock"),
+        ("for another name", UplinkRefused, "for another name: use a name that it holds as host"),
+        ("not yet valid", UplinkUnavailable, "not yet valid by this machine's clock: is it set?"),
+    ],
+)
+def test_a_broker_with_a_wrong_certificate_is_told_in_words(tls_door, news, kind, error, words):
+    port, ca_file = tls_door(kind)
+    config = UplinkConfig(host="127.0.0.1", port=port, ca_file=ca_file)
+    with pytest.raises(error, match=f"127.0.0.1:{port}: the server's .*{words}") as told:
+        connect(DEVICE, config, news)
+    assert type(told.value) is error
+    assert "_ssl.c" not in str(told.value)
+
+
+@pytest.mark.broker
+def test_a_broker_of_another_authority_is_not_told_anything(tls_uplink, tls_door, news):
+    _, foreign = tls_door("good")
+    with pytest.raises(UplinkRefused, match="not of an authority in ca_file"):
+        connect(DEVICE, tls_uplink(ca_file=foreign), news)
+
+
+@pytest.mark.broker
+def test_a_port_without_tls_and_tls_without_tls_break_off(
+    uplink, tls_uplink, tls_broker, mosquitto, news
+):
+    """Mosquitto says nothing and hangs up; whoever answers is told of in tests of the contract."""
+    with pytest.raises(UplinkUnavailable, match="in the handshake: is this a port for TLS"):
+        connect(DEVICE, tls_uplink(port=mosquitto.port), news)
+    with pytest.raises(UplinkUnavailable, match="connect: disconnected: "):
+        connect(DEVICE, uplink(port=tls_broker.devices_port), news)
+
+
+@pytest.mark.parametrize("key", ["ca_file", "certificate_file", "key_file"])
+def test_a_missing_file_of_tls_names_it(certificates, news, key):
+    files = certificates.device(DEVICE)
+    keys = {
+        "ca_file": str(files.ca),
+        "certificate_file": str(files.certificate),
+        "key_file": str(files.key),
+    }
+    config = UplinkConfig(host="127.0.0.1", **{**keys, key: "/nowhere/x.pem"})
+    with pytest.raises(UplinkRefused, match=rf"\[uplink\] {key}: /nowhere/x.pem cannot be read"):
+        connect(DEVICE, config, news)
+
+
+@pytest.mark.broker
+def test_a_renewed_certificate_counts_from_the_next_connection_on(tls_uplink, certificates, news):
+    config = tls_uplink()
+    other = certificates.device("gw-3")
+    mine = Path(config.certificate_file).read_bytes(), Path(config.key_file).read_bytes()
+    Path(config.certificate_file).write_bytes(other.certificate.read_bytes())
+    Path(config.key_file).write_bytes(other.key.read_bytes())
+    with pytest.raises(UplinkRefused):
+        connect(DEVICE, config, news)
+    Path(config.certificate_file).write_bytes(mine[0])
+    Path(config.key_file).write_bytes(mine[1])
+    connect(DEVICE, config, news).close()
 
 
 # --- sending and hearing -------------------------------------------------------------------------

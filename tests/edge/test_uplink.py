@@ -3,20 +3,28 @@
 import logging
 import queue
 import random
+import ssl
 import threading
 import time
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from contract.acks import Ack, encode_ack
 from contract.keys import payload_digest
 from contract.records import Span
-from contract.topics import Lane, parse_up_topic
+from contract.topics import Lane, ack_topic, parse_up_topic
 from contract.wire import decode
+from deploy.local.certificates import Certificates
+from deploy.local.mosquitto import Mosquitto
+from deploy.local.processes import hand_over
 from edge.config import UplinkConfig
 from edge.errors import UplinkRefused, UplinkUnavailable
 from edge.journal import Journal, Tail
-from edge.mqtt import DesiredHeard, Heard, Lost, NobodyListens
+from edge.mqtt import DesiredHeard, Heard, Lost, NobodyListens, connect
 from edge.outbox import Outbox
 from edge.uplink import SendLoop
 
@@ -393,3 +401,116 @@ def test_news_of_an_old_connection_do_not_reach_the_next(send, cloud, write, out
     queues[0].put(Lost("an echo"))
     wait_until(outbox.empty)
     assert len(set(map(id, queues))) == len(queues)
+
+
+# --- a broker with TLS ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_broker(stack_base, tmp_path):
+    """A broker with an authority of its own."""
+    own = Certificates(tmp_path)
+    broker = Mosquitto.start(stack_base, [], certificates=own)
+    yield broker, own
+    broker.stop()
+
+
+def begin_in_4_s(broker, own):
+    """Gives it a certificate that begins then: to a clock that lags, every one does so."""
+    begins = datetime.now(UTC) + timedelta(days=1, seconds=4)  # it is issued for a day before
+    issued = own.authority.issue_server(["127.0.0.1"], begins, 5)
+    (broker.base / "certificates" / "server.pem").write_bytes(issued.certificate_pem)
+    (broker.base / "certificates" / "server.key").write_bytes(issued.key_pem)
+    hand_over(broker.base / "certificates")
+    broker.restart()
+
+
+@pytest.fixture
+def acking(own_broker):
+    """What ingest does, in small: acks every block that comes."""
+    broker, own = own_broker
+    files, subscribed = own.service("ingest"), threading.Event()
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # its clock is another one
+    context.load_cert_chain(files.certificate, files.key)
+    client.tls_set_context(context)
+
+    def ack(_client, _data, message):
+        block = decode(message.payload)
+        span = Span(stream_id=block.stream_id, first=block.first, last=block.last)
+        client.publish(ack_topic("gw-1"), encode_ack(Ack(spans=(span,))), qos=0)
+
+    client.on_message = ack
+    client.on_connect = lambda *_: client.subscribe("dewline/v1/+/up/#", qos=1)
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.connect("127.0.0.1", broker.services_port)
+    client.loop_start()
+    assert subscribed.wait(10)
+    yield own_broker
+    client.disconnect()
+    client.loop_stop()
+
+
+@pytest.fixture
+def secret(acking):
+    """Broker, authority, how gw-1 connects, and the list of its attempts."""
+    broker, own = acking
+    files, attempts = own.device("gw-1"), []
+    config = UplinkConfig(
+        host="127.0.0.1",
+        port=broker.devices_port,
+        ca_file=str(files.ca),
+        certificate_file=str(files.certificate),
+        key_file=str(files.key),
+    )
+
+    def counted(news):
+        attempts.append(1)
+        return connect("gw-1", config, news)
+
+    return SimpleNamespace(broker=broker, own=own, connect=counted, attempts=attempts)
+
+
+def times_said(caplog, words):
+    return sum(words in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.broker
+def test_a_gateway_whose_clock_is_not_set_yet_tries_again_until_it_is(
+    secret, outbox, write, send, wait_until, caplog
+):
+    """Without a battery a board wakes in the past, and refuses the broker's certificate."""
+    caplog.set_level(logging.INFO)
+    begin_in_4_s(secret.broker, secret.own)
+    write(5)
+    send(connect=secret.connect)
+    wait_until(lambda: len(secret.attempts) > 2)
+    assert outbox.state().blocks == 5
+    wait_until(outbox.empty, 20)
+    assert times_said(caplog, "not yet valid by this machine's clock: is it set?") == 1
+    assert times_said(caplog, "uplink: connected") == 1
+
+
+@pytest.mark.broker
+def test_a_revoked_gateway_keeps_all_until_it_has_a_new_certificate(
+    secret, outbox, write, send, wait_until, caplog
+):
+    """The new one is put under the old name while the gateway runs."""
+    caplog.set_level(logging.INFO)
+    write(3)
+    loop, _ = send(connect=secret.connect)
+    wait_until(outbox.empty)
+    secret.own.authority.revoke("gw-1", datetime.now(UTC))
+    secret.broker.install(secret.own)
+    secret.broker.restart()
+    write(5)
+    loop.notice()
+    wait_until(lambda: times_said(caplog, "this client's certificate has been revoked"))
+    before = len(secret.attempts)
+    wait_until(lambda: len(secret.attempts) > before + 2)
+    assert outbox.state().blocks == 5
+    secret.own.device("gw-1")
+    wait_until(outbox.empty, 20)
+    assert loop.acked_total == 8
+    assert times_said(caplog, "this client's certificate has been revoked") == 1

@@ -41,6 +41,8 @@ def test_the_demo_closes_its_proof(tmp_path):
     }
     _models_are_as_decided(figures)
     _everybody_agrees(figures)
+    assert figures["kibana"]["asked"] > 20
+    assert figures["kibana"]["apart"] == 0, (folder / "panels.md").read_text()
     assert "<svg" in (folder / "report.html").read_text()
 
 

@@ -28,10 +28,10 @@ DAY_MS = 86_400_000
 MONTH_MS = 31 * DAY_MS
 
 
-def test_node_reads_a_day_of_the_export_to_the_same_values(tmp_path, wait_until):
+def test_node_reads_a_day_of_the_export_to_the_same_values(tmp_path, certificates, wait_until):
     node = shutil.which("node")
     assert node is not None, "node is not installed: `make setup` brings it"
-    payloads = _month_of_payloads(tmp_path, wait_until)
+    payloads = _month_of_payloads(tmp_path, certificates.device("ewr"), wait_until)
     writer = LandingWriter(FolderStore(tmp_path / "lake"), "node-1", start_id(NOW_MS))
     topic = up_topic("ewr", Lane.LIVE)
     writer.commit(Lane.LIVE, [landed_block(topic, "ewr", p, NOW_MS) for p in payloads])
@@ -59,11 +59,11 @@ def test_node_reads_a_day_of_the_export_to_the_same_values(tmp_path, wait_until)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def _month_of_payloads(folder, wait_until) -> list[bytes]:
+def _month_of_payloads(folder, certificate, wait_until) -> list[bytes]:
     """What a gateway with the recording of Newark committed in a month; no broker there."""
     make_key(folder)
     _, first_ms, _ = write_recordings(folder, NOW_MS)
-    gateway = Gateway(SITES[0], folder / "ewr", folder / "ewr.csv", "secret", (1, 1), first_ms)
+    gateway = Gateway(SITES[0], folder / "ewr", folder / "ewr.csv", certificate, (1, 1), first_ms)
     config = gateway.config_path
     config.write_text(config.read_text().replace("drain_s = 30.0", "drain_s = 0.1"))
     gateway.start(first_ms + MONTH_MS)

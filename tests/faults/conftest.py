@@ -16,11 +16,12 @@ import pytest
 from cloud.commands.opening import open_lake
 from cloud.lake.landed import Cursor
 from contract.wire import decode
+from deploy.local.certificates import CertificateFiles, Certificates
 from deploy.local.cloud_side import CloudSide, write_config
 from deploy.local.elasticsearch import Elasticsearch
 from deploy.local.fleet import CONDITIONS
 from deploy.local.mariadb import MariaDb
-from deploy.local.mosquitto import BrokerAccount, Mosquitto
+from deploy.local.mosquitto import Mosquitto
 from deploy.local.servers import Stack
 
 GATEWAY = """\
@@ -38,8 +39,9 @@ status_s = 1.0
 [uplink]
 host = "127.0.0.1"
 port = {port}
-username = "{device}"
-password_file = "{folder}/password"
+ca_file = "{files.ca}"
+certificate_file = "{files.certificate}"
+key_file = "{files.key}"
 ack_timeout_s = 2.0
 retry_max_s = 1.0
 stable_s = 1.0
@@ -88,14 +90,13 @@ class Committed:
 class LiveGateway:
     """`dewline-gateway run` on real time, observed through its trace pipe."""
 
-    def __init__(self, device: str, folder: Path, port: int, password: str) -> None:
+    def __init__(self, device: str, folder: Path, port: int, files: CertificateFiles) -> None:
         self.device = device
         self.folder = folder
         self.committed = Committed()
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "password").write_text(password)
         self.config = folder / "gateway.toml"
-        self.config.write_text(GATEWAY.format(device=device, folder=folder, port=port))
+        self.config.write_text(GATEWAY.format(device=device, folder=folder, port=port, files=files))
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
 
@@ -159,12 +160,12 @@ class SmallSite:
     folder: Path
     stack: Stack
     cloud: CloudSide
-    passwords: dict[str, str]
+    certificates: dict[str, CertificateFiles]
 
     def gateway(self, device: str, name: str | None = None, port: int | None = None) -> LiveGateway:
         folder = self.folder / (name or device)
-        broker = self.stack.mosquitto.port if port is None else port
-        return LiveGateway(device, folder, broker, self.passwords[device])
+        broker = self.stack.mosquitto.devices_port if port is None else port
+        return LiveGateway(device, folder, broker, self.certificates[device])
 
     def lake_keys(self) -> dict[tuple[str, str], set[int]]:
         """Numbers in the lake per (device, stream); readable blocks only."""
@@ -205,20 +206,19 @@ def small_site(
     stack_base: Path, elasticsearch: Elasticsearch, mariadb_apart: MariaDb, tmp_path: Path
 ) -> Iterator[SmallSite]:
     """A site with a broker and a database of its own; Elasticsearch is shared, by prefix."""
-    accounts = {n: BrokerAccount.generate(n, "device") for n in ("gw-1", "gw-2", "gw-3")}
-    for name in ("ingest", "rollout"):
-        accounts[name] = BrokerAccount.generate(name, name)
-    mosquitto = Mosquitto.start(stack_base, list(accounts.values()))
+    (tmp_path / "certificates").mkdir()
+    certificates = Certificates(tmp_path / "certificates")
+    devices = {name: certificates.device(name) for name in ("gw-1", "gw-2", "gw-3")}
+    mosquitto = Mosquitto.start(stack_base, [], certificates=certificates)
     stack = Stack(mosquitto=mosquitto, mariadb=mariadb_apart, elasticsearch=elasticsearch)
-    config = write_config(tmp_path, stack, accounts, CONDITIONS)
+    config = write_config(tmp_path, stack, certificates, CONDITIONS)
     prefix = f"site-{time.time_ns():x}"
     config.write_text(config.read_text().replace("[search]", f'[search]\nprefix = "{prefix}"'))
     cloud = CloudSide(config, tmp_path)
-    passwords = {name: account.password for name, account in accounts.items()}
     cloud.call("warehouse", "migrate")
     cloud.call("search", "setup")
     try:
-        yield SmallSite(tmp_path, stack, cloud, passwords)
+        yield SmallSite(tmp_path, stack, cloud, devices)
     finally:
         cloud.stop()
         mosquitto.stop()

@@ -42,9 +42,10 @@ def test_hostile_messages_are_kept_acked_and_harm_nobody(small_site, wait_until)
 
     acked: set[str] = set()
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id="gw-1", protocol=paho.MQTTv5)
-    client.username_pw_set("gw-1", small_site.passwords["gw-1"])
+    files = small_site.certificates["gw-1"]
+    client.tls_set(str(files.ca), str(files.certificate), str(files.key))
     client.on_message = lambda _c, _u, message: acked.update(decode_ack(message.payload).digests)
-    client.connect("127.0.0.1", small_site.stack.mosquitto.port)
+    client.connect("127.0.0.1", small_site.stack.mosquitto.devices_port)
     client.loop_start()
     client.subscribe(ack_topic("gw-1"), qos=1)
     for payload in HOSTILE.values():

@@ -1,6 +1,10 @@
+import base64
 import json
 import secrets
 import socket
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import elastic_transport
 import elasticsearch
@@ -73,6 +77,87 @@ def test_nobody_there_is_retryable_and_waiting_has_a_limit():
         client = SearchClient(f"http://127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(ProjectionError, match="is Elasticsearch running"):
             client.wait(0.3)
+
+
+class Cluster:
+    """Answers `GET /_cluster/health` as Elasticsearch does, by https; keeps who asked."""
+
+    def __init__(self, context):
+        self.asked = asked = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.headers.get("Authorization"))
+                body = json.dumps({"status": "green"}).encode()
+                self.send_response(200)
+                self.send_header("X-Elastic-Product", "Elasticsearch")
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._server.handle_error = lambda *_: None  # a handshake that failed: the client tells
+        self.url = f"https://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+
+@pytest.fixture
+def cluster(certificates, tmp_path):
+    certificates.install(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    cluster = Cluster(context)
+    yield cluster
+    cluster.close()
+
+
+def test_over_tls_with_an_account(cluster, tmp_path):
+    client = SearchClient(
+        cluster.url, account=("dewline", "hush"), ca_file=str(tmp_path / "ca.pem")
+    )
+    client.ping()
+    client.close()
+    assert cluster.asked == ["Basic " + base64.b64encode(b"dewline:hush").decode()]
+
+
+def test_a_cluster_of_another_authority_is_told_nothing(cluster, tls_door):
+    _, foreign = tls_door("good")
+    client = SearchClient(cluster.url, account=("dewline", "hush"), ca_file=foreign)
+    with pytest.raises(ConfigError, match="not of an authority in ca_file"):
+        client.ping()
+    assert cluster.asked == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "words"),
+    [
+        ("expired", ConfigError, "has expired"),
+        ("for another name", ConfigError, "for another name"),
+        ("not yet valid", ProjectionError, "is it set"),
+    ],
+)
+def test_a_cluster_with_a_wrong_certificate_is_told_in_words(tls_door, kind, error, words):
+    port, ca_file = tls_door(kind)
+    client = SearchClient(f"https://127.0.0.1:{port}", ca_file=ca_file)
+    with pytest.raises(error, match=words):
+        client.ping()
+
+
+def test_an_authority_that_is_not_there_is_named():
+    with pytest.raises(ConfigError, match=r"\[search\] ca_file: /nowhere/ca.pem cannot be read"):
+        SearchClient("https://127.0.0.1:1", ca_file="/nowhere/ca.pem")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from cloud.errors import SchemaOutdated, WarehouseError
 from cloud.warehouse.engine import Address, connect, converted
 from contract.errors import ConfigError
+from deploy.local.mariadb import MariaDb
 
 DRIVER_ERRORS = [
     e
@@ -58,6 +59,57 @@ def test_a_server_that_is_not_there_can_be_asked_again():
         pass
     assert caught.value.retryable
     assert "hush" not in str(caught.value)
+
+
+@pytest.fixture
+def at():
+    """`at(server, ca_file)`: its address, to be checked against an authority."""
+
+    def address(server, ca_file):
+        return Address(
+            host="127.0.0.1",
+            port=server.port,
+            user=server.user,
+            password=server.password,
+            database=server.database,
+            ca_file=str(ca_file),
+        )
+
+    return address
+
+
+@pytest.fixture
+def secret_server(stack_base, certificates):
+    server = MariaDb.start(stack_base, certificates)
+    yield server
+    server.stop()
+
+
+@pytest.mark.services
+def test_over_tls_from_a_server_of_the_named_authority(secret_server, at, certificates, tls_door):
+    engine = connect(at(secret_server, certificates.device("gw-1").ca))
+    with converted(), engine.connect() as connection:
+        cipher = connection.execute(text("SHOW STATUS LIKE 'Ssl_cipher'")).one()[1]
+    engine.dispose()
+    assert cipher.startswith("TLS_")
+    _, foreign = tls_door("good")
+    stranger, refused = connect(at(secret_server, foreign)), "not of an authority in ca_file"
+    with pytest.raises(WarehouseError, match=refused), converted(), stranger.connect():
+        pass
+
+
+@pytest.mark.services
+def test_a_server_without_tls_gets_no_password_where_an_authority_is_named(
+    mariadb, at, certificates
+):
+    engine = connect(at(mariadb, certificates.device("gw-1").ca))
+    with pytest.raises(WarehouseError, match="SSL"), converted(), engine.connect():
+        pass
+
+
+def test_an_authority_that_is_not_there_is_named():
+    with pytest.raises(ConfigError, match=r"\[warehouse\] ca_file: /nowhere cannot be read"):
+        connect(Address(host="x", port=1, user="u", password="", database="d", ca_file="/nowhere"))
 
 
 @pytest.mark.services

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from contract.records import Kind
+from deploy.local.certificates import Certificates
 from deploy.local.errors import ServerError
 from deploy.local.fleet import SITES, Gateway
 from deploy.local.model_side import make_key
@@ -18,14 +19,19 @@ DAY_MS = 86_400_000
 
 @pytest.mark.parametrize("site", SITES, ids=lambda site: site.device)
 def test_a_gateway_runs_from_mark_to_mark_and_says_what_it_committed(
-    site, tmp_path: Path, wait_until: Callable[..., None]
+    site, tmp_path: Path, certificates: Certificates, wait_until: Callable[..., None]
 ) -> None:
     make_key(tmp_path)
     _, first_ms, _ = write_recordings(tmp_path, NOW_MS)
     nobody = 1  # no broker there: everything stays in the outbox
     folder = tmp_path / site.device
     gateway = Gateway(
-        site, folder, tmp_path / f"{site.device}.csv", "secret", (nobody, nobody), first_ms
+        site,
+        folder,
+        tmp_path / f"{site.device}.csv",
+        certificates.device(site.device),
+        (nobody, nobody),
+        first_ms,
     )
     config = gateway.config_path
     config.write_text(config.read_text().replace("drain_s = 30.0", "drain_s = 0.1"))
@@ -46,11 +52,12 @@ def test_a_gateway_runs_from_mark_to_mark_and_says_what_it_committed(
     assert gateway.queued().blocks == gateway.observer.blocks
 
 
-def test_a_gateway_that_ends_early_is_told(tmp_path: Path, wait_until: Callable[..., None]) -> None:
+def test_a_gateway_that_ends_early_is_told(
+    tmp_path: Path, certificates: Certificates, wait_until: Callable[..., None]
+) -> None:
     make_key(tmp_path)
-    gateway = Gateway(
-        SITES[0], tmp_path / "ewr", tmp_path / "nothing.csv", "secret", (1, 1), NOW_MS
-    )
+    own = certificates.device("ewr")
+    gateway = Gateway(SITES[0], tmp_path / "ewr", tmp_path / "nothing.csv", own, (1, 1), NOW_MS)
     gateway.start(NOW_MS + DAY_MS)
 
     def ended() -> bool:
