@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 SETUP := bash deploy/local/setup/run.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill proof-cycle clean
+.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill proof-cycle proof-ansible proof-logstash clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -49,6 +49,12 @@ bench-skill: setup ## skill of the candidate against the baseline over a real ye
 
 proof-cycle: setup ## kill -9 of the stream and of the cycle at random moments, some minutes
 	@$(PYTHON) -m pytest tests/faults/proof_cycle.py -s
+
+proof-logstash: environment ## a million documents through the Logstash writer, every answer mixed in
+	@PYTHONPATH=. $(PYTHON) tests/faults/proof_logstash.py
+
+proof-ansible: setup ## two Debian systems by systemd-nspawn, from bare to a closed ledger, some minutes
+	@$(PYTHON) -m pytest tests/faults/proof_ansible.py -s
 
 clean: ## remove .venv, var and the tools' caches (the download cache stays)
 	rm -rf .venv var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from deploy.local.errors import SetupError
 
@@ -11,8 +12,13 @@ __all__ = ["run"]
 _TAIL_LINES = 20
 
 
-def run(command: Sequence[str], what: str, environment: Mapping[str, str] | None = None) -> str:
-    """Run a command with additions to the environment; what it printed.
+def run(
+    command: Sequence[str],
+    what: str,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> str:
+    """Run a command with additions to the environment, in a folder; what it printed.
 
     Raises:
         SetupError: it cannot be run or failed; names `what`, ends with the tail of its output.
@@ -26,6 +32,7 @@ def run(command: Sequence[str], what: str, environment: Mapping[str, str] | None
             text=True,
             check=False,
             env={**os.environ, **(environment or {})},
+            cwd=folder,
         )
     except OSError as error:
         raise SetupError(f"{what}: cannot run {command[0]}: {error}") from error

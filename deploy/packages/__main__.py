@@ -1,0 +1,50 @@
+"""Makes the archives that the Ansible roles install from.
+
+python -m deploy.packages wheels edge|cloud|spark --out FILE [--platform TAG ...]
+python -m deploy.packages debian PACKAGE ... --out FILE
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from contract.errors import DewlineError
+from deploy.packages.debian import make_repository
+from deploy.packages.wheels import Target, make_wheelhouse
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def main() -> int:
+    """Makes one archive."""
+    args = _parser().parse_args()
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if args.what == "wheels":
+            target = Target(platforms=args.platform or (), python=args.python)
+            make_wheelhouse(_ROOT, args.part, args.out, target)
+        else:
+            make_repository(args.packages, args.out)
+    except DewlineError as error:
+        print(f"packages: {error}", file=sys.stderr)
+        return 1
+    print(f"{args.out}: {args.out.stat().st_size / 1e6:.0f} MB")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deploy.packages", description=__doc__)
+    kinds = parser.add_subparsers(dest="what", required=True)
+    wheels = kinds.add_parser("wheels", help="dewline and the wheels that it was locked with")
+    wheels.add_argument("part", choices=("edge", "cloud", "spark"))
+    wheels.add_argument("--platform", action="append", metavar="TAG", help="of other hosts")
+    wheels.add_argument("--python", default=Target().python, help="their Python, such as 3.11")
+    debian = kinds.add_parser("debian", help="Debian packages with an index for apt")
+    debian.add_argument("packages", nargs="+", metavar="PACKAGE")
+    for kind in (wheels, debian):
+        kind.add_argument("--out", type=Path, required=True, metavar="FILE")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""A folder of Debian packages that apt can install from without a network."""
+
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.local.errors import SetupError
+from deploy.local.setup.commands import run
+from deploy.packages.archive import pack
+
+__all__ = ["make_repository"]
+
+
+def make_repository(packages: Sequence[str], archive: Path) -> None:
+    """Writes an archive of packages with all that they need, and apt's index of them.
+
+    The packages are those of the Debian release that this machine runs; apt verifies what it
+    fetches, the archive itself carries no signature: copy it by a way that you trust.
+
+    Args:
+        packages: Names.
+        archive: Where to.
+
+    Raises:
+        SetupError: A package cannot be had, or dpkg-scanpackages is missing.
+    """
+    with tempfile.TemporaryDirectory() as work:
+        Path(work, "partial").mkdir()
+        status = Path(work, "status")
+        status.touch()  # as on a machine without any package: everything is fetched
+        options = [f"-oDir::State::status={status}", f"-oDir::Cache::archives={work}"]
+        options += ["-oAPT::Sandbox::User=root", "-oDebug::NoLocking=1"]
+        fetch = ["apt-get", "install", "-q", "-y", "--download-only", "--no-install-recommends"]
+        run([*fetch, *options, *packages], "Debian packages")
+        folder = Path(work, "repository")
+        folder.mkdir()
+        for path in Path(work).glob("*.deb"):
+            path.rename(folder / path.name.replace("%3a", "_"))
+        (folder / "Packages").write_bytes(_index(folder))
+        pack(folder, archive)
+
+
+def _index(folder: Path) -> bytes:
+    try:
+        done = subprocess.run(
+            ["dpkg-scanpackages", "--multiversion", "."],
+            cwd=folder,
+            capture_output=True,
+            check=True,
+        )
+    except OSError as error:
+        raise SetupError("dpkg-scanpackages is missing: install dpkg-dev") from error
+    except subprocess.CalledProcessError as error:
+        last = error.stderr.decode(errors="replace")[-400:]
+        raise SetupError(f"dpkg-scanpackages ended with {error.returncode}: {last}") from error
+    return done.stdout

@@ -1,0 +1,74 @@
+"""A wheelhouse: the project's own wheel, and the wheels that it was locked with."""
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.setup.commands import run
+from deploy.packages.archive import pack
+
+__all__ = ["Target", "make_wheelhouse", "own_requirement"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The hosts that the wheels are for; the default is a host like this one.
+
+    Attributes:
+        platforms: Tags such as `manylinux_2_28_aarch64`, the best first.
+        python: Version such as `3.11`.
+    """
+
+    platforms: Sequence[str] = ()
+    python: str = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+    @property
+    def flags(self) -> list[str]:
+        """What pip has to know of them."""
+        if not self.platforms:
+            return []
+        tags = [f"--platform={tag}" for tag in self.platforms]
+        return ["--only-binary=:all:", f"--python-version={self.python}", *tags]
+
+
+def make_wheelhouse(root: Path, part: str, archive: Path, target: Target) -> None:
+    """Writes an archive of wheels and `requirements.txt`, which names each with its hashes.
+
+    `pip install --no-index --find-links FOLDER --require-hashes -r FOLDER/requirements.txt` then
+    installs dewline with that part, and nothing that was not locked.
+
+    Args:
+        root: The checkout.
+        part: Name of a file in `requirements/`: edge, cloud or spark.
+        archive: Where to.
+        target: The hosts.
+
+    Raises:
+        SetupError: A package cannot be had, has another hash or no wheel for the target.
+    """
+    locked = root / "requirements" / f"{part}.txt"
+    with tempfile.TemporaryDirectory() as work:
+        folder, python = Path(work, "wheels"), Path(work, "venv", "bin", "python")
+        folder.mkdir()
+        run([sys.executable, "-m", "venv", str(python.parent.parent)], "virtual environment")
+        fetch = [str(python), "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
+        fetch += ["-d", str(folder), "-r", str(locked), *target.flags]
+        run(fetch, f"wheels of {part}")
+        # hatchling stands in the project's own environment; nothing is fetched for it
+        build = [str(root / ".venv" / "bin" / "python"), "-m", "hatchling", "build", "-t", "wheel"]
+        environment = {"SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "1577836800")}
+        run([*build, "-d", str(folder)], "the project's own wheel", environment, root)
+        (own,) = folder.glob("dewline-*.whl")
+        text = locked.read_text(encoding="utf-8") + own_requirement(own)
+        (folder / "requirements.txt").write_text(text, encoding="utf-8")
+        pack(folder, archive)
+
+
+def own_requirement(wheel: Path) -> str:
+    """The project's own line of a requirement file, with the hash of this wheel."""
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return f"dewline=={wheel.name.split('-')[1]} \\\n    --hash=sha256:{digest}\n"
