@@ -134,13 +134,18 @@ class Machine:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def root(self) -> Path:
+        """Its file system, as it lies on this machine."""
+        return self._folder / "root"
+
+    @property
     def console(self) -> Path:
         """What the system wrote while it booted."""
         return self._folder / "console.log"
 
     def install(self, base: Path) -> None:
         """Makes its root from a bare system, with a name and an identity of its own."""
-        root = self._folder / "root"
+        root = self.root
         self._folder.mkdir()
         run(["cp", "-a", "--reflink=auto", str(base), str(root)], f"root of {self.name}")
         (root / "etc" / "hostname").write_text(f"{self.name}\n", encoding="ascii")

@@ -26,8 +26,12 @@ from typing import Any
 
 import pytest
 
+from cloud.commands.opening import open_lake
+from cloud.config import CloudConfig, load_config
+from contract.records import Kind
 from deploy.local import nspawn
 from deploy.local.artifacts import cache_folder
+from deploy.local.proof import count_lake
 from deploy.packages.debian import make_repository
 from deploy.packages.wheels import Target, make_wheelhouse
 
@@ -292,12 +296,21 @@ def _readings_arrive(cloud: nspawn.Machine, gateway: nspawn.Machine) -> dict[str
     assert queued(gateway) == 0
     wait_until("a clean ledger", lambda: not ledger(cloud)["totals"]["unexplained"])
     totals = ledger(cloud)["totals"]
+    readings = count_lake(open_lake(_lake_of(cloud))).keys[DEVICE, Kind.READING]
+    assert readings <= totals["stored"]
     gateway.call("systemctl start dewline-gateway.service")
     return {
-        "readings_through": totals["stored"],
+        "readings_through": readings,
         "lost": totals["lost"] + totals["unexplained"],
         "doubled": totals["doubled"],
     }
+
+
+def _lake_of(cloud: nspawn.Machine) -> CloudConfig:
+    """The lake as it lies in the machine's own root."""
+    path = cloud.root / "lake.toml"
+    path.write_text(f'[lake]\nroot = "{cloud.root}/var/lib/dewline/lake"\n')
+    return load_config(path)
 
 
 def _killed_and_repeated(controller: Controller, address: str, rng: random.Random) -> None:

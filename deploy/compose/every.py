@@ -1,0 +1,100 @@
+"""Runs a command at each multiple of a period: the timer of a container, where nobody else is one.
+
+    python -m deploy.compose.every --period 900 --mark /tmp/done -- COMMAND ...
+
+Owns when, and a file that tells when it last went well, for a health check. What the command does,
+and whether two of them may run at once, it does not know. Standard library only.
+"""
+
+import argparse
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Schedule", "follow", "main"]
+
+_LOOK_S = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Instants that lie a period apart, counted from 1970 in UTC.
+
+    Attributes:
+        period_s: Between two of them.
+        offset_s: Of the first, so a period of a day and 12,600 s mean 03:30 UTC each day.
+    """
+
+    period_s: float
+    offset_s: float = 0.0
+
+    def until_next_s(self, now_s: float) -> float:
+        """Time from `now_s` to the next instant, more than 0 and at most a period, seconds."""
+        return self.period_s - (now_s - self.offset_s) % self.period_s
+
+
+def follow(schedule: Schedule, command: Sequence[str], mark: Path, stop: threading.Event) -> None:
+    """Runs the command at each instant until `stop`, which also ends the one that runs.
+
+    An instant that passes while it runs is left out. A run that fails is told and not repeated
+    before the next instant.
+
+    Args:
+        schedule: When.
+        command: A program and its arguments.
+        mark: Touched at the begin and after each run that ended with 0.
+        stop: Set it from elsewhere.
+    """
+    mark.touch()
+    while not stop.wait(schedule.until_next_s(time.time())):
+        code = _run(command, stop)
+        if code == 0:
+            mark.touch()
+        else:
+            print(f"every: {command[0]} ended with {code}", file=sys.stderr, flush=True)
+
+
+def _run(command: Sequence[str], stop: threading.Event) -> int:
+    with subprocess.Popen(command) as child:
+        while not stop.is_set():
+            try:
+                return child.wait(_LOOK_S)
+            except subprocess.TimeoutExpired:
+                continue
+        child.terminate()
+        return child.wait()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs until SIGTERM; 0."""
+    args = _parser().parse_args(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    follow(Schedule(period_s=args.period, offset_s=args.offset), args.command, args.mark, stop)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deploy.compose.every", description=__doc__)
+    parser.add_argument("--period", type=_positive, required=True, metavar="SECONDS")
+    parser.add_argument("--offset", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("--mark", type=Path, required=True, metavar="FILE")
+    parser.add_argument("command", nargs="+", metavar="COMMAND")
+    return parser
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no period: a number of seconds above 0")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
