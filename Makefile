@@ -53,7 +53,8 @@ proof-cycle: setup ## kill -9 of the stream and of the cycle at random moments, 
 proof-logstash: environment ## a million documents through the Logstash writer, every answer mixed in
 	@PYTHONPATH=. $(PYTHON) tests/faults/proof_logstash.py
 
-proof-ansible: setup ## two Debian systems by systemd-nspawn, from bare to a closed ledger, some minutes
+proof-ansible: ## Debian systems booted by systemd-nspawn, from bare to a closed ledger, some minutes
+	@$(SETUP) machines
 	@$(PYTHON) -m pytest tests/faults/proof_ansible.py -s
 
 clean: ## remove .venv, var and the tools' caches (the download cache stays)

@@ -1,8 +1,8 @@
 """Debian systems on this machine, booted by systemd-nspawn on a network of their own.
 
 For proofs of what is installed on hosts: each system has its own init, services and address, and
-can be rebooted; none has a way out of the private network. Needs root and the Debian packages in
-`PACKAGES`.
+can be rebooted; none has a way out of the private network. Needs root and the Debian packages that
+`setup/run.sh machines` installs.
 """
 
 import os
@@ -19,10 +19,10 @@ from typing import IO
 
 from deploy.local.errors import ServerError, SetupError
 from deploy.local.setup.commands import run
+from deploy.local.setup.debian import MACHINES
 
-__all__ = ["PACKAGES", "Lan", "Machine", "debian_base", "lan", "machine", "obstacle"]
+__all__ = ["Lan", "Machine", "debian_base", "lan", "machine", "obstacle"]
 
-PACKAGES = ("systemd-container", "debootstrap", "openssh-client", "iproute2", "dpkg-dev")
 _RELEASE = "bookworm"
 _INCLUDED = "systemd,systemd-sysv,dbus,python3,python3-apt,ca-certificates,openssh-server,iproute2"
 _BOOT_LIMIT_S = 60.0
@@ -45,9 +45,9 @@ def obstacle() -> str | None:
     """Why no system can be booted here; None if one can."""
     if os.getuid() != 0:
         return "booting systems by systemd-nspawn needs root"
-    for name in ("systemd-nspawn", "debootstrap", "ssh", "ip", "dpkg-scanpackages"):
-        if shutil.which(name) is None:
-            return f"{name} is missing: apt-get install {' '.join(PACKAGES)}"
+    for package, program in MACHINES.items():
+        if shutil.which(program) is None:
+            return f"{program} is missing: apt-get install {package}"
     return None
 
 

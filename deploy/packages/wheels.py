@@ -2,16 +2,19 @@
 
 import hashlib
 import os
+import re
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local.errors import SetupError
 from deploy.local.setup.commands import run
+from deploy.local.setup.environment import ensure_uv, uv_environment
 from deploy.packages.archive import pack
 
-__all__ = ["Target", "make_wheelhouse", "own_requirement"]
+__all__ = ["Target", "make_wheelhouse", "own_requirement", "with_wheel"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +67,38 @@ def make_wheelhouse(root: Path, part: str, archive: Path, target: Target) -> Non
         run([*build, "-d", str(folder)], "the project's own wheel", environment, root)
         (own,) = folder.glob("dewline-*.whl")
         text = locked.read_text(encoding="utf-8") + own_requirement(own)
+        for wheel in _built(folder, ensure_uv(root)):
+            text = with_wheel(text, wheel)
         (folder / "requirements.txt").write_text(text, encoding="utf-8")
         pack(folder, archive)
+
+
+def _built(folder: Path, uv: str) -> Iterator[Path]:
+    """A wheel in place of each source distribution: hosts have nothing to build with."""
+    for source in sorted(folder.glob("*.tar.gz")):
+        before = set(folder.glob("*.whl"))
+        build = [uv, "build", "--wheel", "-q", "--out-dir", str(folder), str(source)]
+        run(build, f"a wheel of {source.name}", uv_environment())
+        source.unlink()
+        (wheel,) = set(folder.glob("*.whl")) - before
+        yield wheel
+
+
+def with_wheel(text: str, wheel: Path) -> str:
+    """A requirement file that takes this wheel too, for the project that it is of.
+
+    Raises:
+        SetupError: The file does not name that project with that version.
+    """
+    name, version = wheel.name.split("-")[:2]
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    project = re.escape(name).replace("_", "[-_.]")
+    line = re.compile(rf"^{project}=={re.escape(version)}\b.*\n", re.MULTILINE)
+    addition = f"    --hash=sha256:{digest} \\\n"
+    added, found = line.subn(lambda match: match[0] + addition, text, count=1)
+    if not found:
+        raise SetupError(f"{wheel.name} is in no line of the requirement file")
+    return added
 
 
 def own_requirement(wheel: Path) -> str:

@@ -1,4 +1,4 @@
-"""The set-up's command: `bash deploy/local/setup/run.sh [all|tests|environment|lock]`.
+"""The set-up's command: `bash deploy/local/setup/run.sh [all|tests|machines|environment|lock]`.
 
 Owns the order of the steps. Each is skipped when its result is there, so that a second run needs
 no network and takes a moment.
@@ -19,17 +19,17 @@ from deploy.local.setup.progress import Progress
 _ROOT = Path(__file__).parents[3]
 
 
-def _set_up_all(progress: Progress, *, browser: bool) -> None:
+def _set_up_all(progress: Progress, missing: list[str]) -> None:
     """Python packages (network, disk) beside Debian's and Maven's: two cores are kept busy."""
     with ThreadPoolExecutor(max_workers=2) as side_by_side:
         environment = side_by_side.submit(ensure_environment, _ROOT, progress)
-        rest = side_by_side.submit(_set_up_servers, progress, browser=browser)
+        rest = side_by_side.submit(_set_up_servers, progress, missing)
     environment.result()
     rest.result()
 
 
-def _set_up_servers(progress: Progress, *, browser: bool) -> None:
-    _install(missing_packages(servers=True, browser=browser), progress)
+def _set_up_servers(progress: Progress, missing: list[str]) -> None:
+    _install(missing, progress)
     ensure_artifacts(progress)
 
 
@@ -41,23 +41,27 @@ def _install(packages: list[str], progress: Progress) -> None:
 
 def _run(what: str) -> None:
     progress = Progress()
-    browser = what == "tests"
-    missing = missing_packages(servers=what in ("all", "tests"), browser=browser)
+    missing = missing_packages(
+        servers=what in ("all", "tests", "machines"),
+        browser=what == "tests",
+        machines=what == "machines",
+    )
     if "python3-venv" in missing:
         _install(missing, progress)  # all at once: without it nothing else can begin
+        missing = []
     if what == "lock":
         lock(_ROOT, progress)
     elif what == "environment":
         ensure_environment(_ROOT, progress)
     else:
-        _set_up_all(progress, browser=browser)
+        _set_up_all(progress, missing)
     progress.say(f"{what}: ready")
 
 
 def main() -> int:
     """Carry out one set-up; 0 ready, 1 failed, 2 a person must act first."""
     parser = argparse.ArgumentParser(prog="setup", description="Make this machine ready.")
-    choices = ["all", "tests", "environment", "lock"]
+    choices = ["all", "tests", "machines", "environment", "lock"]
     parser.add_argument("what", nargs="?", default="all", choices=choices)
     try:
         _run(parser.parse_args().what)

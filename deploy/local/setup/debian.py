@@ -11,7 +11,7 @@ from pathlib import Path
 from contract.errors import ConfigError
 from deploy.local.setup.commands import run
 
-__all__ = ["install", "missing_packages", "services_forbidden"]
+__all__ = ["MACHINES", "install", "missing_packages", "services_forbidden"]
 
 # Package -> the program that shows it is there.
 _PROGRAMS = {
@@ -22,18 +22,27 @@ _PROGRAMS = {
     "maven": "mvn",
     "nodejs": "node",  # a decoder in another language proves that docs/contract.md is whole
 }
+# Boots Debian systems for the proof of the Ansible roles, and nothing else.
+MACHINES = {
+    "systemd-container": "systemd-nspawn",
+    "debootstrap": "debootstrap",
+    "openssh-client": "ssh",
+    "iproute2": "ip",
+    "dpkg-dev": "dpkg-scanpackages",
+}
 _BROWSER = {"chromium": "chromium"}  # opens the report in a test, and nothing else
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-def missing_packages(*, servers: bool, browser: bool = False) -> list[str]:
+def missing_packages(*, servers: bool, browser: bool = False, machines: bool = False) -> list[str]:
     """Packages whose program is not on this machine; without `servers` only what Python needs."""
     missing = [] if importlib.util.find_spec("ensurepip") else ["python3-venv"]
     if servers:
         searched = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+        wanted = _PROGRAMS | (_BROWSER if browser else {}) | (MACHINES if machines else {})
         missing += [
             package
-            for package, program in (_PROGRAMS | (_BROWSER if browser else {})).items()
+            for package, program in wanted.items()
             if shutil.which(program, path=searched) is None
         ]
     return missing

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Finds a Python that dewline runs on (3.11 or later) and hands over to the set-up itself.
-#     bash deploy/local/setup/run.sh [all|tests|environment|lock]
+#     bash deploy/local/setup/run.sh [all|tests|machines|environment|lock]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 
