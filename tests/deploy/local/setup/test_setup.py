@@ -66,8 +66,8 @@ def test_missing_programs_name_their_packages(
         (tmp_path / name).touch(mode=0o755)
     assert {"mosquitto-clients", "maven"}.isdisjoint(missing_packages(servers=True))
     assert "maven" not in missing_packages(servers=False)
-    assert "debootstrap" not in missing
-    assert "debootstrap" in missing_packages(servers=True, machines=True)
+    assert "systemd-container" not in missing
+    assert "systemd-container" in missing_packages(servers=True, machines=True)
 
 
 def test_services_are_forbidden_only_while_packages_are_installed(tmp_path: Path) -> None:
