@@ -30,6 +30,7 @@ check: environment ## lint, format, types, layers, documentation: seconds
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
+	cd deploy/ansible && PATH="$(CURDIR)/.venv/bin:$$PATH" ansible-lint --offline --profile production -q
 	$(PYTHON) -m pytest tests/docs -q
 
 lock: ## write requirements/*.txt anew from pyproject.toml

@@ -116,15 +116,6 @@ def test_playbooks_parse(playbook):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_lint_finds_nothing_in_its_production_profile():
-    command = [str(Path(sys.executable).with_name("ansible-lint"))]
-    command += ["--offline", "--profile", "production", "--nocolor", "-q", "."]
-    done = subprocess.run(
-        command, cwd=ANSIBLE, env=environment(), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_secrets_are_not_shown():
     """Whoever copies a private key or writes a password says no_log."""
     for path in (ANSIBLE / "roles").rglob("tasks/*.yml"):
