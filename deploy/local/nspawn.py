@@ -149,6 +149,8 @@ class Machine:
         self._folder.mkdir()
         run(["cp", "-a", "--reflink=auto", str(base), str(root)], f"root of {self.name}")
         (root / "etc" / "hostname").write_text(f"{self.name}\n", encoding="ascii")
+        hosts = f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n"  # which an installer writes
+        (root / "etc" / "hosts").write_text(hosts, encoding="ascii")
         (root / "etc" / "machine-id").write_text(f"{secrets.token_hex(16)}\n", encoding="ascii")
         trusted = root / "root" / ".ssh"
         trusted.mkdir(mode=0o700, exist_ok=True)
