@@ -57,17 +57,14 @@ def test_a_default_of_the_spec_is_the_role_s(role):
 @pytest.mark.parametrize("role", ROLES, ids=short)
 def test_every_name_of_the_role_is_said_somewhere(role):
     """A misspelled variable in a task or template would be undefined only where it is reached."""
-    said = (
-        set(options(role)) | set(document(role / "vars" / "main.yml"))
-        if (role / "vars" / "main.yml").exists()
-        else set(options(role))
-    )
+    path = role / "vars" / "main.yml"
+    said = set(options(role)) | set(document(path) if path.exists() else {})
     texts = [p.read_text(encoding="utf-8") for p in role.rglob("*") if p.is_file()]
     for text in texts:
         said |= set(re.findall(r"register: (\w+)", text))
-        said |= set(re.findall(r"^\s+(\w+): .*\n?", text, re.MULTILINE)) & {
-            "dewline_release_folder"
-        }
+    for path in (role / "tasks").glob("*.yml"):
+        for task in tasks_of(document(path)):
+            said |= set(task.get("ansible.builtin.set_fact", {}))
     used = set()
     for text in texts:
         used |= set(re.findall(rf"\b{role.name}_\w+", text))
