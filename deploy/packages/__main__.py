@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     wheels.add_argument("--platform", action="append", metavar="TAG", help="of other hosts")
     wheels.add_argument("--python", default=Target().python, help="their Python, such as 3.11")
     debian = kinds.add_parser("debian", help="Debian packages with an index for apt")
-    debian.add_argument("packages", nargs="+", metavar="PACKAGE")
+    debian.add_argument("packages", nargs="+", metavar="PACKAGE", help="its name, or a .deb file")
     for kind in (wheels, debian):
         kind.add_argument("--out", type=Path, required=True, metavar="FILE")
     return parser

@@ -1,5 +1,6 @@
 """A folder of Debian packages that apt can install from without a network."""
 
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -19,12 +20,16 @@ def make_repository(packages: Sequence[str], archive: Path) -> None:
     fetches, the archive itself carries no signature: copy it by a way that you trust.
 
     Args:
-        packages: Names.
+        packages: Names; or files, which end with .deb, for what is not in Debian.
         archive: Where to.
 
     Raises:
         SetupError: A package cannot be had, or dpkg-scanpackages is missing.
     """
+    files = [Path(package).resolve() for package in packages if package.endswith(".deb")]
+    if missing := [file for file in files if not file.is_file()]:
+        raise SetupError(f"{missing[0]} is not there; names of Debian's packages end without .deb")
+    names = [package for package in packages if not package.endswith(".deb")]
     with tempfile.TemporaryDirectory() as work:
         Path(work, "partial").mkdir()
         status = Path(work, "status")
@@ -32,11 +37,14 @@ def make_repository(packages: Sequence[str], archive: Path) -> None:
         options = [f"-oDir::State::status={status}", f"-oDir::Cache::archives={work}"]
         options += ["-oAPT::Sandbox::User=root", "-oDebug::NoLocking=1"]
         fetch = ["apt-get", "install", "-q", "-y", "--download-only", "--no-install-recommends"]
-        run([*fetch, *options, *packages], "Debian packages")
+        # apt takes a file for one if it sees a path
+        run([*fetch, *options, *names, *map(str, files)], "Debian packages")
         folder = Path(work, "repository")
         folder.mkdir()
         for path in Path(work).glob("*.deb"):
             path.rename(folder / path.name.replace("%3a", "_"))
+        for path in files:
+            shutil.copy(path, folder)
         (folder / "Packages").write_bytes(_index(folder))
         pack(folder, archive)
 

@@ -1,7 +1,7 @@
 """Roles of vendors' packages: what they write is looked at, and what can be started here is.
 
-Elasticsearch starts with it, a master and a worker of Spark do. Logstash, Kibana and MySQL 8 are
-not to be had on a test machine: theirs is rendered only.
+A master and a worker of Spark start with it, Elasticsearch in a file of its own. Logstash, Kibana
+and MySQL 8 are not to be had on a test machine: theirs is rendered only.
 """
 
 import configparser
@@ -10,9 +10,7 @@ import grp
 import json
 import os
 import shlex
-import shutil
 import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -21,94 +19,13 @@ import pyspark
 import pytest
 import yaml
 
-from deploy.local.artifacts import elasticsearch_home
-from deploy.local.processes import Launch, PrivateServer, free_ports, hand_over
+from deploy.local.processes import free_ports
 
-ROOT = Path(__file__).resolve().parents[3]
-ANSIBLE = ROOT / "deploy" / "ansible"
 ME, MINE = getpass.getuser(), grp.getgrgid(os.getgid()).gr_name
-PLAY = """\
-- hosts: localhost
-  gather_facts: false
-  connection: local
-  tasks:
-    - ansible.builtin.include_role:
-        name: {role}
-        tasks_from: configure
-    # nothing of this machine is restarted
-    - ansible.builtin.meta: end_play
-"""
-
-
-def render(role, folder, **variables):
-    play, given = folder / f"{role}.yml", folder / f"{role}.json"
-    play.write_text(PLAY.format(role=role))
-    given.write_text(json.dumps(variables))
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,"]
-    command += ["-e", f"@{given}", "-e", f"ansible_python_interpreter={sys.executable}", str(play)]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg")}
-    environment["ANSIBLE_ROLES_PATH"] = str(ANSIBLE / "roles")
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, cwd=folder
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "RUNNING HANDLER" not in done.stdout
-    return done.stdout
-
-
-@pytest.mark.services
-def test_elasticsearch_starts_with_what_is_rendered(stack_base):
-    folder = stack_base / "rendered-elasticsearch"
-    for name in ("data", "logs", "tmp"):
-        (folder / name).mkdir(parents=True)
-    home = elasticsearch_home()
-    shutil.copytree(home / "config", folder / "config")
-    (folder / "config" / "jvm.options.d").mkdir(exist_ok=True)
-    port, transport_port = free_ports(2)
-    render(
-        "elasticsearch",
-        folder,
-        elasticsearch_configuration_folder=str(folder / "config"),
-        elasticsearch_data_folder=str(folder / "data"),
-        elasticsearch_log_folder=str(folder / "logs"),
-        elasticsearch_user=ME,
-        elasticsearch_group=MINE,
-        elasticsearch_port=port,
-        elasticsearch_transport_port=transport_port,
-        elasticsearch_heap_mib=512,
-    )
-    hand_over(folder)
-    java = Path(shutil.which("java")).resolve()
-    server = PrivateServer(
-        Launch(
-            name="elasticsearch",
-            command=(shutil.which("bash"), str(home / "bin" / "elasticsearch")),
-            folder=folder,
-            logs=(folder / "logs" / "dewline.log",),
-            answers=lambda: answers(f"http://127.0.0.1:{port}/_cluster/health"),
-            environment={
-                "ES_JAVA_HOME": str(java.parent.parent),
-                "ES_PATH_CONF": str(folder / "config"),
-                "ES_TMPDIR": str(folder / "tmp"),
-                "HOME": str(folder),
-            },
-            ready_limit_s=120,
-        ),
-        port,
-    )
-    server.spawn()
-    try:
-        server.wait_ready()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_nodes/jvm", timeout=30) as response:
-            (node,) = json.load(response)["nodes"].values()
-        assert node["name"] == "localhost"
-        assert node["jvm"]["mem"]["heap_max_in_bytes"] == 512 * 2**20
-    finally:
-        server.stop()
 
 
 @pytest.mark.spark
-def test_a_master_and_a_worker_of_spark_find_each_other(tmp_path):
+def test_a_master_and_a_worker_of_spark_find_each_other(tmp_path, render):
     port, web_port, worker_port = free_ports(3)
     home = Path(pyspark.__file__).parent
     servers = []
@@ -165,15 +82,7 @@ def wait_until(holds, folder):
         time.sleep(0.2)
 
 
-def answers(url):
-    try:
-        with urllib.request.urlopen(url, timeout=5) as response:
-            return response.status == 200
-    except OSError:
-        return False
-
-
-def test_logstash_gets_every_variable_that_its_pipelines_ask_for(tmp_path):
+def test_logstash_gets_every_variable_that_its_pipelines_ask_for(tmp_path, render):
     for name in ("door.pem", "door.key", "es.pem"):
         (tmp_path / name).write_text(name)
     folder = tmp_path / "logstash"
@@ -215,7 +124,7 @@ def test_logstash_gets_every_variable_that_its_pipelines_ask_for(tmp_path):
     assert (tmp_path / "environment").stat().st_mode & 0o007 == 0
 
 
-def test_kibana_and_mysql_are_rendered(tmp_path):
+def test_kibana_and_mysql_are_rendered(tmp_path, render):
     render(
         "kibana",
         tmp_path,

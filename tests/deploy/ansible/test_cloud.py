@@ -1,0 +1,109 @@
+"""What role dewline_cloud writes is a configuration that the programs take."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cloud.config import Writer, load_config
+
+ROOT = Path(__file__).resolve().parents[3]
+ROLE = ROOT / "deploy" / "ansible" / "roles" / "dewline_cloud"
+EXAMPLE = ROOT / "deploy" / "ansible" / "inventory" / "example" / "group_vars" / "all"
+PLAY = f"""\
+- hosts: localhost
+  gather_facts: false
+  connection: local
+  vars_files:
+    - {ROLE}/defaults/main.yml
+    - {ROLE}/vars/main.yml
+  tasks:
+    - ansible.builtin.template:
+        src: {ROLE}/templates/cloud.toml.j2
+        dest: "{{{{ folder }}}}/cloud.toml"
+        mode: "0600"
+    - ansible.builtin.copy:
+        content: "{{{{ dewline_cloud_passwords | map(attribute='name') }}}}"
+        dest: "{{{{ folder }}}}/passwords"
+        mode: "0600"
+    - ansible.builtin.copy:
+        content: "{{{{ dewline_cloud_units }}}}"
+        dest: "{{{{ folder }}}}/units"
+        mode: "0600"
+"""
+
+
+def of_docs():
+    """The variables that docs/operations.md shows for Logstash and Kibana."""
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(elasticsearch_accounts:.*?)```", text, re.DOTALL)
+    return yaml.safe_load(block)
+
+
+def rendered(folder, variables):
+    play, given = folder / "play.yml", folder / "given.json"
+    play.write_text(PLAY)
+    example = yaml.safe_load((EXAMPLE / "main.yml").read_text(encoding="utf-8"))
+    vault = {name: f"{name}-1" for name in re.findall(r"\bvault_\w+", json.dumps(variables))}
+    vault |= yaml.safe_load((EXAMPLE / "vault.yml").read_text(encoding="utf-8"))
+    given.write_text(
+        json.dumps(
+            {**example, **vault, **variables, "folder": str(folder), "inventory_dir": "/site"}
+        )
+    )
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,"]
+    command += ["-e", f"@{given}", "-e", f"ansible_python_interpreter={sys.executable}", str(play)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (folder / "cloud.toml").read_text().replace("/etc/dewline", str(folder))
+    (folder / "cloud.toml").write_text(text)
+    for name in re.findall(r'_file = "(.*\.password)"', text):
+        Path(name).write_text("a password")
+    lists = {name: yaml.safe_load((folder / name).read_text()) for name in ("passwords", "units")}
+    return load_config(folder / "cloud.toml"), lists
+
+
+@pytest.mark.parametrize("name", ["example", "docs", "bare"])
+def test_the_programs_take_it(tmp_path, name):
+    variables = {
+        "example": {},
+        "docs": of_docs(),
+        "bare": {"dewline_cloud_search": {}, "dewline_cloud_search_password": ""},
+    }[name]
+    config, lists = rendered(tmp_path, variables)
+    assert config.ingest.tls is not None
+    assert ("dewline-search.service" in lists["units"]) is (name != "bare")
+    if name == "bare":
+        assert (config.search, config.kibana) == (None, None)
+        assert lists["passwords"] == ["warehouse"]
+        return
+    assert config.search.ca_file == f"{tmp_path}/tls/search-ca.pem"
+    assert config.search.username == "dewline"
+    if name == "example":
+        assert lists["passwords"] == ["warehouse", "search"]
+        assert (config.search.writer, config.kibana) == (Writer.BULK, None)
+        return
+    assert lists["passwords"] == ["warehouse", "search", "logstash", "kibana"]
+    assert config.search.writer is Writer.LOGSTASH
+    assert config.search.logstash_ca_file == config.search.ca_file
+    assert (config.kibana.url, config.kibana.username) == ("http://127.0.0.1:5601", "anna")
+    assert config.kibana.ca_file is None
+
+
+def test_a_password_file_is_one_that_the_role_writes(tmp_path):
+    config, lists = rendered(tmp_path, of_docs())
+    named = {
+        section.password_file for section in (config.warehouse, config.search, config.kibana)
+    } | {config.search.logstash_password_file}
+    assert named == {f"{tmp_path}/{name}.password" for name in lists["passwords"]}
+
+
+def test_docs_name_nothing_that_no_role_knows():
+    specs = (path.read_text() for path in ROLE.parent.glob("*/meta/argument_specs.yml"))
+    parts = (part for spec in specs for part in yaml.safe_load(spec)["argument_specs"].values())
+    known = {name for part in parts for name in part["options"]}
+    assert set(of_docs()) <= known

@@ -1,0 +1,64 @@
+"""Archives of Debian packages, with files too; apt itself is in the proof on hosts."""
+
+import shutil
+import subprocess
+import tarfile
+
+import pytest
+
+from deploy.local.errors import SetupError
+from deploy.packages import debian
+from deploy.packages.debian import make_repository
+
+CONTROL = """\
+Package: not-in-debian
+Version: 1.0
+Architecture: all
+Maintainer: nobody <nobody@localhost>
+Depends: {depends}
+Description: for a test
+"""
+
+
+def package(folder, depends="libc6"):
+    root = folder / "root"
+    (root / "DEBIAN").mkdir(parents=True)
+    (root / "DEBIAN" / "control").write_text(CONTROL.format(depends=depends))
+    file = folder / "not-in-debian_1.0_all.deb"
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-b", str(root), str(file)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return file
+
+
+@pytest.mark.skipif(
+    shutil.which("dpkg-scanpackages") is None,
+    reason="no dpkg-scanpackages: apt-get install dpkg-dev",
+)
+def test_a_file_is_packed_beside_what_apt_fetched_for_it(tmp_path, monkeypatch):
+    file = package(tmp_path)
+    asked = []
+
+    def fetch(command, _what):
+        asked.extend(command)
+        (archives,) = (w.split("=", 1)[1] for w in command if "Dir::Cache::archives" in w)
+        (tmp_path / "fetched.deb").write_bytes(file.read_bytes())
+        (tmp_path / "fetched.deb").rename(f"{archives}/fetched_1%3a2_all.deb")
+
+    monkeypatch.setattr(debian, "run", fetch)
+    make_repository(["mosquitto", str(file)], tmp_path / "made.tar")
+    assert asked[-2:] == ["mosquitto", str(file)]
+    with tarfile.open(tmp_path / "made.tar") as tar:
+        names = sorted(tar.getnames())
+        index = tar.extractfile("Packages").read().decode()
+    assert names == ["Packages", "fetched_1_2_all.deb", file.name]
+    assert index.count("Package: not-in-debian") == 2
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    missing = tmp_path / "elasticsearch-8.19.21-amd64.deb"
+    with pytest.raises(SetupError, match=r"elasticsearch-8\.19\.21-amd64\.deb is not there"):
+        make_repository([str(missing)], tmp_path / "made.tar")
+    assert not (tmp_path / "made.tar").exists()
