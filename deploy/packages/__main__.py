@@ -1,6 +1,6 @@
 """Makes the archives that the Ansible roles install from.
 
-python -m deploy.packages wheels edge|cloud|spark --out FILE [--platform TAG ...]
+python -m deploy.packages wheels edge|pi|cloud|spark --out FILE [--machine NAME] [--python VERSION]
 python -m deploy.packages debian PACKAGE ... --out FILE
 """
 
@@ -21,7 +21,7 @@ def main() -> int:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     try:
         if args.what == "wheels":
-            target = Target(platforms=args.platform or (), python=args.python)
+            target = Target(machine=args.machine, python=args.python)
             make_wheelhouse(_ROOT, args.part, args.out, target)
         else:
             make_repository(args.packages, args.out)
@@ -36,9 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.packages", description=__doc__)
     kinds = parser.add_subparsers(dest="what", required=True)
     wheels = kinds.add_parser("wheels", help="dewline and the wheels that it was locked with")
-    wheels.add_argument("part", choices=("edge", "cloud", "spark"))
-    wheels.add_argument("--platform", action="append", metavar="TAG", help="of other hosts")
-    wheels.add_argument("--python", default=Target().python, help="their Python, such as 3.11")
+    wheels.add_argument("part", choices=("edge", "pi", "cloud", "spark"))
+    wheels.add_argument("--machine", default=Target().machine, help="the hosts', such as aarch64")
+    wheels.add_argument("--python", default=Target().python, help="the hosts', such as 3.11")
     debian = kinds.add_parser("debian", help="Debian packages with an index for apt")
     debian.add_argument("packages", nargs="+", metavar="PACKAGE", help="its name, or a .deb file")
     for kind in (wheels, debian):

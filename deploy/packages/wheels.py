@@ -2,19 +2,26 @@
 
 import hashlib
 import os
+import platform
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from deploy.local.errors import SetupError
 from deploy.local.setup.commands import run
 from deploy.local.setup.environment import ensure_uv, uv_environment
 from deploy.packages.archive import pack
 
-__all__ = ["Target", "make_wheelhouse", "own_requirement", "with_wheel"]
+__all__ = ["Target", "make_wheelhouse", "own_requirement", "those_for", "with_wheel"]
+
+
+_OLDEST_GLIBC = 17  # 2.17: no wheel for Linux asks for less
+_GLIBC = 36  # 2.36 is Debian 12's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,20 +29,35 @@ class Target:
     """The hosts that the wheels are for; the default is a host like this one.
 
     Attributes:
-        platforms: Tags such as `manylinux_2_28_aarch64`, the best first.
+        machine: Their processor as `uname -m` says, such as `aarch64`; they run Debian 12 or later.
         python: Version such as `3.11`.
     """
 
-    platforms: Sequence[str] = ()
+    machine: str = platform.machine()
     python: str = f"{sys.version_info.major}.{sys.version_info.minor}"
 
     @property
     def flags(self) -> list[str]:
-        """What pip has to know of them."""
-        if not self.platforms:
+        """What pip has to know of them. It takes each tag for itself and not for older ones too."""
+        if self == Target():
             return []
-        tags = [f"--platform={tag}" for tag in self.platforms]
-        return ["--only-binary=:all:", f"--python-version={self.python}", *tags]
+        tags = [f"manylinux_2_{minor}" for minor in range(_GLIBC, _OLDEST_GLIBC - 1, -1)]
+        platforms = [f"--platform={tag}_{self.machine}" for tag in (*tags, "manylinux2014")]
+        return ["--only-binary=:all:", f"--python-version={self.python}", *platforms]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the markers of a requirement ask for."""
+        return {
+            "implementation_name": "cpython",
+            "os_name": "posix",
+            "platform_machine": self.machine,
+            "platform_python_implementation": "CPython",
+            "platform_system": "Linux",
+            "python_full_version": f"{self.python}.0",
+            "python_version": self.python,
+            "sys_platform": "linux",
+        }
 
 
 def make_wheelhouse(root: Path, part: str, archive: Path, target: Target) -> None:
@@ -46,31 +68,51 @@ def make_wheelhouse(root: Path, part: str, archive: Path, target: Target) -> Non
 
     Args:
         root: The checkout.
-        part: Name of a file in `requirements/`: edge, cloud or spark.
+        part: Name of a file in `requirements/`: edge, pi, cloud or spark.
         archive: Where to.
         target: The hosts.
 
     Raises:
         SetupError: A package cannot be had, has another hash or no wheel for the target.
     """
-    locked = root / "requirements" / f"{part}.txt"
+    locked = (root / "requirements" / f"{part}.txt").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as work:
         folder, python = Path(work, "wheels"), Path(work, "venv", "bin", "python")
         folder.mkdir()
         run([sys.executable, "-m", "venv", str(python.parent.parent)], "virtual environment")
+        text = those_for(target, locked)
+        wanted = Path(work, "wanted.txt")
+        wanted.write_text(text, encoding="utf-8")
         fetch = [str(python), "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
-        fetch += ["-d", str(folder), "-r", str(locked), *target.flags]
+        fetch += ["-d", str(folder), "-r", str(wanted), *target.flags]
         run(fetch, f"wheels of {part}")
         # hatchling stands in the project's own environment; nothing is fetched for it
         build = [str(root / ".venv" / "bin" / "python"), "-m", "hatchling", "build", "-t", "wheel"]
         environment = {"SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "1577836800")}
         run([*build, "-d", str(folder)], "the project's own wheel", environment, root)
         (own,) = folder.glob("dewline-*.whl")
-        text = locked.read_text(encoding="utf-8") + own_requirement(own)
+        text += own_requirement(own)
         for wheel in _built(folder, ensure_uv(root)):
             text = with_wheel(text, wheel)
         (folder / "requirements.txt").write_text(text, encoding="utf-8")
         pack(folder, archive)
+
+
+def those_for(target: Target, locked: str) -> str:
+    """The requirements of a locked file that such hosts have, without their markers.
+
+    pip looks at markers with the eyes of the machine that it runs on, whatever the flags say.
+    """
+    kept, keeps = [], False
+    for line in locked.splitlines(keepends=True):
+        if not line[:1].isalnum():  # a hash of the requirement above
+            kept += [line] if keeps else []
+            continue
+        requirement = Requirement(line.rstrip().removesuffix("\\"))
+        marker = requirement.marker
+        keeps = marker is None or marker.evaluate(target.environment)
+        kept += [f"{requirement.name}{requirement.specifier} \\\n"] if keeps else []
+    return "".join(kept)
 
 
 def _built(folder: Path, uv: str) -> Iterator[Path]:

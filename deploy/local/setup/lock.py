@@ -19,7 +19,12 @@ _FLAGS = [
 ]
 # What an editable install of the project itself needs is in build.in.
 _DEV_EXTRAS = ("edge", "cloud", "spark", "demo", "dev")
-_EXTRAS = {"edge": ("edge",), "cloud": ("cloud",), "spark": ("cloud", "spark")}
+_EXTRAS = {
+    "edge": ("edge",),
+    "pi": ("edge", "pi"),
+    "cloud": ("cloud",),
+    "spark": ("cloud", "spark"),
+}
 
 
 def lock(root: Path, progress: Progress) -> None:
