@@ -70,14 +70,10 @@ def debian_base(cache: Path) -> Path:
 
 
 def _mirror() -> str | None:
-    """Where this machine itself gets its packages."""
-    sources = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
-    for path in (p for p in sources if p.is_file()):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            words = [w for w in line.split() if not w.startswith("[")]
-            if words[:1] == ["URIs:"] or (words[:1] == ["deb"] and len(words) > 1):
-                return words[1]
-    return None
+    """Where this machine itself gets that release; it may have sources of others too."""
+    wanted = ["Origin: Debian", f"Codename: {_RELEASE}", "Component: main"]
+    asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", *wanted]
+    return next(iter(run(asked, "sources of packages").split()), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

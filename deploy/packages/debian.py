@@ -13,7 +13,9 @@ from deploy.packages.archive import pack
 __all__ = ["make_repository"]
 
 
-def make_repository(packages: Sequence[str], archive: Path) -> None:
+def make_repository(
+    packages: Sequence[str], archive: Path, architecture: str | None = None
+) -> None:
     """Writes an archive of packages with all that they need, and apt's index of them.
 
     The packages are those of the Debian release that this machine runs; apt verifies what it
@@ -22,6 +24,7 @@ def make_repository(packages: Sequence[str], archive: Path) -> None:
     Args:
         packages: Names; or files, which end with .deb, for what is not in Debian.
         archive: Where to.
+        architecture: Debian's name of the hosts' processor, such as arm64; None: as here.
 
     Raises:
         SetupError: A package cannot be had, or dpkg-scanpackages is missing.
@@ -31,11 +34,8 @@ def make_repository(packages: Sequence[str], archive: Path) -> None:
         raise SetupError(f"{missing[0]} is not there; names of Debian's packages end without .deb")
     names = [package for package in packages if not package.endswith(".deb")]
     with tempfile.TemporaryDirectory() as work:
-        Path(work, "partial").mkdir()
-        status = Path(work, "status")
-        status.touch()  # as on a machine without any package: everything is fetched
-        options = [f"-oDir::State::status={status}", f"-oDir::Cache::archives={work}"]
-        options += ["-oAPT::Sandbox::User=root", "-oDebug::NoLocking=1"]
+        options = _as_on_a_bare_machine(Path(work), architecture)
+        run(["apt-get", "update", "-q", *options], "Debian's package lists")
         fetch = ["apt-get", "install", "-q", "-y", "--download-only", "--no-install-recommends"]
         # apt takes a file for one if it sees a path
         run([*fetch, *options, *names, *map(str, files)], "Debian packages")
@@ -47,6 +47,20 @@ def make_repository(packages: Sequence[str], archive: Path) -> None:
             shutil.copy(path, folder)
         (folder / "Packages").write_bytes(_index(folder))
         pack(folder, archive)
+
+
+def _as_on_a_bare_machine(work: Path, architecture: str | None) -> list[str]:
+    """Nothing is installed there, so everything is fetched; its lists are its own."""
+    for name in ("partial", "lists/partial"):
+        (work / name).mkdir(parents=True)
+    (work / "status").touch()
+    options = [f"-oDir::State::status={work}/status", f"-oDir::Cache::archives={work}"]
+    options += [f"-oDir::State::lists={work}/lists", f"-oDir::Cache::pkgcache={work}/packages.bin"]
+    options += ["-oAPT::Sandbox::User=root", "-oDebug::NoLocking=1"]
+    if architecture is not None:
+        options += [f"-oAPT::Architecture={architecture}", "-oAPT::Architectures::="]
+        options += [f"-oAPT::Architectures::={architecture}"]
+    return options
 
 
 def _index(folder: Path) -> bytes:

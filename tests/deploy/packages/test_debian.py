@@ -42,14 +42,19 @@ def test_a_file_is_packed_beside_what_apt_fetched_for_it(tmp_path, monkeypatch):
     asked = []
 
     def fetch(command, _what):
-        asked.extend(command)
+        asked.append(command)
+        if command[1] == "update":
+            return
         (archives,) = (w.split("=", 1)[1] for w in command if "Dir::Cache::archives" in w)
         (tmp_path / "fetched.deb").write_bytes(file.read_bytes())
         (tmp_path / "fetched.deb").rename(f"{archives}/fetched_1%3a2_all.deb")
 
     monkeypatch.setattr(debian, "run", fetch)
-    make_repository(["mosquitto", str(file)], tmp_path / "made.tar")
-    assert asked[-2:] == ["mosquitto", str(file)]
+    make_repository(["mosquitto", str(file)], tmp_path / "made.tar", "arm64")
+    (_, update, *_), (_, install, *_) = asked
+    assert (update, install) == ("update", "install")
+    assert asked[1][-2:] == ["mosquitto", str(file)]
+    assert all("-oAPT::Architecture=arm64" in command for command in asked)
     with tarfile.open(tmp_path / "made.tar") as tar:
         names = sorted(tar.getnames())
         index = tar.extractfile("Packages").read().decode()
