@@ -51,19 +51,25 @@ def obstacle() -> str | None:
     return None
 
 
-def debian_base(cache: Path) -> Path:
+def debian_base(cache: Path, architecture: str | None = None) -> Path:
     """A bare Debian 12 with ssh and Python, made once; copied for each machine.
+
+    Args:
+        cache: Where it is kept.
+        architecture: Debian's name of its processor; None: this machine's. Another one must be
+            emulated already.
 
     Raises:
         SetupError: debootstrap failed.
     """
-    base = cache / f"debian-{_RELEASE}"
+    base = cache / "-".join(filter(None, ("debian", _RELEASE, architecture)))
     if not base.exists():
-        unfinished = cache / f"debian-{_RELEASE}.new"
+        unfinished = base.with_suffix(".new")
         shutil.rmtree(unfinished, ignore_errors=True)
-        command = ["debootstrap", "--variant=minbase", f"--include={_INCLUDED}", _RELEASE]
+        command = ["debootstrap", "--variant=minbase", f"--include={_INCLUDED}"]
+        command += [f"--arch={architecture}"] if architecture else []
         mirror = [found] if (found := _mirror()) else []
-        run([*command, str(unfinished), *mirror], "a bare Debian")
+        run([*command, _RELEASE, str(unfinished), *mirror], "a bare Debian")
         shutil.rmtree(unfinished / "var" / "cache" / "apt", ignore_errors=True)
         unfinished.rename(base)
     return base

@@ -22,13 +22,14 @@ _PROGRAMS = {
     "maven": "mvn",
     "nodejs": "node",  # a decoder in another language proves that docs/contract.md is whole
 }
-# Boots Debian systems for the proof of the Ansible roles, and nothing else.
+# Boots and emulates Debian systems for the proofs of what is installed, and nothing else.
 MACHINES = {
     "systemd-container": "systemd-nspawn",
     "debootstrap": "debootstrap",
     "openssh-client": "ssh",
     "iproute2": "ip",
     "dpkg-dev": "dpkg-scanpackages",
+    "qemu-user-static": "qemu-aarch64-static",
 }
 _BROWSER = {"chromium": "chromium"}  # opens the report in a test, and nothing else
 _POLICY = Path("/usr/sbin/policy-rc.d")
