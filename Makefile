@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 SETUP := bash deploy/local/setup/run.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill proof-cycle proof-ansible proof-arm64 proof-logstash clean
+.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill proof-cycle proof-ansible proof-arm proof-logstash clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -58,9 +58,9 @@ proof-ansible: ## Debian systems booted by systemd-nspawn, from bare to a closed
 	@$(SETUP) machines
 	@$(PYTHON) -m pytest tests/faults/proof_ansible.py -s
 
-proof-arm64: ## a Raspberry Pi's archives on its kind of processor, emulated: installed, run, a bundle's numbers
+proof-arm: ## a Raspberry Pi's archives on its kind of processor, emulated: installed, run, a bundle's numbers
 	@$(SETUP) machines
-	@$(PYTHON) -m pytest tests/faults/proof_arm64.py -s
+	@$(PYTHON) -m pytest tests/faults/proof_arm.py -s
 
 clean: ## remove .venv, var and the tools' caches (the download cache stays)
 	rm -rf .venv var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

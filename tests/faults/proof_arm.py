@@ -33,7 +33,7 @@ device_id = "gw-arm"
 [board]
 kind = "simulated"
 [outbox]
-path = "/root/outbox.db"
+path = "/srv/outbox.db"
 [[sensor]]
 id = "air"
 driver = "sht4x"
@@ -47,22 +47,22 @@ options = { pin = 4 }
 """
 # The lines of roles dewline_packages and dewline_release.
 INSTALL = """\
-tar --extract --one-top-level=/root/packages --file=/root/debian.tar
-tar --extract --one-top-level=/root/wheels --file=/root/pi.tar
-echo 'deb [trusted=yes] file:/root/packages ./' > /etc/apt/sources.list
+tar --extract --one-top-level=/srv/packages --file=/srv/debian.tar
+tar --extract --one-top-level=/srv/wheels --file=/srv/pi.tar
+echo 'deb [trusted=yes] file:/srv/packages ./' > /etc/apt/sources.list
 apt-get update -q
 apt-get install -q -y --no-install-recommends python3-venv
 python3 -m venv --clear /opt/dewline
 /opt/dewline/bin/python -m pip install -q --no-index --require-hashes \
-  --find-links /root/wheels -r /root/wheels/requirements.txt
+  --find-links /srv/wheels -r /srv/wheels/requirements.txt
 """
 RUN = """\
-/opt/dewline/bin/dewline-gateway run --config /root/gateway.toml 2> /root/log &
+/opt/dewline/bin/dewline-gateway run --config /srv/gateway.toml 2> /srv/log &
 gateway=$!
 held=0
 for _ in $(seq {limit_s}); do
   sleep 1
-  held=$(/opt/dewline/bin/dewline-gateway outbox --config /root/gateway.toml --json)
+  held=$(/opt/dewline/bin/dewline-gateway outbox --config /srv/gateway.toml --json)
   last=$(echo "$held" | grep -o '"last": [0-9]*' | grep -o '[0-9]*') || last=0
   [ "$last" -gt {readings} ] && break
 done
@@ -87,13 +87,13 @@ def test_the_archives_of_a_pi_run_on_its_processor(folder, bundles, damp):
     with foreign.emulated():
         pi = foreign.Foreign(folder / "root", debian_base(cache_folder(), "arm64"))
         for archive in ("pi.tar", "debian.tar"):
-            (folder / archive).rename(pi.root / "root" / archive)
+            (folder / archive).rename(pi.root / "srv" / archive)
         began_s = time.monotonic()
         pi.call(INSTALL)
         install_s = time.monotonic() - began_s
         assert pi.call("uname -m").strip() == "aarch64"
         assert pi.call("/opt/dewline/bin/python -c 'import lgpio; print(lgpio.tx_busy)'")
-        (pi.root / "root" / "gateway.toml").write_text(GATEWAY)
+        (pi.root / "srv" / "gateway.toml").write_text(GATEWAY)
         held = json.loads(pi.call(RUN.format(limit_s=LIMIT_S, readings=READINGS)).splitlines()[-1])
         verdicts = {p: verdict(pi, bundles, damp, bundles.make(damp), p) for p in PROCESSORS}
         wrong = verdict(pi, bundles, damp, bundles.make(damp, shift=2e-5), "max")
@@ -106,11 +106,11 @@ def test_the_archives_of_a_pi_run_on_its_processor(folder, bundles, damp):
 
 def verdict(pi, bundles, condition, made, processor):
     """The code of a refusal; None for a good bundle."""
-    (pi.root / "root" / "bundle").write_bytes(made.data)
-    (pi.root / "root" / "key.pem").write_bytes(Path(bundles.key).read_bytes())
+    (pi.root / "srv" / "bundle").write_bytes(made.data)
+    (pi.root / "srv" / "key.pem").write_bytes(Path(bundles.key).read_bytes())
     trial = Trial(
-        path="/root/bundle",
-        trusted_keys=("/root/key.pem",),
+        path="/srv/bundle",
+        trusted_keys=("/srv/key.pem",),
         condition=condition,
         model=made.wanted.model,
         version=made.wanted.version,
