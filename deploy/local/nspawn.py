@@ -5,6 +5,7 @@ can be rebooted; none has a way out of the private network. Needs root and the D
 `setup/run.sh machines` installs.
 """
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -62,7 +63,8 @@ def debian_base(cache: Path, architecture: str | None = None) -> Path:
     Raises:
         SetupError: debootstrap failed.
     """
-    base = cache / "-".join(filter(None, ("debian", _RELEASE, architecture)))
+    included = hashlib.sha256(_INCLUDED.encode()).hexdigest()[:8]
+    base = cache / "-".join(filter(None, ("debian", _RELEASE, architecture, included)))
     if not base.exists():
         unfinished = base.with_suffix(".new")
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -36,6 +36,10 @@ class Target:
     machine: str = platform.machine()
     python: str = f"{sys.version_info.major}.{sys.version_info.minor}"
 
+    def __str__(self) -> str:
+        """What a host is asked for before it installs, in the words of role dewline_release."""
+        return f"{self.machine} with Python {self.python}"
+
     @property
     def flags(self) -> list[str]:
         """What pip has to know of them. It takes each tag for itself and not for older ones too."""
@@ -61,7 +65,7 @@ class Target:
 
 
 def make_wheelhouse(root: Path, part: str, archive: Path, target: Target) -> None:
-    """Writes an archive of wheels and `requirements.txt`, which names each with its hashes.
+    """Writes an archive of wheels; `requirements.txt`, which names each with its hashes; `target`.
 
     `pip install --no-index --find-links FOLDER --require-hashes -r FOLDER/requirements.txt` then
     installs dewline with that part, and nothing that was not locked.
@@ -95,6 +99,7 @@ def make_wheelhouse(root: Path, part: str, archive: Path, target: Target) -> Non
         for wheel in _built(folder, ensure_uv(root)):
             text = with_wheel(text, wheel)
         (folder / "requirements.txt").write_text(text, encoding="utf-8")
+        (folder / "target").write_text(str(target), encoding="ascii")
         pack(folder, archive)
 
 

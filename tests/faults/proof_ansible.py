@@ -41,7 +41,8 @@ from deploy.packages.wheels import Target, make_wheelhouse
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE = ROOT / "deploy" / "ansible"
 DEBIAN = ("mosquitto", "mariadb-server", "python3-venv", "openjdk-17-jre-headless")
-DEWLINE = "/opt/dewline/current/bin/dewline-"
+CLOUD_PROGRAM = "/opt/dewline/cloud/bin/dewline-cloud --config /etc/dewline/cloud.toml"
+GATEWAY_PROGRAM = "/opt/dewline/gateway/bin/dewline-gateway"
 PASSWORD = "only-on-this-network-1"  # of a database that lives for minutes
 LIMIT_S = 120.0  # for anything that shall happen
 READINGS = 120  # that must have come before a host is rebooted
@@ -253,7 +254,7 @@ def ledger(host: nspawn.Machine) -> Any:
 
 def asked(host: nspawn.Machine, verb: str) -> Any:
     """What a verb of the cloud says there, whatever its exit status."""
-    command = f"{DEWLINE}cloud --config /etc/dewline/cloud.toml {verb} || [ $? = 1 ]"
+    command = f"{CLOUD_PROGRAM} {verb} || [ $? = 1 ]"
     return json.loads(host.call(command))
 
 
@@ -269,7 +270,7 @@ def stored(host: nspawn.Machine) -> int:
 
 
 def queued(gateway: nspawn.Machine) -> int:
-    command = f"{DEWLINE}gateway outbox --config /etc/dewline/gateway.toml --json"
+    command = f"{GATEWAY_PROGRAM} outbox --config /etc/dewline/gateway.toml --json"
     return int(json.loads(gateway.call(command))["blocks"])
 
 
@@ -293,7 +294,7 @@ def test_from_bare_systems_to_a_closed_ledger(folder: Path) -> None:
         figures |= _readings_arrive(hosts[CLOUD], hosts[DEVICE])
         _killed_and_repeated(controller, addresses[BOTH], random.Random(seed))
         _killed_before_the_restart(controller, hosts[BOTH])
-        _green(hosts[CLOUD], hosts[DEVICE])
+        _green([hosts[CLOUD], hosts[BOTH]], [hosts[DEVICE], hosts[BOTH]])
     print(
         "rendered only, in tests/deploy/ansible: roles logstash, kibana, mysql; rendered and "
         "started with it: spark (a cluster); installed from a package of the vendor's server that "
@@ -307,6 +308,8 @@ def test_from_bare_systems_to_a_closed_ledger(folder: Path) -> None:
 def _converged(controller: Controller, addresses: Mapping[str, str]) -> dict[str, float]:
     cloud = {CLOUD: addresses[CLOUD]}
     inventory = controller.inventory(cloud, {DEVICE: (addresses[DEVICE], addresses[CLOUD])})
+    for name in ("site", "gateways"):
+        controller.play(f"{name}.yml", inventory, "--check")  # of bare hosts
     first = {name: controller.play(f"{name}.yml", inventory) for name in ("site", "gateways")}
     for name, ran in first.items():
         print(f"{name}.yml: {ran.changed} changed in {ran.seconds:.0f} s")
@@ -399,8 +402,10 @@ def _killed_before_the_restart(controller: Controller, host: nspawn.Machine) -> 
     assert controller.play("site.yml", inventory).changed == 0
 
 
-def _green(cloud: nspawn.Machine, gateway: nspawn.Machine) -> None:
-    print(gateway.call(f"{DEWLINE}gateway check --config /etc/dewline/gateway.toml"))
-    print(cloud.call(f"{DEWLINE}cloud --config /etc/dewline/cloud.toml doctor"))
-    for host in (cloud, gateway):
+def _green(clouds: Sequence[nspawn.Machine], gateways: Sequence[nspawn.Machine]) -> None:
+    for gateway in gateways:
+        print(gateway.call(f"{GATEWAY_PROGRAM} check --config /etc/dewline/gateway.toml"))
+    for cloud in clouds:
+        print(cloud.call(f"{CLOUD_PROGRAM} doctor"))
+    for host in (*clouds, *gateways):
         assert host.call("systemctl --failed --no-legend --plain").strip() == ""

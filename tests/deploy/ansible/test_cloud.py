@@ -107,3 +107,15 @@ def test_docs_name_nothing_that_no_role_knows():
     parts = (part for spec in specs for part in yaml.safe_load(spec)["argument_specs"].values())
     known = {name for part in parts for name in part["options"]}
     assert set(of_docs()) <= known
+
+
+def test_accounts_in_docs_have_names_that_elasticsearch_gives_away():
+    path = ROLE.parent / "elasticsearch" / "vars" / "main.yml"
+    reserved = yaml.safe_load(path.read_text())["elasticsearch_reserved"]
+    docs = of_docs()
+    names = {account["name"] for account in docs["elasticsearch_accounts"]}
+    assert names.isdisjoint(reserved)
+    used = ("kibana_elasticsearch_username", "logstash_elasticsearch_user")
+    assert {docs[name] for name in used} <= names
+    assert docs["dewline_cloud_search"]["username"] in names
+    assert docs["dewline_cloud_kibana"]["username"] in names

@@ -24,7 +24,7 @@ TIMERS = sorted(FOLDER.glob("*.timer"))
 CLOUD = [path for path in SERVICES if path.stem != "dewline-gateway"]
 GATEWAY = FOLDER / "dewline-gateway.service"
 MOST_EXPOSED = 30  # of 100, systemd's own measure
-PROGRAM = re.compile(r"/opt/dewline/current/bin/(dewline-cloud|dewline-gateway) (.*)")
+PROGRAM = re.compile(r"/opt/dewline/(?:cloud|gateway)/bin/(dewline-cloud|dewline-gateway) (.*)")
 JIT = "MemoryDenyWriteExecute"
 NEEDED = {"ProtectSystem": ["strict"], "NoNewPrivileges": ["yes"], "CapabilityBoundingSet": [""]}
 
