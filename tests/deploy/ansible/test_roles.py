@@ -1,5 +1,6 @@
 """Roles hold to what their argument specs promise, and the example inventory names nothing else."""
 
+import json
 import os
 import re
 import subprocess
@@ -114,6 +115,19 @@ def test_the_inventory_names_nothing_that_no_role_knows():
     assert ours
     assert ours <= known
     assert {n for n in named - ours if not n.startswith(("site_", "ansible_"))} <= OF_PLAYBOOKS
+
+
+def test_each_host_of_the_example_gets_packages_for_its_processor():
+    command = [str(Path(sys.executable).with_name("ansible-inventory")), "--list"]
+    command += ["-i", str(ANSIBLE / "inventory" / "example")]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    hosts = json.loads(done.stdout)["_meta"]["hostvars"]
+    archives = {name: Path(found["dewline_packages_archive"]).name for name, found in hosts.items()}
+    assert archives == {
+        "cloud.example.org": "debian.tar",
+        "gw-attic": "debian-pi.tar",
+        "gw-cellar": "debian-pi.tar",
+    }
 
 
 def test_what_is_required_stands_in_the_inventory():
