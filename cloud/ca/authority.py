@@ -16,7 +16,7 @@ from typing import Final
 
 from cloud.ca import files
 from cloud.ca.issuer import Issued, Issuer
-from cloud.ca.register import Certificate, Role, decode, encode
+from cloud.ca.register import SERIAL_DIGITS, Certificate, Role, decode, encode
 from cloud.errors import AuthorityError
 from contract.errors import ContractError
 from contract.typed import Id, build
@@ -250,7 +250,9 @@ def _is_address(host: str) -> bool:
 
 
 def _meant(rows: Sequence[Certificate], name_or_serial: str) -> list[Certificate]:
-    meant = [row for row in rows if row.serial == name_or_serial]
+    # OpenSSL prints capitals and no leading zero bytes, browsers put colons between.
+    serial = name_or_serial.replace(":", "").lower().zfill(SERIAL_DIGITS)
+    meant = [row for row in rows if row.serial == serial]
     meant = meant or [row for row in rows if row.name == name_or_serial]
     if not meant:
         raise AuthorityError(

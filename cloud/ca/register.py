@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from cloud.errors import AuthorityError
 from contract.errors import ContractError
 from contract.typed import Between, Pattern, build, plain
 
-__all__ = ["Certificate", "Role", "decode", "encode", "shown"]
+__all__ = ["SERIAL_DIGITS", "Certificate", "Role", "decode", "encode", "shown"]
+
+SERIAL_DIGITS: Final = 40  # RFC 5280 section 4.1.2.2: at most 20 bytes
 
 
 class Role(StrEnum):
@@ -47,7 +49,7 @@ class Certificate:
     revoked_at: datetime | None = None
 
 
-_Serial = Annotated[str, Pattern(r"[0-9a-f]{40}", "40 of 0-9 and a-f")]
+_Serial = Annotated[str, Pattern(rf"[0-9a-f]{{{SERIAL_DIGITS}}}", "40 of 0-9 and a-f")]
 _Instant = Annotated[
     str, Pattern(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "an instant such as 2026-01-31T12:00:00Z")
 ]
