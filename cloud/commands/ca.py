@@ -40,9 +40,7 @@ def register(nouns: Verbs) -> None:
     )
     about = "Withdraw a certificate by its serial, or all of a name; brokers must be told."
     revoke = add_verb(verbs, "revoke", about, "ca revoke gw-attic", _revoke)
-    revoke.add_argument(
-        "which", metavar="NAME_OR_SERIAL", help="a name, or any serial of `ca list`"
-    )
+    revoke.add_argument("which", metavar="NAME_OR_SERIAL", help="a name, or a serial of the list")
     about = "Write the lists of the revoked anew, with a later end (`crl_days`)."
     add_verb(verbs, "crl", about, "ca crl", _crl)
     about = "Every certificate that was issued, and whether it holds."
