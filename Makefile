@@ -2,6 +2,8 @@
 SHELL := bash
 PYTHON := .venv/bin/python
 SETUP := bash deploy/local/setup/run.sh
+# Two, for many tests wait; how they are shared out is in tests/conftest.py.
+WORKERS := -n 2 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill proof-cycle proof-ansible proof-arm proof-logstash clean
@@ -23,7 +25,7 @@ demo-stay: setup ## the same, then leave the servers up and print how to look ar
 
 test: ## all tests, on real servers
 	@$(SETUP) tests
-	$(PYTHON) -m pytest --durations=15
+	$(PYTHON) -m pytest $(WORKERS) --durations=15
 
 check: environment ## lint, format, types, layers, documentation: seconds
 	$(PYTHON) -m ruff check

@@ -40,6 +40,21 @@ settings.register_profile("patient", settings(), deadline=None)
 settings.load_profile("patient")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shares out the tests between workers, if there are several: see CONTRIBUTING.md.
+
+    A file stays with one worker; what shares the Spark session is one piece. The longest come
+    first, so that the workers end together.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    spark = {item.path for item in items if "spark" in item.fixturenames}
+    for item in items:
+        name = "spark" if item.path in spark else item.path.relative_to(config.rootpath).as_posix()
+        item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: (item.path.parent.name != "end_to_end", item.path not in spark))
+
+
 @pytest.fixture(scope="session")
 def wait_until() -> Callable[..., None]:
     """`wait_until(condition, limit_s=10)`: returns once it is true, fails at the limit."""

@@ -251,6 +251,7 @@ def test_the_signature_of_another_bundle():
         signature_of(MEMBERS["manifest.json"], key_id=SIGNER.key_id.upper() + "G"),
         signature_of(MEMBERS["manifest.json"], algorithm="none"),
     ],
+    ids=["nothing", "no text", "list", "empty", "deep", "length", "null", "key id", "algorithm"],
 )
 def test_what_is_no_signature(signature):
     assert refusal(pack_members({**MEMBERS, "manifest.sig": signature})).code == "bad_signature"
