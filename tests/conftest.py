@@ -43,8 +43,8 @@ settings.load_profile("patient")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Shares out the tests between workers, if there are several: see CONTRIBUTING.md.
 
-    A file stays with one worker; what shares the Spark session is one piece. The longest come
-    first, so that the workers end together.
+    A file stays with one worker. What shares the Spark session is one piece and the longest, so it
+    comes first: the demo is then run beside tests that wait more than they compute.
     """
     if not hasattr(config, "workerinput"):
         return
@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         name = "spark" if item.path in spark else item.path.relative_to(config.rootpath).as_posix()
         item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=lambda item: (item.path.parent.name != "end_to_end", item.path not in spark))
+    items.sort(key=lambda item: item.path not in spark)
 
 
 @pytest.fixture(scope="session")
