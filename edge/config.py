@@ -4,6 +4,7 @@ A sensor's own keys (address, pin) stay a table here: only its driver can type t
 composition root lets it do. The tables themselves are in `edge.tables`.
 """
 
+import logging
 import tomllib
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -45,6 +46,8 @@ __all__ = [
     "parse_config",
 ]
 
+_LOG = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayConfig:
@@ -61,7 +64,8 @@ class GatewayConfig:
         sensor: The chips.
         condition: What to warn of.
         conditions_file: TOML file with more `[[condition]]` tables and nothing else, the same one
-            on a whole fleet; a relative path counts from this file's folder.
+            on a whole fleet, of which those count whose sensors this gateway has; a relative path
+            counts from this file's folder.
         models: Bundles that forecast; absent: rules only.
     """
 
@@ -116,10 +120,9 @@ def parse_config(table: dict[str, Any], where: str, folder: Path = Path()) -> Ga
     _check_floor(config, where)
     _check_models(config, where)
     _check_tls(config, where)
-    config = replace(config, condition=own + _shared_conditions(config, own, where, folder))
-    for condition in config.condition:
+    for condition in own:
         _check_signals(condition, config, where)
-    return config
+    return replace(config, condition=own + _shared_conditions(config, own, where, folder))
 
 
 def _shared_conditions(
@@ -134,7 +137,18 @@ def _shared_conditions(
         raise ConfigError(f"{where}: conditions_file: {error}") from error
     if twice := sorted({c.id for c in own} & {c.id for c in shared}):
         raise ConfigError(f"{where}: [[condition]] {twice[0]}: id: declared in {path} too")
-    return shared
+    return tuple(c for c in shared if _is_for(config, c, path))
+
+
+def _is_for(config: GatewayConfig, condition: Condition, path: Path) -> bool:
+    """Whether this gateway has each sensor of a fleet's condition; who has not leaves it out."""
+    sensors = {sensor.id for sensor in config.sensor}
+    foreign = [s for s in signals_of(condition) if s.split("/")[0] not in sensors]
+    if foreign:
+        _LOG.info(
+            "%s: %s is for other gateways: no sensor here for %s", path, condition.id, foreign[0]
+        )
+    return not foreign
 
 
 def _check_models(config: GatewayConfig, where: str) -> None:

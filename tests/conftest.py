@@ -40,6 +40,7 @@ settings.register_profile("patient", settings(), deadline=None)
 settings.load_profile("patient")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Shares out the tests between workers, if there are several: see CONTRIBUTING.md.
 
@@ -59,7 +60,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def wait_until() -> Callable[..., None]:
     """`wait_until(condition, limit_s=10)`: returns once it is true, fails at the limit."""
 
-    def wait(condition: Callable[[], object], limit_s: float = 10.0) -> None:
+    def wait(condition: Callable[[], object], limit_s: float = 30.0) -> None:
         deadline = time.monotonic() + limit_s
         while not condition():
             assert time.monotonic() < deadline, f"not so within {limit_s} s: {condition}"

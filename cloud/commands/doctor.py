@@ -19,8 +19,8 @@ _HEADINGS = ("check", "state", "found", "expected", "what to do")
 def register(nouns: Verbs) -> None:
     """Adds the noun, which is its own verb."""
     about = (
-        "Look at broker, lake, cursors, Elasticsearch, MySQL and ledger, changing nothing; "
-        "exit status 1 if a check failed."
+        "Look at broker, lake, cursors, Elasticsearch, MySQL, ledger and certificates, "
+        "changing nothing; exit status 1 if a check failed."
     )
     add_json(add_verb(nouns, "doctor", about, "doctor --json", _run))
 

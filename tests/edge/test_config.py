@@ -245,11 +245,25 @@ def test_conditions_of_a_fleet_stand_beside_a_gateways_own(tmp_path):
     assert [c.id for c in load_config(path).condition] == ["damp", "frost"]
 
 
+def test_a_fleets_conditions_count_where_their_sensors_are(tmp_path, caplog):
+    of_others = SHARED.replace("frost", "frost-roof").replace("attic", "roof")
+    made = 'derived = "dew_point_margin"\ntemperature = "attic/temperature"\n'
+    made += 'humidity = "roof/humidity"'
+    of_two = SHARED.replace("frost", "both").replace('signal = "attic/temperature"', made)
+    (tmp_path / "shared.toml").write_text(SHARED + of_others + of_two)
+    caplog.set_level("INFO")
+    table = {**SMALL, "conditions_file": "shared.toml"}
+    assert [c.id for c in parse_config(table, "g.toml", tmp_path).condition] == ["frost"]
+    assert [line.split(": ", 1)[1] for line in caplog.messages] == [
+        "frost-roof is for other gateways: no sensor here for roof/temperature",
+        "both is for other gateways: no sensor here for roof/humidity",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         (SHARED.replace("frost", "damp"), ["[[condition]] damp: id: declared in", "too"]),
-        (SHARED.replace("attic", "roof"), ["[[condition]] frost: roof/temperature", "known are"]),
         (SHARED + "[outbox]\n", ["conditions_file: ", "outbox: expected [[condition]] tables"]),
     ],
 )

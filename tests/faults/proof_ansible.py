@@ -84,6 +84,8 @@ class Controller:
         self.config = folder / "ca.toml"
         self.config.write_text(CONFIG.format(folder=folder))
         (folder / "certificates").mkdir()
+        sample = (ROOT / "deploy" / "sample" / "conditions.toml").read_text()
+        (folder / "conditions.toml").write_text(sample + sample.replace("attic", "air"))
 
     def prepare(self, hosts: Mapping[str, str]) -> None:
         make_wheelhouse(ROOT, "edge", self.folder / "edge.tar", Target())
@@ -151,7 +153,7 @@ class Controller:
             "dewline_cloud_broker": {"host": "127.0.0.1"},
             "dewline_cloud_warehouse": {"host": "127.0.0.1"},
             "dewline_cloud_warehouse_password": PASSWORD,
-            "dewline_cloud_conditions": str(ROOT / "deploy" / "sample" / "conditions.toml"),
+            "dewline_cloud_conditions": str(self.folder / "conditions.toml"),
             "dewline_cloud_public_key": str(self.folder / f"models-{host}.pem"),
             **(self._whole(server / host) if host == CLOUD else {}),
         }
@@ -184,6 +186,7 @@ class Controller:
             "dewline_gateway_board": {"kind": "simulated"},
             "dewline_gateway_commit": {"status_s": 30},
             "dewline_gateway_sensors": SENSORS,
+            "dewline_gateway_conditions": str(self.folder / "conditions.toml"),
             "dewline_gateway_models": {
                 "url": f"https://{cloud}:8443",
                 "trusted_key": str(self.folder / f"models-{host}.pem"),

@@ -14,8 +14,9 @@ from cloud.config import Writer, load_config
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "deploy" / "ansible" / "roles" / "dewline_cloud"
 EXAMPLE = ROOT / "deploy" / "ansible" / "inventory" / "example" / "group_vars" / "all"
+CLOUD = "cloud.example.org"  # the example's, whose name has dots
 PLAY = f"""\
-- hosts: localhost
+- hosts: all
   gather_facts: false
   connection: local
   vars_files:
@@ -55,7 +56,7 @@ def rendered(folder, variables):
             {**example, **vault, **variables, "folder": str(folder), "inventory_dir": "/site"}
         )
     )
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,"]
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", f"{CLOUD},"]
     command += ["-e", f"@{given}", "-e", f"ansible_python_interpreter={sys.executable}", str(play)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -76,6 +77,7 @@ def test_the_programs_take_it(tmp_path, name):
     }[name]
     config, lists = rendered(tmp_path, variables)
     assert config.ingest.tls is not None
+    assert config.ingest.node == "cloud-example-org"
     assert ("dewline-search.service" in lists["units"]) is (name != "bare")
     if name == "bare":
         assert (config.search, config.kibana) == (None, None)
