@@ -256,9 +256,10 @@ def ledger(host: nspawn.Machine) -> Any:
 
 
 def asked(host: nspawn.Machine, verb: str) -> Any:
-    """What a verb of the cloud says there, whatever its exit status."""
+    """What a verb of the cloud says there; None if a server that it needs is still starting."""
     command = f"{CLOUD_PROGRAM} {verb} || [ $? = 1 ]"
-    return json.loads(host.call(command))
+    said = host.call(command)
+    return json.loads(said) if said else None
 
 
 def wait_until(what: str, holds: Callable[[], bool]) -> None:
@@ -352,7 +353,8 @@ def _readings_arrive(cloud: nspawn.Machine, gateway: nspawn.Machine) -> dict[str
 
 def _stores_agree(cloud: nspawn.Machine, readings: int) -> None:
     wait_until(
-        "documents of the lake's keys", lambda: asked(cloud, "search verify --json")["equal"]
+        "documents of the lake's keys",
+        lambda: (asked(cloud, "search verify --json") or {"equal": False})["equal"],
     )
     print("search verify:", found := asked(cloud, "search verify --json"))
     assert found["search"][Kind.READING] == readings
