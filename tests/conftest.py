@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def wait_until() -> Callable[..., None]:
-    """`wait_until(condition, limit_s=10)`: returns once it is true, fails at the limit."""
+    """`wait_until(condition, limit_s=30)`: returns once it is true, fails at the limit."""
 
     def wait(condition: Callable[[], object], limit_s: float = 30.0) -> None:
         deadline = time.monotonic() + limit_s

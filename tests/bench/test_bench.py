@@ -57,7 +57,7 @@ def test_bench_ingest_prints_its_figures(tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.broker
 def test_a_gateway_process_is_weighed(tmp_path: Path):
     with line(tmp_path) as to:
-        run = run_gateway(Path(sys.executable), tmp_path, to, seconds=3.0)
+        run = run_gateway(Path(sys.executable), tmp_path, to, seconds=6.0)
     assert 10 < run.end.resident_mb <= run.end.peak_mb < 1000
     assert run.readings_a_block >= 8  # four sensors of two quantities, all read in each tick
     assert run.cpu_us is None  # too short to say

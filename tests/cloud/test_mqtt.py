@@ -110,7 +110,7 @@ def test_waiting_ends_soon_after_stop_is_set(connect, rollout):
     threading.Timer(0.1, stop.set).start()
     begun = time.monotonic()
     connection.wait_for_end(stop, 30)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 15
 
 
 # --- TLS -----------------------------------------------------------------------------------------

@@ -191,7 +191,7 @@ def says_nothing_late(request):
     """The head, and then silence."""
     head, _body = good(request)
     yield head
-    yield 2.0
+    yield 4.0
 
 
 def answering(text, body=b""):
@@ -339,8 +339,8 @@ def test_an_authority_that_is_not_there_is_told_and_tried_again(serve, attempt, 
 
 @pytest.mark.parametrize("answer", [says_nothing_late, cut_in_half])
 def test_over_tls_an_attempt_ends_as_without(serve, attempt, secret, tmp_path, answer):
-    wanted = attempt(serve(answer, secret), ca_file=str(tmp_path / "ca.pem"), timeout_s=0.5)
-    with pytest.raises(FetchUnavailable, match=r"not whole after 0\.5 s|broke off after|TLS broke"):
+    wanted = attempt(serve(answer, secret), ca_file=str(tmp_path / "ca.pem"), timeout_s=1.5)
+    with pytest.raises(FetchUnavailable, match=r"not whole after 1\.5 s|broke off after|TLS broke"):
         fetch(wanted)
 
 
@@ -359,16 +359,16 @@ def drips_bytes(_request):
 
 
 def says_nothing(_request):
-    yield 3.0
+    yield 7.0
 
 
 @pytest.mark.parametrize("answer", [drips_headers, drips_bytes, says_nothing])
 def test_an_attempt_ends_in_time_whatever_drips(serve, attempt, answer):
-    wanted = attempt(serve(answer), timeout_s=0.5)
+    wanted = attempt(serve(answer), timeout_s=1.5)
     began_s = time.monotonic()
-    with pytest.raises(FetchUnavailable, match=r"not whole after 0\.5 s"):
+    with pytest.raises(FetchUnavailable, match=r"not whole after 1\.5 s"):
         fetch(wanted)
-    assert 0.4 < time.monotonic() - began_s < 2.5
+    assert 1.4 < time.monotonic() - began_s < 6
     kept = wanted.part.read_bytes()
     assert kept == FILE[: len(kept)]
     assert (len(kept) > 0) == (answer is drips_bytes)

@@ -138,7 +138,7 @@ def test_without_a_broker_it_measures_and_ends_in_time(table, new_year, blocks_i
     table["uplink"] = {"host": "127.0.0.1", "port": 1, "drain_s": 0.3, "retry_max_s": 0.1}
     began_s = time.monotonic()
     run(parse_config(table, "x"), hours(new_year, 24))
-    assert time.monotonic() - began_s < 6
+    assert time.monotonic() - began_s < 9  # 10 s and more if nobody says
     assert not [t for t in threading.enumerate() if t.name == "send"]
     assert len(blocks_in(tmp_path / "outbox.db")) > 2
 

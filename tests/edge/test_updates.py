@@ -28,7 +28,7 @@ class Gateway:
             folder=str(folder),
             trusted_keys=(str(bundles.key),),
             retry_max_s=0.1,
-            verify_timeout_s=30.0,
+            verify_timeout_s=60.0,
         )
         self.slots = Slots(folder, self.steps.append)
         self.updates = Updates(DEVICE, conditions, config, self.slots, bundles.signer.trusted())
@@ -79,7 +79,7 @@ class Site:
 @pytest.fixture
 def wait_until(wait_until):
     """The trial runs at the lowest priority: on a busy machine it may take its time."""
-    return lambda condition: wait_until(condition, 60.0)
+    return lambda condition: wait_until(condition, 120.0)
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_a_stop_does_not_wait_for_a_server(site, wait_until):
     wait_until(lambda: site.web.asked)
     began_s = time.monotonic()
     one.updates.stop()
-    assert time.monotonic() - began_s < 4
+    assert time.monotonic() - began_s < 10  # the server is silent for 30 s
 
 
 # --- desired states that are refused -------------------------------------------------------------

@@ -201,7 +201,7 @@ def test_a_cloud_that_nobody_listens_in_is_asked_with_one_block_at_a_time(
     cloud.listens = True
     began_s = time.monotonic()
     wait_until(outbox.empty)
-    assert time.monotonic() - began_s < 5  # not the 60 s of an ack that never comes
+    assert time.monotonic() - began_s < 15  # not the 60 s of an ack that never comes
     said = [r.getMessage() for r in caplog.records]
     assert len([s for s in said if "nobody in the cloud listens" in s]) == 1
     assert len([s for s in said if "listens again" in s]) == 1
@@ -228,12 +228,18 @@ def test_an_ack_by_digest(send, cloud, write, outbox, wait_until):
 
 def test_refusals_and_absences_are_told_once(send, cloud, write, outbox, wait_until, caplog):
     caplog.set_level(logging.INFO)
+    met = []
+
+    def meeting(news):
+        met.append(cloud.refuses)
+        return cloud.connect(news)
+
     cloud.refuses = UplinkUnavailable("nowhere:1883: no route")
     write(1)
-    send(retry_max_s=0.02)
-    time.sleep(0.3)
+    send(connect=meeting, retry_max_s=0.02)
+    wait_until(lambda: met.count(cloud.refuses) >= 5)
     cloud.refuses = UplinkRefused("nowhere:1883: connect: Not authorized")
-    time.sleep(0.3)
+    wait_until(lambda: met.count(cloud.refuses) >= 5)
     cloud.refuses = None
     wait_until(outbox.empty)
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
@@ -295,7 +301,7 @@ def test_a_stop_before_ever_connecting_ends_in_time(send, cloud, write, outbox):
     began_s = time.monotonic()
     loop.stop(0.5)
     thread.join(10)
-    assert 0.3 <= time.monotonic() - began_s < 2.0
+    assert 0.3 <= time.monotonic() - began_s < 5.0
     assert outbox.state().blocks == 3
 
 
@@ -305,7 +311,7 @@ def test_a_stop_with_nothing_to_send_ends_at_once(send, cloud, outbox):
     began_s = time.monotonic()
     loop.stop(30.0)
     thread.join(10)
-    assert time.monotonic() - began_s < 2.0
+    assert time.monotonic() - began_s < 5.0
     assert outbox.empty()
 
 
@@ -316,7 +322,7 @@ def test_a_stop_while_acks_stay_away_ends_at_the_limit(send, cloud, write):
     began_s = time.monotonic()
     loop.stop(0.5)
     thread.join(10)
-    assert 0.4 <= time.monotonic() - began_s < 2.0
+    assert 0.4 <= time.monotonic() - began_s < 5.0
 
 
 # --- what the sense loop is told -----------------------------------------------------------------

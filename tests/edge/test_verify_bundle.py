@@ -232,7 +232,7 @@ def test_a_model_that_hangs_is_ended(trial, bundles, damp, onnx_of, children):
     with pytest.raises(UpdateRefused, match=r"not over after 2 s") as refused:
         try_bundle(trial(made, damp, timeout_s=2.0))
     assert refused.value.code == "timed_out"
-    assert time.monotonic() - began_s < 4
+    assert time.monotonic() - began_s < 10
     assert children() == []
 
 
@@ -244,7 +244,7 @@ def test_the_child_ends_by_itself_when_nobody_is_there_to_end_it(trial, bundles,
         [sys.executable, "-m", "edge.verify_bundle"],
         input=question.encode(),
         capture_output=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert done.returncode == -signal.SIGXCPU
@@ -273,7 +273,7 @@ def test_something_newer_ends_a_trial(trial, bundles, damp, onnx_of, children):
     began_s = time.monotonic()
     with pytest.raises(TrialUnavailable, match="given up"):
         try_bundle(trial(made, damp), lambda: time.monotonic() - began_s > 0.5)
-    assert time.monotonic() - began_s < 2
+    assert time.monotonic() - began_s < 10  # its own time would be 60 s
     assert children() == []
 
 
@@ -313,13 +313,13 @@ def test_the_child_has_little_of_everything(trial, bundles, damp, children, onnx
     thread.start()
     wait_until(children)
     pid = children()[0]
-    wait_until(lambda: "314572800" in Path(f"/proc/{pid}/limits").read_text())
+    nice = os.getpriority(os.PRIO_PROCESS, 0) + 10
+    # the niceness is set last
+    wait_until(lambda: os.getpriority(os.PRIO_PROCESS, pid) == nice)
     limits = Path(f"/proc/{pid}/limits").read_text()
-    niceness = os.getpriority(os.PRIO_PROCESS, pid)
     stop.set()
     thread.join(10)
     rows = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
     assert rows["Max address space"] == ["314572800", "314572800"]
     assert rows["Max cpu time"] == ["60", "65"]
     assert rows["Max core file size"] == ["0", "0"]
-    assert niceness == 10

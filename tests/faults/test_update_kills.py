@@ -23,7 +23,7 @@ from edge.slots import Slots
 from models.signing import TrustedKeys
 
 KILLS = 5
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 STEPS = (
     *("desired_written", "desired_synced", "desired_renamed", "desired_done"),
     *("answered", "part_grown", "fetched", "verified"),

@@ -144,7 +144,7 @@ def test_a_long_history_is_not_read(ask, arrive, gateway, warehouse):
     (health,) = ask("ewr-01", ledger_from=at)
     lasted_s = time.monotonic() - began_s
     assert health.verdict is Verdict.HEALTHY
-    assert lasted_s < 2, "a gate asks every few seconds"
+    assert lasted_s < 5, "a gate asks every few seconds"
 
 
 # one block a number, each received a second after the one before, the last two days ago

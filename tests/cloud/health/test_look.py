@@ -36,11 +36,11 @@ def test_a_dead_server_holds_up_nobody():
         gate.wait()
 
     began_s = time.monotonic()
-    checks = [check(str(n), dead, limit_s=0.3) for n in range(3)]
+    checks = [check(str(n), dead, limit_s=2.0) for n in range(3)]
     found = look_at([*checks, check("alive", lambda: [finding("alive")])])
-    assert time.monotonic() - began_s < 2
+    assert time.monotonic() - began_s < 5  # one after another: 6 s
     assert [f.state for f in found] == [*[State.OK, State.FAILED] * 3, State.OK]
-    assert found[1].found == "no answer within 0.3 s"
+    assert found[1].found == "no answer within 2 s"
     assert found[1].remedy == "r"
     gate.set()
 

@@ -55,7 +55,7 @@ def test_sigterm_ends_it_in_order(config: Path, gateway, make_payload) -> None:
                 gateway.send(make_payload(1, 8), lane)
             gateway.acks.queue.clear()
         child.send_signal(signal.SIGTERM)
-        _, errors = child.communicate(timeout=10)
+        _, errors = child.communicate(timeout=30)
         assert child.returncode == 0
         assert b"status: lanes_connected=" in errors
         assert b"Traceback" not in errors

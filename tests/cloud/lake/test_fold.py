@@ -216,7 +216,7 @@ def test_a_fold_killed_at_random_moments_loses_and_doubles_nothing(
         child.communicate()
     while fold(store, raw, (), noon + HOUR_MS * 2, grace_s=0).more:
         pass
-    assert len(written) > 8
+    assert len(written) >= 8  # one a round, on a slow machine
     assert followed + read(store, raw, passed) == written
     assert read(store, raw, Cursor()) == written
     assert list(raw.read_after(Cursor())) == written

@@ -68,9 +68,9 @@ def test_an_answer_is_handed_on(new_intake, taken, answer, status, arrived):
 def test_no_answer_is_an_error_that_may_pass_and_the_next_request_connects_anew(
     new_intake, taken, answer, arrived, wait_until
 ):
-    manner = IntakeManner(slow_s=1.0)
+    manner = IntakeManner(slow_s=4.0)
     intake = new_intake(taken.append, iter([answer, *repeat(Answer.TAKEN, 3)]).__next__, manner)
-    door = door_to(intake, timeout_s=0.3)
+    door = door_to(intake, timeout_s=2)
     with pytest.raises(ProjectionError, match=r"no answer: .*is Logstash up"):
         door.post(BODY)
     wait_until(lambda: len(taken) == arrived)

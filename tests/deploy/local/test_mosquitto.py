@@ -23,9 +23,9 @@ def publish(broker: Mosquitto, account: BrokerAccount, topic: str, text: str, *o
     return subprocess.run(command, check=False, capture_output=True, timeout=20).returncode
 
 
-def retained(broker: Mosquitto, account: BrokerAccount, topic: str) -> list[str]:
-    """What the broker keeps for the account; it delivers that at once, so a second is plenty."""
-    command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(broker.port), "-q", "1", "-W", "1"]
+def retained(broker: Mosquitto, account: BrokerAccount, topic: str, *until: str) -> list[str]:
+    """What the broker keeps for the account, until options of mosquitto_sub end the listening."""
+    command = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(broker.port), "-q", "1", *until]
     command += ["-u", account.name, "-P", account.password, "-t", topic]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
     return done.stdout.splitlines()
@@ -35,13 +35,17 @@ def retained(broker: Mosquitto, account: BrokerAccount, topic: str) -> list[str]
 def heard(
     mosquitto: Mosquitto, tmp_path: Path, wait_until: Callable[..., None]
 ) -> Callable[..., list[str]]:
-    """`heard(account, filter, while_=...)`: what a subscriber got until its end mark arrived."""
+    """`heard(account, filter, publishing, until)`: what a subscriber got until its end mark."""
 
     def listen(
-        account: BrokerAccount, topic: str, publishing: Callable[[], object], until: str
+        account: BrokerAccount,
+        topic: str,
+        publishing: Callable[[], object],
+        until: str,
+        broker: Mosquitto = mosquitto,
     ) -> list[str]:
         # Line by line: into a file it would be written in blocks of 4 KiB.
-        command = ["stdbuf", "-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", str(mosquitto.port)]
+        command = ["stdbuf", "-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", str(broker.port)]
         command += ["-u", account.name, "-P", account.password, "-t", topic, "-q", "1", "-d"]
         log = tmp_path / f"{secrets.token_hex(4)}.log"
         with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as subscriber:
@@ -105,12 +109,16 @@ def test_an_observer_hears_all_and_says_nothing(
 
 
 def test_rollout_writes_what_devices_should_run_and_nothing_else(
-    stack_base: Path,
+    stack_base: Path, heard: Callable[..., list[str]]
 ) -> None:
     rollout = BrokerAccount.generate("rollout", "rollout")
     observer = BrokerAccount.generate("observer", "observer")
     device = BrokerAccount.generate("gw-1", "device")
     broker = Mosquitto.start(stack_base, [rollout, observer, device])
+
+    def end() -> None:
+        publish(broker, device, "dewline/v1/gw-1/up/live", "m-end")
+
     refused = [
         "dewline/v1/gw-1/down/ack",
         "dewline/v1/gw-1/up/live",
@@ -123,9 +131,12 @@ def test_rollout_writes_what_devices_should_run_and_nothing_else(
             publish(broker, rollout, topic, "m-forged", "-r")
             publish(broker, device, "dewline/v1/gw-1/down/desired", "m-forged", "-r")
         assert publish(broker, rollout, "dewline/v1/gw-1/down/desired", "m-desired", "-r") == 0
-        assert retained(broker, observer, "dewline/v1/#") == ["m-desired"]
-        assert retained(broker, device, "dewline/v1/gw-1/down/desired") == ["m-desired"]
-        assert retained(broker, rollout, "dewline/v1/#") == []
+        # what is kept comes before what is published after the subscription
+        kept = heard(observer, "dewline/v1/#", end, "m-end", broker=broker)
+        assert kept == ["m-desired", "m-end"]
+        one = ("-C", "1", "-W", "10")
+        assert retained(broker, device, "dewline/v1/gw-1/down/desired", *one) == ["m-desired"]
+        assert retained(broker, rollout, "dewline/v1/#", "-W", "1") == []
     finally:
         broker.stop()
 

@@ -70,7 +70,7 @@ def test_a_server_that_ignores_term_is_killed_after_the_limit(
     wait_until((folder / "deaf").exists)
     begun = time.monotonic()
     server.stop()
-    assert 0.3 <= time.monotonic() - begun < 5
+    assert 0.3 <= time.monotonic() - begun < 12  # 15 s if nobody says
     assert processes_in(folder) == []
 
 
@@ -174,14 +174,17 @@ def test_ports_are_distinct_free_and_below_the_kernels_own() -> None:
 
 
 def test_the_guard_starts_fast(tmp_path: Path) -> None:
-    """Three servers wait for it at each start; loose, for busy machines."""
+    """Three servers wait for it at each start; the fastest of a few, for busy machines."""
     guard = ROOT / "deploy" / "local" / "guard.py"
-    begun = time.monotonic()
-    with subprocess.Popen(
-        [sys.executable, "-I", "-S", str(guard), "--", shutil.which("true") or "/bin/true"],
-        cwd=tmp_path,
-        stdin=subprocess.PIPE,  # the lease: its end would end the program
-        stdout=subprocess.DEVNULL,
-    ) as started:
-        assert started.wait(10) == 0
-    assert time.monotonic() - begun < 2
+    lasted_s = []
+    for _ in range(4):
+        begun = time.monotonic()
+        with subprocess.Popen(
+            [sys.executable, "-I", "-S", str(guard), "--", shutil.which("true") or "/bin/true"],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,  # the lease: its end would end the program
+            stdout=subprocess.DEVNULL,
+        ) as started:
+            assert started.wait(30) == 0
+        lasted_s.append(time.monotonic() - begun)
+    assert min(lasted_s) < 2

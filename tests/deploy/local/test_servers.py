@@ -43,7 +43,7 @@ def test_no_server_of_a_stack_outlives_its_parent(
             lines = iter(parent.stdout.readline, "")
             ports = next((line.split()[1:] for line in lines if line.startswith("ready")), [])
             for port in ports:
-                socket.create_connection(("127.0.0.1", int(port)), timeout=5).close()
+                socket.create_connection(("127.0.0.1", int(port)), timeout=30).close()
             assert len(processes_in(base)) >= 8  # parent, 3 guards, 3 servers, 1 launcher
             parent.send_signal(number)
             assert parent.wait(30) == code

@@ -245,11 +245,11 @@ def test_a_transform_gives_way_to_a_cycle_and_a_cycle_waits(locked, tmp_path, wa
     wait = f"while [ ! -e {gate} ]; do sleep 0.02; done"
     first = locked("transform", "sh", "-c", f"touch {tmp_path}/began; {wait}")
     wait_until((tmp_path / "began").exists)
-    assert locked("transform", "false").wait(5) == 0, "it ends in order and does nothing"
+    assert locked("transform", "false").wait(20) == 0, "it ends in order and does nothing"
     cycle = locked("cycle", "touch", str(done))
     time.sleep(0.3)
     assert cycle.poll() is None
     assert not done.exists()
     gate.touch()
-    assert (first.wait(5), cycle.wait(5)) == (0, 0)
+    assert (first.wait(20), cycle.wait(20)) == (0, 0)
     assert done.exists()

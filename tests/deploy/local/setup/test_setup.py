@@ -98,8 +98,9 @@ def test_the_launcher_hands_its_exit_code_on() -> None:
 
 
 def test_the_set_up_needs_nothing_but_the_standard_library(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "contract", tmp_path / "contract")
-    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    caches = shutil.ignore_patterns("__pycache__")  # others write there meanwhile
+    for name in ("contract", "deploy"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=caches)
     command = [sys.executable, "-S", "-E", "-c", "import deploy.local.setup.__main__"]
     done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
