@@ -3,7 +3,7 @@ SHELL := bash
 PYTHON := .venv/bin/python
 SETUP := bash deploy/local/setup/run.sh
 # Two, for many tests wait; how they are shared out is in tests/conftest.py.
-WORKERS := -n 2 --dist loadgroup --no-loadscope-reorder
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill proof-cycle proof-ansible proof-arm proof-logstash clean

@@ -40,20 +40,38 @@ settings.register_profile("patient", settings(), deadline=None)
 settings.load_profile("patient")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Shares out the tests between workers, if there are several: see CONTRIBUTING.md.
+# Rooms whose tests share the one Spark session of a process.
+SPARK = tuple(
+    f"tests/cloud/{room}"
+    for room in ("jobs/", "scoring/", "search/kibana/", "training/", "transforms/", "test_spark.py")
+)
 
-    A file stays with one worker. What shares the Spark session is one piece and the longest, so it
-    comes first: the demo is then run beside tests that wait more than they compute.
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Shares out the tests between workers: a file is one piece, and so are all of Spark's.
+
+    Groups by pytest-xdist's own marks do not work with pytest 9.2: it no longer takes a test's id
+    from where pytest-xdist 3.8 writes the group.
     """
-    if not hasattr(config, "workerinput"):
-        return
-    spark = {item.path for item in items if "spark" in item.fixturenames}
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - only with workers
+
+    class Pieces(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "spark" if nodeid.startswith(SPARK) else super()._split_scope(nodeid)
+
+    return Pieces(config, log)  # type: ignore[arg-type]  # xdist's own type is private
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Spark's piece is the longest, so it comes first; the demo beside tests that mostly wait."""
     for item in items:
-        name = "spark" if item.path in spark else item.path.relative_to(config.rootpath).as_posix()
-        item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=lambda item: item.path not in spark)
+        if "spark" in getattr(item, "fixturenames", ()) and not item.nodeid.startswith(SPARK):
+            raise pytest.UsageError(
+                f"{item.nodeid} uses Spark: add its room to SPARK in {__file__}"
+            )
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.nodeid.startswith(SPARK))
 
 
 @pytest.fixture(scope="session")
