@@ -137,18 +137,16 @@ def _shared_conditions(
         raise ConfigError(f"{where}: conditions_file: {error}") from error
     if twice := sorted({c.id for c in own} & {c.id for c in shared}):
         raise ConfigError(f"{where}: [[condition]] {twice[0]}: id: declared in {path} too")
-    return tuple(c for c in shared if _is_for(config, c, path))
+    foreign = {c.id: signals for c in shared if (signals := _foreign_signals(c, config))}
+    for name, signals in foreign.items():
+        _LOG.info("%s: %s is for other gateways: no sensor here for %s", path, name, signals[0])
+    return tuple(c for c in shared if c.id not in foreign)
 
 
-def _is_for(config: GatewayConfig, condition: Condition, path: Path) -> bool:
-    """Whether this gateway has each sensor of a fleet's condition; who has not leaves it out."""
+def _foreign_signals(condition: Condition, config: GatewayConfig) -> list[str]:
+    """What the condition waits for and no sensor of this gateway gives."""
     sensors = {sensor.id for sensor in config.sensor}
-    foreign = [s for s in signals_of(condition) if s.split("/")[0] not in sensors]
-    if foreign:
-        _LOG.info(
-            "%s: %s is for other gateways: no sensor here for %s", path, condition.id, foreign[0]
-        )
-    return not foreign
+    return [signal for signal in signals_of(condition) if signal.split("/")[0] not in sensors]
 
 
 def _check_models(config: GatewayConfig, where: str) -> None:
@@ -196,10 +194,8 @@ def _check_floor(config: GatewayConfig, where: str) -> None:
 
 
 def _check_signals(condition: Condition, config: GatewayConfig, where: str) -> None:
-    sensors = [s.id for s in config.sensor]
-    for signal in signals_of(condition):
-        if signal.split("/")[0] not in sensors:
-            raise ConfigError(
-                f"{where}: [[condition]] {condition.id}: {signal}: no such sensor; "
-                f"known are {', '.join(sensors)}"
-            )
+    if foreign := _foreign_signals(condition, config):
+        raise ConfigError(
+            f"{where}: [[condition]] {condition.id}: {foreign[0]}: no such sensor; "
+            f"known are {', '.join(sensor.id for sensor in config.sensor)}"
+        )
