@@ -7,11 +7,12 @@ of all.
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cloud.clock import SystemClock
 from cloud.commands.opening import open_search, open_store, open_warehouse
 from cloud.config import CloudConfig, HealthConfig, need, read_secret
-from cloud.health.certificates import look_at_certificates
+from cloud.health.certificates import look_at_certificate
 from cloud.health.finding import Check, Finding, not_configured
 from cloud.health.lake import CursorLimits, look_at_cursors, look_at_lake
 from cloud.health.servers import look_at_broker, look_at_search
@@ -53,24 +54,21 @@ def checks_of(config: CloudConfig) -> tuple[Check, ...]:
         checks.append(_search(config, limits))
     if config.warehouse is not None:
         checks += [_warehouse(config, limits), _ledger(config, limits)]
-    if certificates := _certificates_of(config):
-        checks.append(_certificates(certificates, limits))
+    sections = {"ingest": config.ingest, "rollout": config.rollout, "api": config.api}
+    for name, section in sections.items():
+        if section is not None and section.certificate_file is not None:
+            checks.append(_certificate(name, Path(section.certificate_file), limits))
     return tuple(checks)
 
 
-def _certificates_of(config: CloudConfig) -> dict[str, str]:
-    sections = {"ingest": config.ingest, "rollout": config.rollout, "api": config.api}
-    named = {name: section.certificate_file for name, section in sections.items() if section}
-    return {name: path for name, path in named.items() if path is not None}
-
-
-def _certificates(files: dict[str, str], limits: HealthConfig) -> Check:
+def _certificate(section: str, path: Path, limits: HealthConfig) -> Check:
+    name = f"certificate of {section}"
     return Check(
-        name="certificates",
-        expected="can be read",
-        remedy="can this account read the files?",
+        name=name,
+        expected="30 days left",
+        remedy="can this account read it?",
         limit_s=limits.answer_s,
-        look=lambda: look_at_certificates(files, datetime.now(UTC)),
+        look=lambda: look_at_certificate(name, path, datetime.now(UTC)),
     )
 
 

@@ -1,10 +1,12 @@
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
 from cloud.ca.authority import Authority
-from cloud.health.certificates import look_at_certificates
-from cloud.health.finding import State
+from cloud.health.certificates import look_at_certificate
+from cloud.health.finding import Check, State
+from cloud.health.look import look_at
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -31,7 +33,7 @@ def certificate(tmp_path_factory):
 )
 def test_days_that_are_left(certificate, days, state, found, remedy):
     now = NOW + timedelta(days=days)
-    (finding,) = look_at_certificates({"ingest": str(certificate)}, now)
+    (finding,) = look_at_certificate("certificate of ingest", certificate, now)
     assert (finding.check, finding.state) == ("certificate of ingest", state)
     assert found in finding.found
     assert remedy in finding.remedy
@@ -40,8 +42,10 @@ def test_days_that_are_left(certificate, days, state, found, remedy):
 
 def test_one_that_cannot_be_read_hides_no_other(certificate, tmp_path):
     (tmp_path / "no.pem").write_text("no certificate")
-    files = {"ingest": str(tmp_path / "gone.pem"), "api": str(tmp_path / "no.pem")}
-    found = [*look_at_certificates({**files, "rollout": str(certificate)}, NOW + timedelta(1))]
+    files = tmp_path / "gone.pem", tmp_path / "no.pem", certificate
+    looks = [partial(look_at_certificate, "c", path, NOW + timedelta(1)) for path in files]
+    checks = [Check(name="c", expected="", remedy="", limit_s=30, look=look) for look in looks]
+    found = look_at(checks)
     assert [f.state for f in found] == [State.FAILED, State.FAILED, State.OK]
     assert "gone.pem cannot be read: No such file" in found[0].found
     assert "no.pem holds no certificate" in found[1].found
