@@ -5,11 +5,14 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 
 from edge.config import parse_config
+from firmware_bridge.chips import driver_names, load
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "deploy" / "ansible" / "roles" / "dewline_gateway"
@@ -75,6 +78,14 @@ def test_a_file_that_the_gateway_refuses_is_not_put_in_place(tmp_path):
     done = run(tmp_path, 2)
     assert done.returncode != 0
     assert not (tmp_path / "gw-attic.toml").exists()
+
+
+def test_drivers_on_i2c_are_those_that_take_a_bus():
+    facts = yaml.safe_load((ROLE / "vars" / "main.yml").read_text(encoding="utf-8"))
+    keys = {name: {f.name: f.default for f in fields(load(name).Config)} for name in driver_names()}
+    buses = {name: found["bus"] for name, found in keys.items() if "bus" in found}
+    assert sorted(buses) == facts["dewline_gateway_i2c_drivers"]
+    assert set(buses.values()) == {1}  # as the role supposes
 
 
 def test_tables_of_one_gateway(tmp_path):
