@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -45,20 +43,14 @@ def of_docs():
     return yaml.safe_load(block)
 
 
-def rendered(folder, variables):
-    play, given = folder / "play.yml", folder / "given.json"
+def rendered(playbook, folder, variables):
+    play = folder / "play.yml"
     play.write_text(PLAY)
     example = yaml.safe_load((EXAMPLE / "main.yml").read_text(encoding="utf-8"))
     vault = {name: f"{name}-1" for name in re.findall(r"\bvault_\w+", json.dumps(variables))}
     vault |= yaml.safe_load((EXAMPLE / "vault.yml").read_text(encoding="utf-8"))
-    given.write_text(
-        json.dumps(
-            {**example, **vault, **variables, "folder": str(folder), "inventory_dir": "/site"}
-        )
-    )
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", f"{CLOUD},"]
-    command += ["-e", f"@{given}", "-e", f"ansible_python_interpreter={sys.executable}", str(play)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    given = {**example, **vault, **variables, "folder": str(folder), "inventory_dir": "/site"}
+    done = playbook(play, f"{CLOUD},", **given)
     assert done.returncode == 0, done.stdout + done.stderr
     text = (folder / "cloud.toml").read_text().replace("/etc/dewline", str(folder))
     (folder / "cloud.toml").write_text(text)
@@ -69,13 +61,13 @@ def rendered(folder, variables):
 
 
 @pytest.mark.parametrize("name", ["example", "docs", "bare"])
-def test_the_programs_take_it(tmp_path, name):
+def test_the_programs_take_it(playbook, tmp_path, name):
     variables = {
         "example": {},
         "docs": of_docs(),
         "bare": {"dewline_cloud_search": {}, "dewline_cloud_search_password": ""},
     }[name]
-    config, lists = rendered(tmp_path, variables)
+    config, lists = rendered(playbook, tmp_path, variables)
     assert config.ingest.tls is not None
     assert config.ingest.node == "cloud-example-org"
     assert ("dewline-search.service" in lists["units"]) is (name != "bare")
@@ -96,8 +88,8 @@ def test_the_programs_take_it(tmp_path, name):
     assert config.kibana.ca_file is None
 
 
-def test_a_password_file_is_one_that_the_role_writes(tmp_path):
-    config, lists = rendered(tmp_path, of_docs())
+def test_a_password_file_is_one_that_the_role_writes(playbook, tmp_path):
+    config, lists = rendered(playbook, tmp_path, of_docs())
     named = {
         section.password_file for section in (config.warehouse, config.search, config.kibana)
     } | {config.search.logstash_password_file}

@@ -1,9 +1,6 @@
 """What role dewline_gateway writes for the hosts of the example is what the gateway takes."""
 
-import json
 import shutil
-import subprocess
-import sys
 import tomllib
 from dataclasses import fields
 from pathlib import Path
@@ -34,7 +31,7 @@ OWN = {"id": "own", "signal": "attic/temperature", "comparison": "above", "limit
 OWN |= {"step_s": 600, "max_age_s": 1800}
 
 
-def run(folder, answer=0, **variables):
+def run(playbook, folder, answer=0, **variables):
     """Ansible over the example's gateways; `dewline-gateway check` ends with `answer`."""
     role = folder / "roles" / "dewline_gateway"
     for part in ("defaults", "vars", "templates"):
@@ -47,11 +44,8 @@ def run(folder, answer=0, **variables):
     program.chmod(0o755)
     play = folder / "play.yml"
     play.write_text("- hosts: gateways\n  gather_facts: false\n  roles: [dewline_gateway]\n")
-    given = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    given |= {"folder": str(folder), **variables}
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(INVENTORY)]
-    command += ["-e", json.dumps(given), str(play)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    given = {"ansible_connection": "local", "folder": str(folder), **variables}
+    return playbook(play, INVENTORY, **given)
 
 
 def configuration(folder, name):
@@ -62,8 +56,8 @@ def configuration(folder, name):
 
 
 @pytest.mark.parametrize("answer", [0, 1])
-def test_every_gateway_of_the_example_takes_its_file(tmp_path, answer):
-    done = run(tmp_path, answer)
+def test_every_gateway_of_the_example_takes_its_file(playbook, tmp_path, answer):
+    done = run(playbook, tmp_path, answer)
     assert done.returncode == 0, done.stdout + done.stderr
     attic, cellar = (configuration(tmp_path, name) for name in ("gw-attic", "gw-cellar"))
     assert [c.id for c in attic.condition] == ["attic-damp"]
@@ -74,8 +68,8 @@ def test_every_gateway_of_the_example_takes_its_file(tmp_path, answer):
     assert buses == {"gw-attic": "[1]", "gw-cellar": "[]"}
 
 
-def test_a_file_that_the_gateway_refuses_is_not_put_in_place(tmp_path):
-    done = run(tmp_path, 2)
+def test_a_file_that_the_gateway_refuses_is_not_put_in_place(playbook, tmp_path):
+    done = run(playbook, tmp_path, 2)
     assert done.returncode != 0
     assert not (tmp_path / "gw-attic.toml").exists()
 
@@ -88,7 +82,7 @@ def test_drivers_on_i2c_are_those_that_take_a_bus():
     assert set(buses.values()) == {1}  # as the role supposes
 
 
-def test_tables_of_one_gateway(tmp_path):
+def test_tables_of_one_gateway(playbook, tmp_path):
     variables = {
         "dewline_gateway_board": {"kind": "simulated"},
         "dewline_gateway_clock": {"floor": "2026-12-01T00:00:00Z"},
@@ -98,7 +92,7 @@ def test_tables_of_one_gateway(tmp_path):
             {"id": "attic", "driver": "bme280", "interval_s": 5, "options": {"bus": 3}}
         ],
     }
-    done = run(tmp_path, **variables)
+    done = run(playbook, tmp_path, **variables)
     assert done.returncode == 0, done.stdout + done.stderr
     config = configuration(tmp_path, "gw-attic")
     assert config.clock.floor == "2026-12-01T00:00:00Z"
