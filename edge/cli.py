@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from contract.errors import ConfigError, DewlineError
-from contract.quantities import QUANTITY_FACTS
 from edge import gateway
 from edge.clock import SystemClock
 from edge.config import GatewayConfig, load_config
@@ -153,7 +152,7 @@ def _read_one(sensor: Sensor, *, as_json: bool) -> bool:
     finally:
         sensor.close()
     for quantity, value in sample.values:
-        unit = QUANTITY_FACTS[quantity].unit
+        unit = quantity.facts.unit
         row = {"sensor": name, "quantity": quantity, "value": value, "unit": unit}
         text = f"{name:<16} {quantity:<12} {value:>12.3f} {unit}"
         print(json.dumps(row) if as_json else text)

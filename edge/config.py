@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.errors import ConfigError, ContractError
-from contract.quantities import QUANTITY_FACTS, Quantity
+from contract.quantities import Quantity
 from contract.tls import tls_files
 from contract.typed import Id, build
 from edge.tables import (
@@ -172,7 +172,7 @@ def _check_sensors(config: GatewayConfig, where: str) -> None:
         seen.add(sensor.id)
         for name, decimals in sensor.decimals.items():
             if name not in list(Quantity) or type(decimals) is not int or not 0 <= decimals <= 9:
-                known = ", ".join(QUANTITY_FACTS)
+                known = ", ".join(Quantity)
                 raise ConfigError(
                     f"{where}: [[sensor]] {sensor.id}: decimals: expected <quantity> = 0 to 9 "
                     f"with a quantity of {known}, found {name} = {decimals!r}"

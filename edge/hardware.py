@@ -8,7 +8,7 @@ from typing import Any
 
 from contract.blocks import Series
 from contract.errors import ConfigError, ContractError
-from contract.quantities import QUANTITY_FACTS, Quantity
+from contract.quantities import Quantity
 from contract.typed import build
 from edge.clock import SenseClock
 from edge.config import BoardKind, GatewayConfig, SensorConfig
@@ -55,7 +55,7 @@ def _sensor(config: SensorConfig, board: Board, clock: SenseClock) -> Sensor:
     typed = driver_config(config)
     driver = chips.load(config.driver)
     series = tuple(
-        Series(q, config.decimals.get(q.value, QUANTITY_FACTS[q].decimals))
+        Series(q, config.decimals.get(q.value, q.facts.decimals))
         for q in quantities_of(config, typed)
     )
     return Sensor(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from contract.blocks import Series
-from contract.quantities import QUANTITY_FACTS, Flag, Quality, Quantity
+from contract.quantities import Flag, Quality, Quantity
 from edge.open_block import Measured
 from firmware_bridge.board import Chip, Sample
 from firmware_bridge.errors import SensorError
@@ -155,7 +155,7 @@ def _measured(sensor: Sensor, offset_ms: int, sample: Sample) -> Measured:
 def _quality(
     quantity: Quantity, value: float, flags: frozenset[Flag]
 ) -> tuple[Quality, tuple[Flag, ...]]:
-    facts = QUANTITY_FACTS[quantity]
+    facts = quantity.facts
     if not facts.low <= value <= facts.high:
         return Quality.BAD, (*sorted(flags), Flag.OUT_OF_RANGE)
     return (Quality.GOOD, tuple(sorted(flags))) if flags else _GOOD

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 from contract.errors import ConfigError, ContractError
-from contract.quantities import QUANTITY_FACTS, Quantity
+from contract.quantities import Quantity
 from contract.typed import Between, Id, Pattern, build
 
 __all__ = [
@@ -189,7 +189,7 @@ def _check_plain(condition: Condition, place: str) -> None:
     beside: str | None = getattr(condition, quantity)
     if beside not in (None, condition.signal):
         raise ConfigError(f"{place}: {quantity}: the signal is {condition.signal}; remove {beside}")
-    facts = QUANTITY_FACTS[Quantity(quantity)]
+    facts = next(q for q in Quantity if q == quantity).facts
     if not facts.low <= condition.limit <= facts.high:
         raise ConfigError(
             f"{place}: limit: expected {facts.low:g} to {facts.high:g} {facts.unit}, "

@@ -23,7 +23,6 @@ from models.conditions import Condition, signals_of
 __all__ = ["Chart", "ConditionView", "DeviceView", "Fact", "condition_views"]
 
 _DAY_MS = 86_400_000
-_UNITS = {Quantity.TEMPERATURE: "°C", Quantity.HUMIDITY: "%", Quantity.PRESSURE: "Pa"}
 _WIDE, _NARROW = Size(1100, 330), Size(350, 300)
 _SQUARE = 330
 _ROW_PX, _AROUND_PX = 26, 60
@@ -84,7 +83,8 @@ def _view(report: Report, condition: ConditionReport) -> ConditionView:
 def _unit(condition: Condition) -> str:
     if condition.derived is not None:
         return "K"
-    return _UNITS[Quantity(str(condition.signal).split("/")[1])]
+    quantity = str(condition.signal).split("/")[1]
+    return next(q for q in Quantity if q == quantity).facts.shown_unit
 
 
 def _subject(condition: Condition) -> str:

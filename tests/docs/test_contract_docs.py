@@ -16,7 +16,7 @@ from contract import acks, records, reference, wire
 from contract.blocks import ClockState
 from contract.desired import Desired, decode_desired, encode_desired
 from contract.keys import alert_id, payload_digest
-from contract.quantities import QUANTITY_FACTS, Flag, Quality, Quantity
+from contract.quantities import Flag, Quality, Quantity
 from contract.records import RECORD_TYPES, Kind, Receipt, Span
 from contract.topics import Lane, ack_topic, desired_topic, lane_filter, presence_topic, up_topic
 from contract.typed import build
@@ -99,7 +99,7 @@ def test_every_word_is_on_the_page(words: type[Enum]) -> None:
 
 def test_every_quantity_has_its_row() -> None:
     for quantity in Quantity:
-        assert f"| `{quantity}` | `{QUANTITY_FACTS[quantity].unit}` |" in section("Quantities")
+        assert f"| `{quantity}` | `{quantity.facts.unit}` |" in section("Quantities")
 
 
 def test_every_error_code_has_its_row_and_no_other() -> None:

@@ -39,7 +39,7 @@ from cloud.search.kibana.views import (
     STATUS_EVER,
 )
 from cloud.search.templates import TIMESTAMP
-from contract.quantities import QUANTITY_FACTS, Quality, Quantity
+from contract.quantities import Quality, Quantity
 
 __all__ = ["GATEWAY"]
 
@@ -55,7 +55,7 @@ def _signal(quantity: Quantity, title: str) -> Panel:
     )
     return Panel(
         name=quantity.value,
-        title=f"{title}, {QUANTITY_FACTS[quantity].unit}",
+        title=f"{title}, {quantity.facts.unit}",
         about="Mean of each hour's good readings, raw as they were measured; of thinned ones the "
         "mean of their span.",
         chart=Chart.LINE,
