@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.machine import memory
-from edge.window import SPAN_MS, Window
+from edge.forecasting.window import SPAN_MS, Window
 from models.conditions import Condition, load_conditions
 from models.evaluation import Sample
 
@@ -55,8 +55,8 @@ def _full_window() -> tuple[Window, int]:
 
 
 def _ask(model: bytes, steps: int) -> tuple[list[float], list[float]]:
-    from edge.forecaster import Forecaster  # noqa: PLC0415 - what these bring in is measured
-    from edge.predict import Predictor  # noqa: PLC0415 - as above
+    from edge.forecasting.forecaster import Forecaster  # noqa: PLC0415 - what these bring in is measured
+    from edge.forecasting.predict import Predictor  # noqa: PLC0415 - as above
 
     forecaster = Forecaster(dew_condition(), "dew-bench", "1", Predictor(model))
     window, begin = _full_window()

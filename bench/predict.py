@@ -22,8 +22,8 @@ from bench.machine import machine
 from bench.model import Models, lay_models, logistic
 from bench.resident import RESIDENT_DB, edge_python, run_gateway
 from contract.errors import DewlineError
-from edge.outbox import Outbox, StreamEnd
-from edge.window import SLOT_MS, SPAN_MS, Window
+from edge.forecasting.window import SLOT_MS, SPAN_MS, Window
+from edge.storage.outbox import Outbox, StreamEnd
 from models.conditions import load_conditions
 from models.evaluation import Sample
 

@@ -17,10 +17,10 @@ from typing import Any
 from contract.errors import ConfigError, DewlineError
 from edge import gateway
 from edge.clock import SystemClock
-from edge.config import GatewayConfig, load_config
-from edge.notify import Supervisor, supervisor_of
-from edge.outbox import Outbox
-from edge.sampler import Sensor
+from edge.configuration.config import GatewayConfig, load_config
+from edge.sensing.sampler import Sensor
+from edge.storage.outbox import Outbox
+from edge.supervisor import Supervisor, supervisor_of
 from firmware_bridge.errors import SensorError
 
 __all__ = ["build_parser", "main"]

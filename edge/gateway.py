@@ -1,6 +1,6 @@
 """The gateway's composition root: configuration in, a running gateway out.
 
-With `edge.hardware` and `edge.with_models` the only place where boards, drivers, outbox,
+With `edge.sensing.hardware` and `edge.with_models` the only place where boards, drivers, outbox,
 connections and models are chosen. Nothing here decides anything while it runs.
 """
 
@@ -17,26 +17,26 @@ from typing import TYPE_CHECKING
 from contract.errors import ConfigError
 from contract.keys import stream_id
 from contract.tls import TlsFiles, client_context
-from edge.alerts import Alerts
 from edge.clock import SenseClock
-from edge.config import GatewayConfig
+from edge.configuration.config import GatewayConfig
 from edge.errors import OutboxCorrupt
-from edge.forecasts import Forecasts
-from edge.hardware import board_for, driver_config, quantities_of, sensors_for
-from edge.journal import Committed, Journal
-from edge.mqtt import connect
-from edge.notices import Notices, Output
-from edge.notify import Supervisor
-from edge.outbox import Outbox, QueuedBlock
-from edge.outlook import NoModels, Outlook
+from edge.forecasting.forecasts import Forecasts
+from edge.forecasting.outlook import NoModels, Outlook
+from edge.forecasting.window import Window
 from edge.outputs.gpio import GpioOutput
 from edge.outputs.log import LogOutput
-from edge.recovery import open_outbox, set_aside
-from edge.sampler import Sampler
-from edge.sense import Queue, Rhythm, SenseLoop, Senses
-from edge.trace import Trace
-from edge.uplink import SendLoop
-from edge.window import Window
+from edge.outputs.notifications import Notices, Output
+from edge.sending.mqtt import connect
+from edge.sending.send_loop import SendLoop
+from edge.sense_loop import Queue, Rhythm, SenseLoop, Senses
+from edge.sensing.alerts import Alerts
+from edge.sensing.hardware import board_for, driver_config, quantities_of, sensors_for
+from edge.sensing.sampler import Sampler
+from edge.storage.journal import Committed, Journal
+from edge.storage.outbox import Outbox, QueuedBlock
+from edge.storage.recovery import open_outbox, set_aside
+from edge.storage.trace import Trace
+from edge.supervisor import Supervisor
 from firmware_bridge.board import Board
 from models.conditions import inputs_of, signals_of
 

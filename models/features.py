@@ -5,7 +5,8 @@ the values that were known then into a grid of whole hours, `features` turns gri
 A value is known at an instant if it was measured at or before it and is not older than its age
 limit; nothing is interpolated, since that would look into the future. Pure; numpy.
 
-An hour's value is the last one of its ten-minute slot, as a gateway keeps it (`edge.window`).
+An hour's value is the last one of its ten-minute slot, as a gateway keeps it
+(`edge.forecasting.window`).
 """
 
 from collections.abc import Sequence

@@ -143,7 +143,7 @@ def test_the_desired_state_on_the_page_is_one() -> None:
 
 
 def test_every_outcome_of_a_model_has_its_row_and_no_other() -> None:
-    source = Path(contract.__file__).parents[1] / "edge" / "models_in_use.py"
+    source = Path(contract.__file__).parents[1] / "edge" / "bundles" / "models_in_use.py"
     told = {
         call.args[2].value
         for call in ast.walk(ast.parse(source.read_text(encoding="utf-8")))

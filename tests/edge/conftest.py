@@ -17,19 +17,19 @@ from contract.blocks import Block, Series, TimedEvent, entries
 from contract.quantities import Flag, Quality, Quantity
 from contract.records import Reading, Status
 from contract.wire import decode
-from edge.alerts import Alerts
-from edge.config import CommitConfig
-from edge.forecasts import Forecasts
-from edge.journal import Journal
-from edge.notices import Notices
-from edge.notify import Supervisor
-from edge.open_block import Measured
-from edge.outbox import Encoded, Outbox, StreamEnd
-from edge.outlook import NoModels, Outlook
-from edge.sampler import Sampler, Sensor
-from edge.sense import Rhythm, SenseLoop, Senses
-from edge.slots import Slots
-from edge.window import Window
+from edge.bundles.slots import Slots
+from edge.configuration.config import CommitConfig
+from edge.forecasting.forecasts import Forecasts
+from edge.forecasting.outlook import NoModels, Outlook
+from edge.forecasting.window import Window
+from edge.outputs.notifications import Notices
+from edge.sense_loop import Rhythm, SenseLoop, Senses
+from edge.sensing.alerts import Alerts
+from edge.sensing.sampler import Sampler, Sensor
+from edge.storage.journal import Journal
+from edge.storage.open_block import Measured
+from edge.storage.outbox import Encoded, Outbox, StreamEnd
+from edge.supervisor import Supervisor
 from firmware_bridge.board import Sample
 from firmware_bridge.errors import SensorError
 from models.bundle import Golden, Lineage, Manifest, pack

@@ -14,7 +14,7 @@ import pytest
 from cloud.cli import main
 from cloud.lake.store import FolderStore
 from contract.tls import TlsFiles, client_context
-from edge.fetch import Attempt, fetch
+from edge.bundles.fetch import Attempt, fetch
 
 BUNDLE = bytes(range(256)) * 800  # longer than one chunk of the server
 SHA256 = hashlib.sha256(BUNDLE).hexdigest()

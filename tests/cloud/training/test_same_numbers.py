@@ -20,9 +20,9 @@ from cloud.training.export import mllib_to_onnx, sklearn_to_onnx
 from cloud.training.history import History
 from cloud.training.learners import SklearnLearner
 from cloud.training.mllib import MllibLearner
-from edge.forecaster import readings_of
-from edge.predict import Predictor
-from edge.window import Window
+from edge.forecasting.forecaster import readings_of
+from edge.forecasting.predict import Predictor
+from edge.forecasting.window import Window
 from models.evaluation import Evaluator, Sample
 from models.features import features, windows
 from models.replay import Readings

@@ -57,10 +57,10 @@ from contract.records import (
 )
 from contract.topics import Lane, up_topic
 from contract.wire import decode, encode
+from edge.bundles.slots import Slots
 from edge.clock import VirtualClock
-from edge.config import parse_config
+from edge.configuration.config import parse_config
 from edge.gateway import run
-from edge.slots import Slots
 
 NEW_YEAR = 1_356_998_400_000  # 2013-01-01T00:00:00Z
 HOUR_MS = 3_600_000
