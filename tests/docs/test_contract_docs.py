@@ -8,6 +8,7 @@ import re
 from dataclasses import fields
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,6 +124,17 @@ def test_the_worked_example_is_true() -> None:
         (Path(contract.__file__).parent / "examples" / "valid" / "worked.json").read_text()
     )
     assert base64.b64decode(example["payload_base64"]) == payload
+
+
+def test_the_shortest_decoder_reads_the_worked_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)[1]  # type: ignore[index]
+    monkeypatch.chdir(PAGE.parents[1])
+    page: dict[str, Any] = {}
+    exec(source, page)
+    worked = PAGE.parents[1] / "contract" / "examples" / "valid" / "worked.json"
+    example = json.loads(worked.read_text())
+    payload = base64.b64decode(example["payload_base64"])
+    assert page["document"](payload) == example["document"]
 
 
 def test_the_ids_and_digests_on_the_page_are_true() -> None:
