@@ -7,12 +7,24 @@ from typing import Any
 
 import pytest
 
+from contract.quantities import Quantity
 from firmware_bridge import chips
 from firmware_bridge.board import Board, Chip
 from firmware_bridge.linux import LinuxBoard
-from firmware_bridge.simulated import Faults, SimulatedBoard, Weather
+from firmware_bridge.simulated import Faults, SimulatedBoard, TrueValues
 
 EPOCH_S = 1_357_016_400.0  # 2013-01-01 05:00 UTC
+STILL = {
+    Quantity.TEMPERATURE: 21.5,
+    Quantity.HUMIDITY: 48.0,
+    Quantity.PRESSURE: 101_300.0,
+}
+
+
+def true_values(**columns: float | None) -> TrueValues:
+    """Values by the names of a recording's columns, those that are None left out."""
+    by_column = {q.facts.column: q for q in Quantity}
+    return TrueValues({by_column[c]: v for c, v in columns.items() if v is not None})
 
 
 class ManualClock:
@@ -36,15 +48,15 @@ class ManualClock:
 class Air:
     """A feed that a test sets by hand."""
 
-    weather: Weather | None = field(
-        default_factory=lambda: Weather(
-            temperature_c=21.5, humidity_pct=48.0, pressure_pa=101_300.0
-        )
-    )
+    values: TrueValues | None = field(default_factory=lambda: TrueValues(dict(STILL)))
 
-    def at(self, now_s: float) -> Weather | None:
+    def at(self, now_s: float) -> TrueValues | None:
         assert now_s > EPOCH_S
-        return self.weather
+        return self.values
+
+    def become(self, **columns: float | None) -> None:
+        """Change the values of these columns; None makes one unknown."""
+        self.values = true_values(**{q.facts.column: v for q, v in STILL.items()} | columns)
 
 
 class WireRdwr:

@@ -10,7 +10,7 @@ from contract.errors import ConfigError
 from contract.quantities import Flag, Quantity
 from firmware_bridge import chips
 from firmware_bridge.errors import SensorFault, SensorUnavailable
-from firmware_bridge.simulated import Fault, Weather
+from firmware_bridge.simulated import Fault
 
 I2C = ("bme280", "sht4x")
 PULSES = ("dht22",)
@@ -91,7 +91,7 @@ def test_value_survives_the_bytes(case, make_bench):
         st.floats(30_000.0, 110_000.0),
     )
     def law(temperature_c, humidity_pct, pressure_pa):
-        bench.air.weather = Weather(
+        bench.air.become(
             temperature_c=temperature_c, humidity_pct=humidity_pct, pressure_pa=pressure_pa
         )
         bench.clock.now_s += 3600
@@ -113,9 +113,7 @@ def test_saturated_air_does_not_read_above_100(case, make_bench):
     bench = make_bench(*case)
     chip = bench.open()
     for temperature_c in range(-40, 81, 2):
-        bench.air.weather = Weather(
-            temperature_c=temperature_c, humidity_pct=100.0, pressure_pa=100_000.0
-        )
+        bench.air.become(temperature_c=temperature_c, humidity_pct=100.0, pressure_pa=100_000.0)
         bench.clock.now_s += 3600
         assert 99.9 < dict(chip.read().values)[Quantity.HUMIDITY] <= 100.0
 
@@ -175,7 +173,7 @@ def test_slow_conversion_never_yields_the_old_value(name, via, make_bench):
     chip = bench.open()
     chip.read()
     bench.faults.last(Fault.SLOW)
-    bench.air.weather = Weather(temperature_c=-7.25, humidity_pct=90.0, pressure_pa=98_000.0)
+    bench.air.become(temperature_c=-7.25, humidity_pct=90.0, pressure_pa=98_000.0)
     found = dict(chip.read().values)
     assert found[Quantity.TEMPERATURE] == pytest.approx(-7.25, abs=0.01)
     assert found[Quantity.HUMIDITY] == pytest.approx(90.0, abs=0.05)
@@ -184,12 +182,14 @@ def test_slow_conversion_never_yields_the_old_value(name, via, make_bench):
 @pytest.mark.parametrize("missing", ["all", "temperature_c", "humidity_pct"])
 def test_gap_in_the_recording_is_no_answer(bench, missing):
     chip = bench.open()
-    values = {"temperature_c": 20.0, "humidity_pct": 50.0, "pressure_pa": 1e5}
-    bench.air.weather = None if missing == "all" else Weather(**(values | {missing: None}))
+    if missing == "all":
+        bench.air.values = None
+    else:
+        bench.air.become(**{missing: None})
     with pytest.raises(SensorUnavailable) as caught:
         chip.read()
     assert caught.value.flag is Flag.NO_ANSWER
-    bench.air.weather = Weather(**values)
+    bench.air.become(temperature_c=20.0)
     # The DHT22 first sends what it measured before the gap, so only the pause renews it.
     bench.clock.now_s += 3600
     assert dict(chip.read().values)[Quantity.TEMPERATURE] == pytest.approx(20.0, abs=0.06)
