@@ -14,7 +14,6 @@ from sqlalchemy import Connection as Transaction
 from sqlalchemy import Engine, select
 from sqlalchemy.dialects.mysql import insert
 
-from cloud.backoff import Backoff
 from cloud.errors import BrokerError, WarehouseError
 from cloud.mqtt import BrokerSettings, Connection
 from cloud.registry import ModelRow, Registry
@@ -26,6 +25,7 @@ from contract.records import Kind
 from contract.signals import Signal
 from contract.topics import desired_topic
 from models.conditions import Condition, signals_of
+from transport.backoff import Backoff
 
 __all__ = [
     "DesiredRow",
@@ -253,7 +253,7 @@ class Rollout:
                 if not self._away:
                     _log.warning("rollout: %s; trying again", error)
                 self._away = True
-                stop.wait(self._backoff.next_s())
+                stop.wait(self._backoff.wait_s())
             finally:
                 connection.close()
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from contract.errors import ConfigError
 from contract.keys import stream_id
 from contract.quantities import Quantity
-from contract.tls import TlsFiles, client_context
 from edge.clock import SenseClock
 from edge.configuration.config import GatewayConfig
 from edge.errors import OutboxCorrupt
@@ -40,6 +39,7 @@ from edge.storage.trace import Trace
 from edge.supervisor import Supervisor
 from firmware_bridge.board import Board
 from models.conditions import MODEL_INPUTS, inputs_of, signals_of
+from transport.tls import TlsFiles, client_context
 
 if TYPE_CHECKING:
     from edge.with_models import WithModels

@@ -14,7 +14,6 @@ from typing import Any
 from contract.errors import ConfigError, ContractError
 from contract.quantities import Quantity
 from contract.signals import Signal
-from contract.tls import tls_files
 from contract.typed import Id, build
 from edge.configuration.sections import (
     BUILD_DATE,
@@ -30,6 +29,7 @@ from edge.configuration.sections import (
     UplinkConfig,
 )
 from models.conditions import Condition, load_conditions, read_conditions, signals_of
+from transport.tls import tls_files
 
 __all__ = [
     "AlertOutputConfig",

@@ -9,7 +9,6 @@ from datetime import date
 
 import pytest
 
-from cloud.backoff import Backoff
 from cloud.errors import BrokerRefused, SchemaOutdated
 from cloud.mqtt import BrokerSettings, Connection
 from cloud.registry import Alias, AliasRow, ModelRow, Registry
@@ -22,6 +21,7 @@ from contract.signals import Signal
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
 from models.conditions import Comparison, Condition
 from models.derived import Derived
+from transport.backoff import Backoff
 
 NEW_YEAR = 1_356_998_400_000  # 2013-01-01T00:00:00Z
 DAY_MS = 86_400_000
@@ -278,7 +278,7 @@ def listening(account, port):
 @contextmanager
 def running(states, settings):
     stop = threading.Event()
-    rollout = Rollout(states, settings, 0.05, Backoff(0.02, 0.1))
+    rollout = Rollout(states, settings, 0.05, Backoff(first_s=0.02, longest_s=0.1))
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(rollout.run, stop)
         try:
