@@ -100,6 +100,19 @@ class Quantity(StrEnum):
             column="pressure_pa",
         ),
     )
+    CO2 = (
+        "co2",
+        QuantityFacts(
+            title="Carbon dioxide",
+            shown_unit="ppm",
+            unit="ppm",
+            low=0.0,
+            high=40_000.0,
+            resolution=1.0,
+            decimals=0,
+            column="co2_ppm",
+        ),
+    )
 
 
 class Quality(StrEnum):

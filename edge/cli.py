@@ -118,16 +118,20 @@ def _check(args: argparse.Namespace, config: GatewayConfig) -> int:
 
 def _check_certificate(args: argparse.Namespace, device_id: str, path: str) -> list[str]:
     # here and not above: cryptography only for this verb
-    from edge.certificate import read_certificate  # noqa: PLC0415 - see above
+    from edge.configuration.certificate import (  # noqa: PLC0415 - see above
+        read_certificate,
+        remarks_on,
+        shown,
+    )
 
     now = datetime.now(UTC)
     try:
         certificate = read_certificate(Path(path))
     except ConfigError:
         return []  # a remark on the file has been made already
-    print(f"{args.config}: {certificate.shown(now)}")
+    print(f"{args.config}: {shown(certificate, now)}")
     where = f"[uplink] certificate_file: {path}"
-    return [f"{where}: {remark}" for remark in certificate.remarks(device_id, now)]
+    return [f"{where}: {remark}" for remark in remarks_on(certificate, device_id, now)]
 
 
 def _read(args: argparse.Namespace, config: GatewayConfig) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from contract.errors import ConfigError
 from contract.keys import stream_id
-from contract.tls import TlsFiles, client_context
+from contract.quantities import Quantity
 from edge.clock import SenseClock
 from edge.configuration.config import GatewayConfig
 from edge.errors import OutboxCorrupt
@@ -38,7 +38,8 @@ from edge.storage.recovery import open_outbox, set_aside
 from edge.storage.trace import Trace
 from edge.supervisor import Supervisor
 from firmware_bridge.board import Board
-from models.conditions import inputs_of, signals_of
+from models.conditions import MODEL_INPUTS, inputs_of, signals_of
+from transport.tls import TlsFiles, client_context
 
 if TYPE_CHECKING:
     from edge.with_models import WithModels
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 
 _DEFAULT_HELD_S = 900.0
 _STOP_GRACE_S = 5.0  # for a goodbye to the broker
+_NEEDED = (Quantity.TEMPERATURE, Quantity.HUMIDITY)  # without these a window is not usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def _check_tls(config: GatewayConfig) -> list[str]:
 
 
 def _check_quantities(config: GatewayConfig) -> list[str]:
-    measured = {s.id: [q.value for q in quantities_of(s, driver_config(s))] for s in config.sensor}
+    measured = {s.id: quantities_of(s, driver_config(s)) for s in config.sensor}
     remarks = [
         f"[[sensor]] {sensor.id}: decimals: it does not measure {name}"
         for sensor in config.sensor
@@ -109,9 +111,9 @@ def _check_quantities(config: GatewayConfig) -> list[str]:
     ]
     for condition in config.condition:
         for signal in signals_of(condition):
-            sensor_id, quantity = signal.split("/")
-            if quantity not in measured[sensor_id]:
-                remarks.append(f"[[condition]] {condition.id}: {sensor_id} measures no {quantity}")
+            if signal.quantity not in measured[signal.sensor_id]:
+                missing = f"{signal.sensor_id} measures no {signal.quantity}"
+                remarks.append(f"[[condition]] {condition.id}: {missing}")
     return remarks
 
 
@@ -129,10 +131,11 @@ def _check_models(config: GatewayConfig) -> list[str]:
         remarks.append(f"[models] folder: {folder} cannot be written to")
     sensors = {sensor.id for sensor in config.sensor}
     return remarks + [
-        f"[[condition]] {condition.id}: names no {name} of this gateway: no model can forecast it"
+        f"[[condition]] {condition.id}: names no {quantity} of this gateway: no model can "
+        "forecast it"
         for condition in config.condition
-        for name, signal in zip(("temperature", "humidity"), inputs_of(condition), strict=False)
-        if signal is None or signal.split("/")[0] not in sensors
+        for quantity, signal in zip(MODEL_INPUTS, inputs_of(condition), strict=True)
+        if quantity in _NEEDED and (signal is None or signal.sensor_id not in sensors)
     ]
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from contract.errors import ConfigError
-from contract.tls import TlsFiles, client_context, tls_failure
 from edge.errors import FetchUnavailable, SlotsUnavailable, UpdateRefused
+from transport.tls import TlsFiles, client_context, tls_failure
 
 __all__ = ["Attempt", "fetch"]
 

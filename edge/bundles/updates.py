@@ -20,13 +20,13 @@ from functools import partial
 
 from contract.desired import Desired, DesiredBundle, decode_desired
 from contract.errors import DewlineError
-from edge.backoff import Backoff
 from edge.bundles.delivery import Delivery
 from edge.bundles.slots import Slots
 from edge.configuration.config import ModelsConfig
 from edge.errors import UpdateError, UpdateRefused
 from models.conditions import Condition
 from models.signing import TrustedKeys
+from transport.backoff import Backoff
 
 __all__ = ["Refused", "Staged", "Updates"]
 
@@ -111,7 +111,9 @@ class Updates:
         self._desired: Desired | None = None
         self._staged: set[DesiredBundle] = set()  # and told, for this desired state
         self._refused: set[DesiredBundle] = set()
-        self._backoff = Backoff(_FIRST_WAIT_S, config.retry_max_s, math.inf)
+        self._backoff = Backoff(
+            first_s=_FIRST_WAIT_S, longest_s=config.retry_max_s, stable_s=math.inf
+        )
         self._complaint = ""
         self.refused_total = 0
 

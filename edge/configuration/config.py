@@ -13,7 +13,7 @@ from typing import Any
 
 from contract.errors import ConfigError, ContractError
 from contract.quantities import Quantity
-from contract.tls import tls_files
+from contract.signals import Signal
 from contract.typed import Id, build
 from edge.configuration.sections import (
     BUILD_DATE,
@@ -29,6 +29,7 @@ from edge.configuration.sections import (
     UplinkConfig,
 )
 from models.conditions import Condition, load_conditions, read_conditions, signals_of
+from transport.tls import tls_files
 
 __all__ = [
     "AlertOutputConfig",
@@ -143,10 +144,10 @@ def _shared_conditions(
     return tuple(c for c in shared if c.id not in foreign)
 
 
-def _foreign_signals(condition: Condition, config: GatewayConfig) -> list[str]:
+def _foreign_signals(condition: Condition, config: GatewayConfig) -> list[Signal]:
     """What the condition waits for and no sensor of this gateway gives."""
     sensors = {sensor.id for sensor in config.sensor}
-    return [signal for signal in signals_of(condition) if signal.split("/")[0] not in sensors]
+    return [signal for signal in signals_of(condition) if signal.sensor_id not in sensors]
 
 
 def _check_models(config: GatewayConfig, where: str) -> None:

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 from contract import page
 from contract.schema import attribute_texts
-from contract.typed import Between, Pattern
+from contract.typed import Between, Pattern, TextValue
 from edge.configuration.config import (
     AlertOutputConfig,
     BoardConfig,
@@ -104,7 +104,13 @@ def _type(hint: Any) -> str:
         return f"list of {_type(arguments[0])}"
     if origin is dict:
         return "table"
-    if isinstance(hint, type) and issubclass(hint, Enum):
+    return _named(hint) if isinstance(hint, type) else _WORDS[hint]
+
+
+def _named(hint: type) -> str:
+    if issubclass(hint, TextValue):
+        return hint.says.replace("<", "&lt;")
+    if issubclass(hint, Enum):
         return ", ".join(f'`"{m.value}"`' for m in hint)
     return "table" if is_dataclass(hint) else _WORDS[hint]
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from contract.tls import TlsFiles, tls_files
 from contract.typed import Between, Id, Pattern
 from firmware_bridge.linux import PulseioMode
+from transport.tls import TlsFiles, tls_files
 
 __all__ = [
     "BUILD_DATE",

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.signals import Signal
 from edge.forecasting.window import Window
 from models.conditions import Condition, inputs_of
 from models.features import features, windows
@@ -64,12 +65,12 @@ def readings_of(window: Window, condition: Condition) -> Readings:
         for sample in window.samples(signal)
     ]
     rows.sort(key=_instant)
-    return Readings(
+    return Readings.of_rows(
         [signal for _, signal, _ in rows],
         np.array([at_ms for at_ms, _, _ in rows], np.int64),
         np.array([value for _, _, value in rows], np.float64),
     )
 
 
-def _instant(row: tuple[int, str, float | None]) -> int:
+def _instant(row: tuple[int, Signal, float | None]) -> int:
     return row[0]

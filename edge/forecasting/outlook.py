@@ -10,6 +10,7 @@ from typing import Protocol
 
 from contract.blocks import TimedEvent
 from contract.records import ModelReport
+from contract.signals import Signal
 from edge.forecasting.forecasts import Answer, Forecasts
 from edge.forecasting.window import Window
 from edge.sensing.alerts import Completed
@@ -76,7 +77,7 @@ class Outlook:
         self._models.start()
         return cleared + self._reports(0)
 
-    def take(self, samples: Iterable[tuple[str, Sample]]) -> None:
+    def take(self, samples: Iterable[tuple[Signal, Sample]]) -> None:
         """Adds what one reading says; what was not fit to judge by is left out."""
         for signal, sample in samples:
             if sample.value is not None:

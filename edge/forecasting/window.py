@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from contract.signals import Signal
 from models.evaluation import Sample
 
 __all__ = ["SLOT_MS", "SPAN_MS", "Window"]
@@ -33,10 +34,10 @@ class Window:
 
     exact: bool = False
     stale: bool = False
-    _samples: dict[str, deque[Sample]] = field(default_factory=dict)
-    _replaced: dict[str, list[Sample]] = field(default_factory=dict)
+    _samples: dict[Signal, deque[Sample]] = field(default_factory=dict)
+    _replaced: dict[Signal, list[Sample]] = field(default_factory=dict)
 
-    def take(self, signal: str, sample: Sample) -> None:
+    def take(self, signal: Signal, sample: Sample) -> None:
         """Adds a fit sample; the last one of a slot stands for it."""
         samples = self._samples.setdefault(signal, deque())
         if samples and samples[-1].at_ms // SLOT_MS == sample.at_ms // SLOT_MS:
@@ -52,7 +53,7 @@ class Window:
         """Lets go of what was replaced: nobody will ask for an instant before now any more."""
         self._replaced.clear()
 
-    def samples(self, signal: str) -> tuple[Sample, ...]:
+    def samples(self, signal: Signal) -> tuple[Sample, ...]:
         """The signal's samples, oldest first: what was replaced since `settle`, too."""
         kept = self._samples.get(signal)
         if kept is None:
@@ -101,7 +102,7 @@ class Window:
         window.stale = False
         return window
 
-    def _add_newest(self, signal: str, sample: Sample) -> None:
+    def _add_newest(self, signal: Signal, sample: Sample) -> None:
         kept = self._samples.get(signal)
         if not kept or sample.at_ms > kept[-1].at_ms:
             self.take(signal, sample)
@@ -111,13 +112,13 @@ def _at_ms(sample: Sample) -> int:
     return sample.at_ms
 
 
-def _text(samples: Mapping[str, Iterable[Sample]]) -> str:
+def _text(samples: Mapping[Signal, Iterable[Sample]]) -> str:
     return json.dumps(
-        {name: [[s.at_ms, s.value] for s in kept] for name, kept in samples.items()},
+        {str(signal): [[s.at_ms, s.value] for s in kept] for signal, kept in samples.items()},
         separators=(",", ":"),
     )
 
 
-def _rows(text: str | None) -> list[tuple[str, list[Sample]]]:
+def _rows(text: str | None) -> list[tuple[Signal, list[Sample]]]:
     tables: dict[str, list[tuple[int, float]]] = json.loads(text or "{}")
-    return [(name, [Sample(*row) for row in rows]) for name, rows in tables.items()]
+    return [(Signal.parse(name), [Sample(*row) for row in rows]) for name, rows in tables.items()]

@@ -20,10 +20,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from contract.errors import ConfigError
-from contract.tls import client_context, handshake_failure, hear_verdict, tls_failure
 from contract.topics import ack_topic, desired_topic, presence_topic
 from edge.configuration.config import UplinkConfig
 from edge.errors import UplinkError, UplinkRefused, UplinkUnavailable
+from transport.mqtt_reasons import Reason, is_lasting
+from transport.tls import client_context, handshake_failure, hear_verdict, tls_failure
 
 __all__ = [
     "DesiredHeard",
@@ -41,9 +42,6 @@ log = logging.getLogger(__name__)
 _CONNECT_TIMEOUT_S = 10.0
 _KEEPALIVE_S = 30
 _GOODBYE_S = 2.0
-# MQTT 5, section 2.4: reasons that do not pass with time, somebody must change something
-_REFUSED = frozenset({0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x8F, 0x90, 0x95, 0x9A, 0x9B, 0x9D})
-_NO_SUBSCRIBER = 0x10
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +248,7 @@ def _lost(reason: ReasonCode, error: str) -> Lost:
     if (failure := tls_failure(error)) is not None:
         return Lost(f"disconnected: {failure.text}", refused=failure.lasting)
     because = f" ({error})" if error else ""
-    return Lost(f"disconnected: {reason}{because}", refused=reason.value in _REFUSED)
+    return Lost(f"disconnected: {reason}{because}", refused=is_lasting(reason.value))
 
 
 def _unreached(where: str, error: Exception, *, secret: bool) -> UplinkError:
@@ -263,10 +261,10 @@ def _unreached(where: str, error: Exception, *, secret: bool) -> UplinkError:
 
 def _tell_publish(news: "queue.SimpleQueue[News]") -> Callable[..., None]:
     def on_publish(_c: Any, _u: Any, _m: int, reason: ReasonCode, _p: Any) -> None:
-        if reason.value == _NO_SUBSCRIBER:
+        if reason.value == Reason.NO_MATCHING_SUBSCRIBERS:
             news.put(NobodyListens())
         elif reason.is_failure:
-            news.put(Lost(f"publish: {reason}", refused=reason.value in _REFUSED))
+            news.put(Lost(f"publish: {reason}", refused=is_lasting(reason.value)))
 
     return on_publish
 
@@ -284,7 +282,7 @@ def _expect(greeting: _Greeting, what: str) -> None:
 
 def _require_granted(reason: ReasonCode, what: str) -> None:
     """Raises what a reason of CONNACK, SUBACK or DISCONNECT means; returns if all is well."""
-    if reason.is_failure and reason.value in _REFUSED:
+    if reason.is_failure and is_lasting(reason.value):
         raise UplinkRefused(f"{what}: {reason}; check this device's name, password and rights")
     if reason.is_failure or reason.packetType == PacketTypes.DISCONNECT:
         raise UplinkUnavailable(f"{what}: {reason}")

@@ -15,13 +15,13 @@ from typing import Protocol
 from contract.acks import decode_ack
 from contract.errors import ContractError
 from contract.topics import presence_topic, up_topic
-from edge.backoff import Backoff
 from edge.clock import transport_s
 from edge.configuration.config import UplinkConfig
 from edge.errors import OutboxError, UplinkError, UplinkRefused, UplinkUnavailable
 from edge.sending.lanes import Lanes
 from edge.sending.mqtt import DesiredHeard, Heard, Lost, News, NobodyListens, Woken
 from edge.storage.outbox import Outbox, QueuedBlock
+from transport.backoff import Backoff
 
 __all__ = ["Connect", "SendLoop", "Wire"]
 
@@ -78,7 +78,7 @@ class SendLoop:
         self._damaged: queue.SimpleQueue[QueuedBlock] = queue.SimpleQueue()
         self._had_backlog = False
         self._drain_until_s = math.inf
-        self._nobody = Backoff(0.5, _NOBODY_LIMIT_S, math.inf)
+        self._nobody = Backoff(first_s=0.5, longest_s=_NOBODY_LIMIT_S, stable_s=math.inf)
         self._hold_until_s = 0.0
         self._probing = False
         self._connected_at_s: float | None = None
@@ -110,7 +110,9 @@ class SendLoop:
 
     def run(self) -> None:
         """Connects, sends, waits, again and again, until stopped."""
-        backoff = Backoff(1.0, self._config.retry_max_s, self._config.stable_s)
+        backoff = Backoff(
+            first_s=1.0, longest_s=self._config.retry_max_s, stable_s=self._config.stable_s
+        )
         while not self._expired():
             try:
                 with closing(self._open_outbox()) as outbox:
@@ -223,7 +225,7 @@ class SendLoop:
         if self._probing:
             log.info("uplink: somebody in the cloud listens again")
         self._probing = False
-        self._nobody = Backoff(0.5, _NOBODY_LIMIT_S, math.inf)
+        self._nobody = Backoff(first_s=0.5, longest_s=_NOBODY_LIMIT_S, stable_s=math.inf)
         self._hold_until_s = 0.0
 
     def _notice_backlog(self, lanes: Lanes) -> None:

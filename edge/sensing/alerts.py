@@ -8,18 +8,20 @@ crash nor a restart raises the same alert twice. Used by the sense loop alone.
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from contract.blocks import TimedEvent
 from contract.keys import alert_id
 from contract.quantities import Quality
 from contract.records import Alert, AlertBasis, AlertState
+from contract.signals import Signal
 from edge.outputs.notifications import Notices
 from edge.sensing.timeline import Timeline
 from edge.storage.open_block import Measured
 from models.conditions import Condition, signals_of
-from models.evaluation import Evaluator, EvaluatorState, Sample, Step
+from models.criteria import Saved
+from models.evaluation import Evaluator, Sample, Step
 
 __all__ = ["Alerts", "Completed", "samples_of"]
 
@@ -52,23 +54,25 @@ class Alerts:
     def __init__(
         self, conditions: Sequence[Condition], notices: Notices, stored: str | None
     ) -> None:
-        states = _load(stored)
+        states: Mapping[str, Saved] = json.loads(stored or "{}")
         self._notices = notices
         self._completed: list[Completed] = []
         self._judged: dict[str, _Judged] = {}
         for condition in conditions:
-            state, open_id = states.get(condition.id, (EvaluatorState(), None))
-            self._judged[condition.id] = _Judged(Evaluator(condition, state), open_id)
+            state = states.get(condition.id)
+            evaluator = Evaluator.restored(condition, state) if state else Evaluator(condition)
+            open_id = state["open"] if state else None
+            self._judged[condition.id] = _Judged(evaluator, open_id)
             if open_id is not None:
                 notices.reopen(open_id)
-        self._by_signal: dict[str, list[_Judged]] = {}
+        self._by_signal: dict[Signal, list[_Judged]] = {}
         for judged in self._judged.values():
             for signal in signals_of(judged.evaluator.condition):
                 self._by_signal.setdefault(signal, []).append(judged)
         self._undeclared = [
-            (condition_id, open_id)
-            for condition_id, (_, open_id) in states.items()
-            if open_id is not None and condition_id not in self._judged
+            (condition_id, state["open"])
+            for condition_id, state in states.items()
+            if state["open"] is not None and condition_id not in self._judged
         ]
 
     def resume(self, now_ms: int | None) -> list[TimedEvent]:
@@ -81,15 +85,16 @@ class Alerts:
                 compared with what comes: of that, only whether a condition holds is kept.
         """
         for judged in self._judged.values():
-            step_ms = judged.evaluator.state.step_ms
-            if now_ms is None or (step_ms is not None and step_ms > now_ms):
+            if now_ms is None or judged.evaluator.is_ahead_of(now_ms):
                 judged.evaluator.rebase(None)
         cleared = (
             _observed(*undeclared, AlertState.CLEARED, None) for undeclared in self._undeclared
         )
         return [TimedEvent(0, self._notices.tell(alert)) for alert in cleared]
 
-    def take(self, samples: Iterable[tuple[str, Sample]], timeline: Timeline) -> list[TimedEvent]:
+    def take(
+        self, samples: Iterable[tuple[Signal, Sample]], timeline: Timeline
+    ) -> list[TimedEvent]:
         """Alerts that one reading raises or clears; outputs have been told when it returns."""
         events: list[TimedEvent] = []
         for signal, sample in samples:
@@ -119,8 +124,10 @@ class Alerts:
 
     def dump(self) -> str:
         """What must not be forgotten, as text."""
+        judged = self._judged.items()
         return json.dumps(
-            {name: _state_table(j) for name, j in self._judged.items()}, separators=(",", ":")
+            {name: {"open": j.open_alert_id, **j.evaluator.saved()} for name, j in judged},
+            separators=(",", ":"),
         )
 
     def _judge(self, judged: _Judged, step: Step, timeline: Timeline) -> list[TimedEvent]:
@@ -152,42 +159,12 @@ def _observed(
     )
 
 
-def samples_of(measured: Measured, at_ms: int) -> list[tuple[str, Sample]]:
+def samples_of(measured: Measured, at_ms: int) -> list[tuple[Signal, Sample]]:
     """The values of one reading that are fit to judge by, as (signal, sample)."""
     samples = []
     for index, series in enumerate(measured.series):
         value, (quality, _) = measured.values[index], measured.qualities[index]
         fit = value is not None and quality is not Quality.BAD
         number = value / 10**series.decimals if fit and value is not None else None
-        samples.append((f"{measured.sensor_id}/{series.quantity}", Sample(at_ms, number)))
+        samples.append((Signal(measured.sensor_id, series.quantity), Sample(at_ms, number)))
     return samples
-
-
-def _state_table(judged: _Judged) -> dict[str, object]:
-    state = judged.evaluator.state
-    return {
-        "open": judged.open_alert_id,
-        "latest": {name: [s.at_ms, s.value] for name, s in state.latest.items()},
-        "step_ms": state.step_ms,
-        "completed_ms": state.completed_ms,
-        "holds": state.holds,
-        "beyond_since_ms": state.beyond_since_ms,
-    }
-
-
-def _load(stored: str | None) -> dict[str, tuple[EvaluatorState, str | None]]:
-    if stored is None:
-        return {}
-    return {
-        name: (
-            EvaluatorState(
-                latest={signal: Sample(*row) for signal, row in table["latest"].items()},
-                step_ms=table["step_ms"],
-                completed_ms=table["completed_ms"],
-                holds=table["holds"],
-                beyond_since_ms=table["beyond_since_ms"],
-            ),
-            table["open"],
-        )
-        for name, table in json.loads(stored).items()
-    }

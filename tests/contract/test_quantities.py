@@ -20,9 +20,10 @@ def test_a_range_is_one_that_a_block_can_carry(quantity: Quantity) -> None:
 
 
 def test_units_are_those_of_senml() -> None:
-    # RFC 8428, section 12.1
+    # RFC 8428, section 12.1; ppm: RFC 8798, section 3
     assert {q.value: q.facts.unit for q in Quantity} == {
         "temperature": "Cel",
         "humidity": "%RH",
         "pressure": "Pa",
+        "co2": "ppm",
     }

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 from contract.blocks import Block, Series, TimedEvent, entries
 from contract.quantities import Flag, Quality, Quantity
 from contract.records import Reading, Status
+from contract.signals import Signal
 from contract.wire import decode
 from edge.bundles.slots import Slots
 from edge.configuration.config import CommitConfig
@@ -420,8 +421,8 @@ def cloud_says(records_in):
 
     def judge(path, condition, predictor):
         found = sorted(records_in(path, Reading), key=lambda e: e.observed_at)
-        readings = Readings(
-            [f"{e.record.sensor_id}/{e.record.quantity}" for e in found],
+        readings = Readings.of_rows(
+            [Signal(e.record.sensor_id, e.record.quantity) for e in found],
             np.array([e.observed_at for e in found], np.int64),
             np.array([e.record.value if e.record.quality != "bad" else None for e in found], float),
         )

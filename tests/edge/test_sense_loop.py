@@ -19,6 +19,7 @@ from contract.records import (
     Span,
     Status,
 )
+from contract.signals import Signal
 from edge.forecasting.window import Window
 from edge.sense_loop import MAX_UNCOMMITTED_RECORDS
 from firmware_bridge.errors import SensorUnavailable
@@ -233,7 +234,8 @@ def test_the_window_survives_a_restart(sense, wound_clock, dial):
     desk = sense(wound_clock(end_s=8000.0, now_s=7260.0), {"attic": dial(AIR)})
     desk.loop.run()
     window = Window.recalled(desk.outbox.recall, exact=False)  # its last slot came with a block
-    assert len(window.samples("attic/humidity")) == 14  # a slot each 10 minutes of 2 h 13 min
+    kept = window.samples(Signal.parse("attic/humidity"))
+    assert len(kept) == 14  # a slot each 10 minutes of 2 h 13 min
 
 
 def test_held_at_the_stop_says_what_the_outbox_holds(

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from contract.errors import ConfigError
-from contract.tls import TlsFiles
 from edge.configuration.config import (
     AlertOutputConfig,
     BoardConfig,
@@ -26,6 +25,7 @@ from edge.configuration.config import (
 )
 from edge.gateway import check
 from models.conditions import Condition
+from transport.tls import TlsFiles
 
 SAMPLE = Path(__file__).parents[3] / "deploy" / "sample" / "gateway.toml"
 SENSOR = {"id": "attic", "driver": "sht4x", "interval_s": 10}

@@ -9,6 +9,7 @@ import pytest
 from contract.blocks import entries
 from contract.quantities import Quantity
 from contract.records import Alert, AlertBasis, AlertState, ModelReport, Prediction, Reading
+from contract.signals import Signal
 from edge.bundles.loader import loading
 from edge.bundles.models_in_use import ModelsInUse
 from edge.bundles.slots import Slots
@@ -167,7 +168,7 @@ def test_without_models_the_window_is_kept_and_nothing_else_is_stored(run, post)
     assert desk.outbox.recall("forecasts") is None
     assert desk.outbox.recall("window_newest") is None
     window = Window.recalled(desk.outbox.recall, exact=False)
-    assert len(window.samples("attic/humidity")) == 13
+    assert len(window.samples(Signal.parse("attic/humidity"))) == 13
     assert NoModels().take_reports() == post.news == []
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contract.signals import Signal
 from edge.forecasting.forecaster import readings_of
 from edge.forecasting.window import SLOT_MS, SPAN_MS, Window
 from models import features
@@ -16,15 +17,16 @@ from models.features import windows
 from models.replay import Readings
 
 HOUR = 3_600_000
-INPUTS = ("air/temperature", "air/humidity", "roof/pressure")
+INPUTS = tuple(map(Signal.parse, ("air/temperature", "air/humidity", "roof/pressure")))
+A, B = INPUTS[:2]
 (DEW,) = load_conditions(
     [
         {
             "id": "dew",
             "derived": "dew_point_margin",
-            "temperature": INPUTS[0],
-            "humidity": INPUTS[1],
-            "pressure": INPUTS[2],
+            "temperature": str(INPUTS[0]),
+            "humidity": str(INPUTS[1]),
+            "pressure": str(INPUTS[2]),
             "comparison": "below",
             "limit": 3.0,
             "step_s": 3600,
@@ -42,21 +44,21 @@ def recalled(memory, *, exact=True):
 def test_the_last_sample_of_a_slot_stands_for_it():
     window = Window()
     for at_ms, value in ((0, 1.0), (599_999, 2.0), (600_000, 3.0)):
-        window.take("a", Sample(at_ms, value))
+        window.take(A, Sample(at_ms, value))
     window.settle()
-    assert window.samples("a") == (Sample(599_999, 2.0), Sample(600_000, 3.0))
-    assert window.samples("b") == ()
+    assert window.samples(A) == (Sample(599_999, 2.0), Sample(600_000, 3.0))
+    assert window.samples(B) == ()
 
 
 def test_what_was_replaced_is_known_until_the_tick_is_over():
     window = Window()
-    window.take("a", Sample(100, 1.0))
+    window.take(A, Sample(100, 1.0))
     window.settle()
-    window.take("a", Sample(200, 2.0))
-    window.take("a", Sample(300, 3.0))
-    assert [s.value for s in window.samples("a")] == [1.0, 2.0, 3.0]
+    window.take(A, Sample(200, 2.0))
+    window.take(A, Sample(300, 3.0))
+    assert [s.value for s in window.samples(A)] == [1.0, 2.0, 3.0]
     window.settle()
-    assert [s.value for s in window.samples("a")] == [3.0]
+    assert [s.value for s in window.samples(A)] == [3.0]
 
 
 @given(st.lists(st.integers(0, 2 * HOUR), max_size=60))
@@ -64,9 +66,9 @@ def test_it_spans_37_hours_and_is_sorted(gaps):
     window, at_ms = Window(), 0
     for gap in gaps:
         at_ms += gap
-        window.take("a", Sample(at_ms, 1.0))
+        window.take(A, Sample(at_ms, 1.0))
         window.settle()
-    times = [s.at_ms for s in window.samples("a")]
+    times = [s.at_ms for s in window.samples(A)]
     assert times == sorted(times)
     assert all(at_ms - SPAN_MS <= t <= at_ms for t in times)
     assert len({t // SLOT_MS for t in times}) == len(times) <= SPAN_MS // SLOT_MS + 1
@@ -81,62 +83,62 @@ def test_it_spans_what_features_look_back_on():
 
 def test_it_is_stale_once_a_slot_until_somebody_has_stored_it():
     window = Window()
-    window.take("a", Sample(0, 1.0))
+    window.take(A, Sample(0, 1.0))
     assert window.stale
     assert [name for name, _ in window.memory()] == ["window"]
     window.stale = False
-    window.take("a", Sample(1, 2.0))
+    window.take(A, Sample(1, 2.0))
     assert not window.stale
     assert window.memory() == []
-    window.take("a", Sample(SLOT_MS, 3.0))
+    window.take(A, Sample(SLOT_MS, 3.0))
     assert window.stale
 
 
 def test_stored_and_restored():
     window = Window()
     for hour in range(45):
-        window.take("a", Sample(hour * HOUR, hour / 2))
-        window.take("b", Sample(hour * HOUR, -1.5))
+        window.take(A, Sample(hour * HOUR, hour / 2))
+        window.take(B, Sample(hour * HOUR, -1.5))
     again = recalled(window.memory(), exact=False)
-    assert again.samples("a") == window.samples("a")
-    assert again.samples("b") == window.samples("b")
+    assert again.samples(A) == window.samples(A)
+    assert again.samples(B) == window.samples(B)
     assert not again.stale
-    again.take("a", Sample(45 * HOUR, 1.0))
-    assert len(again.samples("a")) == 38
-    assert recalled({}).samples("a") == ()
+    again.take(A, Sample(45 * HOUR, 1.0))
+    assert len(again.samples(A)) == 38
+    assert recalled({}).samples(A) == ()
 
 
 def test_where_models_run_the_newest_samples_are_stored_each_time():
     window = Window(exact=True)
-    window.take("a", Sample(0, 1.0))
+    window.take(A, Sample(0, 1.0))
     first = window.memory()
     window.stale = False
-    window.take("a", Sample(1000, 2.0))
-    window.take("b", Sample(1000, 5.0))
+    window.take(A, Sample(1000, 2.0))
+    window.take(B, Sample(1000, 5.0))
     window.stale = False
     window.settle()
     second = window.memory()
     assert [name for name, _ in second] == ["window_newest"]
     again = recalled([*first, *second])
-    assert again.samples("a") == window.samples("a") == (Sample(1000, 2.0),)
-    assert again.samples("b") == window.samples("b")
+    assert again.samples(A) == window.samples(A) == (Sample(1000, 2.0),)
+    assert again.samples(B) == window.samples(B)
     assert not again.stale
     # what a gateway without models left lying around is not looked at
-    assert recalled([*first, *second], exact=False).samples("a") == (Sample(0, 1.0),)
+    assert recalled([*first, *second], exact=False).samples(A) == (Sample(0, 1.0),)
 
 
 def test_what_a_restored_window_cannot_place_is_forgotten():
-    text = '{"a":[[1000,1.0],[2000,2.0]]}'
+    text = '{"air/temperature":[[1000,1.0],[2000,2.0]]}'
     for now_ms, expected in ((None, 0), (1500, 1), (2000, 2)):
         window = recalled({"window": text})
         window.resume(now_ms)
-        assert len(window.samples("a")) == expected, now_ms
+        assert len(window.samples(A)) == expected, now_ms
 
 
 def test_another_time_line():
-    window = recalled({"window": json.dumps({"a": [[1000, 1.0], [2000, 2.0]]})})
+    window = recalled({"window": json.dumps({str(A): [[1000, 1.0], [2000, 2.0]]})})
     window.rebase(-500)
-    assert window.samples("a") == (Sample(500, 1.0), Sample(1500, 2.0))
+    assert window.samples(A) == (Sample(500, 1.0), Sample(1500, 2.0))
 
 
 # --- the same grid as from all readings ----------------------------------------------------------
@@ -179,7 +181,7 @@ def test_the_window_gives_the_grid_of_all_readings(made, begin_ms, restarts):
             taken.append((signal, now_ms, value))
             if value is not None:
                 window.take(signal, Sample(now_ms, value))
-        everything = Readings(
+        everything = Readings.of_rows(
             [signal for signal, _, _ in taken],
             np.array([at_ms for _, at_ms, _ in taken], np.int64),
             np.array([v for _, _, v in taken], np.float64),  # None is NaN

@@ -1,10 +1,13 @@
 """Alerts: told once, told before the commit, remembered over a restart."""
 
+import json
+
 import pytest
 
 from contract.keys import alert_id
-from contract.quantities import Quality
+from contract.quantities import Quality, Quantity
 from contract.records import AlertBasis, AlertState, Receipt
+from contract.signals import Signal
 from edge.outputs.notifications import Notices
 from edge.sensing.alerts import Alerts, samples_of
 from edge.sensing.timeline import Timeline
@@ -175,8 +178,8 @@ def test_bad_values_are_no_samples(measured):
         one.sensor_id, one.series, 5, (9900, 500), ((Quality.BAD, ()), (Quality.UNCERTAIN, ()))
     )
     assert samples_of(one, 77) == [
-        ("attic/temperature", Sample(77, None)),
-        ("attic/humidity", Sample(77, 50.0)),
+        (Signal("attic", Quantity.TEMPERATURE), Sample(77, None)),
+        (Signal("attic", Quantity.HUMIDITY), Sample(77, 50.0)),
     ]
     assert samples_of(bad, 77)[0][1].value is None
     assert samples_of(bad, 77)[1][1].value == 50.0
@@ -185,3 +188,17 @@ def test_bad_values_are_no_samples(measured):
 def test_conditions_see_the_value_as_it_is_encoded(feed):
     alerts = Alerts(declared({**DAMP, "limit": 70.0}), Notices([]), None)
     assert feed(alerts, 0, humidity_pct=70.04) == []  # one decimal: 70.0, which is not beyond 70
+
+
+def test_what_an_earlier_version_stored_goes_on(feed, line):
+    """The text that the gateway stored before evaluators kept their own state."""
+    at_ms = line.of_offset(0)
+    stored = (
+        f'{{"damp":{{"open":"00112233445566ff","latest":{{"attic/humidity":[{at_ms},75.0]}},'
+        f'"step_ms":{at_ms},"completed_ms":{at_ms},"holds":true,"beyond_since_ms":{at_ms}}}}}'
+    )
+    outputs = Notices([])
+    alerts = Alerts(declared(DAMP), outputs, stored)
+    assert json.loads(alerts.dump()) == json.loads(stored)
+    (cleared,) = feed(alerts, HOUR, humidity_pct=60.0)
+    assert (cleared.event.alert_id, cleared.event.state) == ("00112233445566ff", AlertState.CLEARED)

@@ -11,7 +11,7 @@ import pytest
 
 from cloud.ca.authority import Authority
 from contract.errors import ConfigError
-from contract.tls import (
+from transport.tls import (
     TlsFiles,
     client_context,
     handshake_failure,
