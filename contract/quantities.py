@@ -113,6 +113,19 @@ class Quantity(StrEnum):
             column="co2_ppm",
         ),
     )
+    ILLUMINANCE = (
+        "illuminance",
+        QuantityFacts(
+            title="Illuminance",
+            shown_unit="lx",
+            unit="lx",
+            low=0.0,
+            high=200_000.0,
+            resolution=1.0,
+            decimals=0,
+            column="illuminance_lx",
+        ),
+    )
 
 
 class Quality(StrEnum):
