@@ -126,6 +126,19 @@ class Quantity(StrEnum):
             column="illuminance_lx",
         ),
     )
+    VOLTAGE = (
+        "voltage",
+        QuantityFacts(
+            title="Voltage",
+            shown_unit="V",
+            unit="V",
+            low=-1_000.0,
+            high=1_000.0,
+            resolution=0.001,
+            decimals=3,
+            column="voltage_v",
+        ),
+    )
 
 
 class Quality(StrEnum):

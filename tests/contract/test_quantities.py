@@ -27,4 +27,5 @@ def test_units_are_those_of_senml() -> None:
         "pressure": "Pa",
         "co2": "ppm",
         "illuminance": "lx",
+        "voltage": "V",
     }
