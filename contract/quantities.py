@@ -139,6 +139,19 @@ class Quantity(StrEnum):
             column="voltage_v",
         ),
     )
+    CONTACT = (
+        "contact",
+        QuantityFacts(
+            title="Contact (1 closed, 0 open)",
+            shown_unit="",
+            unit="/",
+            low=0.0,
+            high=1.0,
+            resolution=1.0,
+            decimals=0,
+            column="contact",
+        ),
+    )
 
 
 class Quality(StrEnum):

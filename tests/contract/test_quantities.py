@@ -28,4 +28,5 @@ def test_units_are_those_of_senml() -> None:
         "co2": "ppm",
         "illuminance": "lx",
         "voltage": "V",
+        "contact": "/",
     }
