@@ -31,7 +31,7 @@ class SimulatedBme280:
     """One chip. It resolves 16 bits, one more for each doubling of oversampling (3.4)."""
 
     def __init__(self, around: Surroundings, calibration: Calibration = TYPICAL) -> None:
-        self.faults = Faults(set(Fault) - {Fault.CHECK_FLIPPED, Fault.MISSING_EDGE})
+        self.faults = Faults(set(Fault) - {Fault.CHECK_FLIPPED, Fault.MISSING_EDGE, Fault.UNSTEADY})
         self._around = around
         self._calibration = calibration
         self._pointer = 0

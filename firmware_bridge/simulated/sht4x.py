@@ -26,7 +26,7 @@ class SimulatedSht4x:
     """One chip."""
 
     def __init__(self, around: Surroundings) -> None:
-        self.faults = Faults(set(Fault) - {Fault.WRONG_ID, Fault.MISSING_EDGE})
+        self.faults = Faults(set(Fault) - {Fault.WRONG_ID, Fault.MISSING_EDGE, Fault.UNSTEADY})
         self._around = around
         self._frame: bytes | None = None
         self._busy_until_s = -math.inf

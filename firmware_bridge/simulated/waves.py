@@ -10,11 +10,14 @@ from firmware_bridge.simulated.feeds import TrueValues
 __all__ = ["WaveFeed"]
 
 _DAY_S = 86_400.0
+_MINUTE_S = 60.0
+# A door in the minutes of a UTC day: when it is opened, and for how long.
+_OPENINGS_MIN = ((7 * 60, 4), (12 * 60 + 30, 10), (17 * 60 + 45, 6), (21 * 60 + 15, 3))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveFeed:
-    """A day to try things out: warmest and driest at 15:00 UTC, pressure in 5-day waves.
+    """A day to try things out: warmest, driest and brightest at 15:00 UTC, pressure in 5-day waves.
 
     Attributes:
         mean_c: Mean temperature, Cel.
@@ -47,6 +50,28 @@ def _pressure_pa(now_s: float) -> float:
     return 101_325.0 + 800.0 * math.sin(2 * math.pi * now_s / (5 * _DAY_S))
 
 
+def _co2_ppm(now_s: float) -> float:
+    """A room that people use by day and air at night."""
+    return 800.0 + 350.0 * _warmth(now_s)
+
+
+def _illuminance_lx(now_s: float) -> float:
+    """An overcast day; dark for twelve hours."""
+    return max(0.0, 20_000.0 * _warmth(now_s))
+
+
+def _voltage_v(now_s: float) -> float:
+    """A lead battery that the sun charges."""
+    return 12.8 + 0.6 * _warmth(now_s)
+
+
+def _contact(now_s: float) -> float:
+    """A door: 1 closed, 0 open."""
+    minute = now_s % _DAY_S / _MINUTE_S
+    is_open = any(begin <= minute < begin + length for begin, length in _OPENINGS_MIN)
+    return 0.0 if is_open else 1.0
+
+
 def _middle(quantity: Quantity) -> Callable[[float], float]:
     """A wave for a quantity without one of its own: around the middle of its plausible range."""
     facts = quantity.facts
@@ -56,4 +81,8 @@ def _middle(quantity: Quantity) -> Callable[[float], float]:
 
 _WAVES: dict[Quantity, Callable[[float], float]] = {
     Quantity.PRESSURE: _pressure_pa,
+    Quantity.CO2: _co2_ppm,
+    Quantity.ILLUMINANCE: _illuminance_lx,
+    Quantity.VOLTAGE: _voltage_v,
+    Quantity.CONTACT: _contact,
 }

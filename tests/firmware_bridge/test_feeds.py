@@ -152,3 +152,19 @@ def test_wave_is_warmest_and_driest_in_the_afternoon():
     assert max(hours, key=lambda hour: value(feed, hour * 3600, Quantity.TEMPERATURE)) == 15
     assert min(hours, key=lambda hour: value(feed, hour * 3600, Quantity.HUMIDITY)) == 15
     assert value(feed, 15 * 3600, Quantity.TEMPERATURE) == pytest.approx(14.0)
+
+
+def test_wave_has_values_of_a_home():
+    day = [WaveFeed().at(minute * 60) for minute in range(24 * 60)]
+    assert all(400 < values.value(Quantity.CO2) < 2000 for values in day)
+    assert all(11 < values.value(Quantity.VOLTAGE) < 15 for values in day)
+    dark_total = sum(values.value(Quantity.ILLUMINANCE) == 0.0 for values in day)
+    assert dark_total == pytest.approx(12 * 60, abs=2)
+
+
+def test_wave_opens_its_contact_a_few_times_a_day():
+    door = [value(WaveFeed(), minute * 60, Quantity.CONTACT) for minute in range(24 * 60)]
+    assert set(door) == {0.0, 1.0}
+    opened_total = sum(door[at - 1] == 1.0 and door[at] == 0.0 for at in range(1, len(door)))
+    assert 2 <= opened_total <= 6
+    assert 10 <= door.count(0.0) <= 60
