@@ -12,7 +12,7 @@ from firmware_bridge import chips
 from firmware_bridge.errors import SensorFault, SensorUnavailable
 from firmware_bridge.simulated import Fault
 
-BOTH = ("bme280", "digital_input", "ina219", "scd4x", "sht4x")
+BOTH = ("bh1750", "bme280", "digital_input", "ina219", "scd4x", "sht4x")
 SIMULATED_ONLY = ("dht22",)
 CASES = [(name, via) for name in BOTH for via in ("simulated", "linux")]
 CASES += [(name, "simulated") for name in SIMULATED_ONLY]
@@ -30,6 +30,7 @@ REASONS = {
 BUS_FAULTS = {Fault.ABSENT, Fault.STUCK_BUSY, Fault.FLOATING, Fault.STUCK_LOW}
 # The faults that cost each driver a value; what a chip cannot show is not there to be told apart.
 SPOILED_BY = {
+    "bh1750": {Fault.ABSENT, Fault.FLOATING},
     "bme280": BUS_FAULTS,
     "dht22": {*BUS_FAULTS, Fault.CHECK_FLIPPED, Fault.MISSING_EDGE} - {Fault.STUCK_BUSY},
     "digital_input": {Fault.ABSENT, Fault.UNSTEADY},
@@ -45,12 +46,13 @@ RETRIED = [
     (name, via, fault) for name, via, fault in SPOILING if name != "scd4x" or fault is Fault.ABSENT
 ]
 # Chips that a driver can wait for although they are slower than they may be.
-WAITED_FOR = [case for case in CASES if case[0] in ("bme280", "ina219", "sht4x")]
+WAITED_FOR = [case for case in CASES if case[0] in ("bh1750", "bme280", "ina219", "sht4x")]
 
 T, H, P = Quantity.TEMPERATURE, Quantity.HUMIDITY, Quantity.PRESSURE
 # Half a step of what the part resolves (bme280: also the difference of Bosch's two forms).
 # bme280 at 1x: 16 bits, see its data sheet 3.4; dht22: tenths; sht4x and scd4x: 16-bit words.
 ACCURACY = {
+    "bh1750": {Quantity.ILLUMINANCE: 0.95},  # above 54 612 lx its steps are 1.86 lx
     "bme280": {T: 0.01, H: 0.05, P: 3.0},
     "dht22": {T: 0.0501, H: 0.0501},
     "digital_input": {Quantity.CONTACT: 0.0},
@@ -61,6 +63,7 @@ ACCURACY = {
 # What the part measures. At 0 Cel a DHT22's 1 and 2 %RH are taken for the bogus frames that they
 # also are; an SCD4x's 0 ppm is no result.
 RANGES = {
+    "bh1750": {Quantity.ILLUMINANCE: st.floats(0.0, 121_000.0)},
     "bme280": {T: st.floats(-40, 85), H: st.floats(0, 100), P: st.floats(30_000, 110_000)},
     "dht22": {T: st.floats(-40, 80), H: st.floats(3, 100)},
     "digital_input": {Quantity.CONTACT: st.sampled_from((0.0, 1.0))},
@@ -186,7 +189,7 @@ def test_slow_conversion_never_yields_the_old_value(case, make_bench):
     chip = bench.open()
     bench.read(chip)
     bench.faults.last(Fault.SLOW)
-    changed = {T: -7.25, H: 90.0, P: 98_000.0, Quantity.VOLTAGE: 3.3}
+    changed = {T: -7.25, H: 90.0, P: 98_000.0, Quantity.ILLUMINANCE: 4000.0, Quantity.VOLTAGE: 3.3}
     bench.air.become(**{q.facts.column: value for q, value in changed.items()})
     for quantity, value in bench.read(chip).values:
         assert value == pytest.approx(changed[quantity], abs=ACCURACY[case[0]][quantity])
@@ -230,6 +233,7 @@ def test_wrong_quantities_are_refused_by_key(name, wrong, make_bench):
 @pytest.mark.parametrize(
     ("name", "key", "wrong"),
     [
+        ("bh1750", "address", 0x24),
         ("bme280", "address", 0x44),
         ("bme280", "bus", -1),
         ("bme280", "bus", True),
