@@ -65,6 +65,10 @@ def _absolute_humidity(using: Mathematics, temperature_c: Any, humidity_pct: Any
     return 1000.0 * vapour_pa / (_VAPOUR_J_PER_KG_K * (temperature_c + _ZERO_C_K))
 
 
+def _vapour_pressure_deficit(using: Mathematics, temperature_c: Any, humidity_pct: Any) -> Any:
+    return (1.0 - humidity_pct / 100.0) * _saturation_pa(using, temperature_c) / 1000.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DerivedFacts(Facts):
     """Facts of one derived signal.
@@ -134,5 +138,15 @@ class Derived(StrEnum):
             inputs=_AIR,
             about="mass of water vapour in a cubic metre of air",
             formula=_absolute_humidity,
+        ),
+    )
+    VAPOUR_PRESSURE_DEFICIT = (
+        "vapour_pressure_deficit",
+        DerivedFacts(
+            title="Vapour-pressure deficit",
+            shown_unit="kPa",
+            inputs=_AIR,
+            about="how much more vapour pressure the air could take up; plants feel it as drought",
+            formula=_vapour_pressure_deficit,
         ),
     )
