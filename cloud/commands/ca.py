@@ -10,7 +10,7 @@ from cloud.ca import files
 from cloud.ca.authority import Authority, Certificate, Issued, Role
 from cloud.ca.register import shown
 from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
-from cloud.commands.tables import print_table
+from cloud.commands.printing import print_table
 from cloud.config import CaConfig, CloudConfig, need
 from contract.errors import ConfigError
 

@@ -3,15 +3,15 @@
 import argparse
 
 from cloud.commands.arguments import Verbs, add_as_of, add_json, add_noun, add_verb, as_of_ms
-from cloud.commands.opening import open_warehouse
+from cloud.commands.printing import print_table
 from cloud.commands.projecting import add_projecting
-from cloud.commands.tables import print_table
+from cloud.composition.projections import open_ledger
+from cloud.composition.servers import open_warehouse
 from cloud.config import CloudConfig
 from cloud.instants import shown_instant
 from cloud.ledger.proof import block_list, proof
 from cloud.ledger.queries import LedgerReader
 from cloud.ledger.report import Line, Totals, as_json, notes, summary
-from cloud.projections.ledger import LedgerProjection
 
 __all__ = ["register"]
 
@@ -33,7 +33,7 @@ _HEADINGS = (
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
     verbs = add_noun(nouns, "ledger", "Which numbers are stored, lost, held or unexplained.")
-    add_projecting(verbs, lambda config: LedgerProjection(open_warehouse(config)))
+    add_projecting(verbs, open_ledger)
     show = add_verb(
         verbs,
         "show",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cloud.clock import SystemClock
 from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
-from cloud.commands.opening import open_door, open_search
+from cloud.composition.servers import open_door, open_search
 from cloud.config import CloudConfig, need
 from cloud.logstash import dead_letters
 from cloud.logstash.cases import read_cases

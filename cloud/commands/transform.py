@@ -5,8 +5,8 @@ import json
 from collections.abc import Mapping
 
 from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
-from cloud.commands.opening import open_store
-from cloud.commands.tables import print_table
+from cloud.commands.printing import print_table
+from cloud.composition.lake import open_store
 from cloud.config import CloudConfig
 from cloud.lake.cursors import CursorStore
 from contract.records import Kind
@@ -30,7 +30,8 @@ def register(nouns: Verbs) -> None:
 
 
 def _run(args: argparse.Namespace, config: CloudConfig) -> int:
-    from cloud.commands.transforming import open_transform, private_session  # noqa: PLC0415 - see the docstring
+    from cloud.composition.spark import private_session  # noqa: PLC0415 - see the docstring
+    from cloud.composition.transform import open_transform  # noqa: PLC0415 - see the docstring
 
     with private_session(config) as spark:
         transform = open_transform(config, spark)
@@ -53,7 +54,8 @@ def _print_run(rows: Mapping[Kind, int], seconds: Mapping[str, float], *, as_jso
 
 
 def _show(args: argparse.Namespace, config: CloudConfig) -> int:
-    from cloud.commands.transforming import private_session, tables_of  # noqa: PLC0415 - see the docstring
+    from cloud.composition.spark import private_session  # noqa: PLC0415 - see the docstring
+    from cloud.composition.transform import tables_of  # noqa: PLC0415 - see the docstring
     from cloud.jobs.derive import stored_counts  # noqa: PLC0415 - see the docstring
     from cloud.jobs.transform import PROJECTION  # noqa: PLC0415 - see the docstring
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from sqlalchemy import make_url
 
 from cloud.commands import models, rollout
+from cloud.composition.registry import open_signer
 from cloud.config import CloudConfig, RegistryConfig, WarehouseConfig
 from cloud.registry import Alias, AliasRow, ModelRow, Registry
 from cloud.rollout import DesiredStates, Device, roll_out
@@ -163,7 +164,7 @@ def test_an_empty_registry_is_shown_as_empty(call, config):
 @pytest.mark.services
 def test_what_devices_are_told_is_shown(call, config, champion, warehouse):
     call("models key", config)
-    sign = models.open_signer(config).sign
+    sign = open_signer(config).sign
     states = DesiredStates(warehouse)
     roll_out(champion, states, [DEVICE], (FROST,), sign, NEW_YEAR)
     line = call("rollout show", config).out.splitlines()[1].split()

@@ -1,40 +1,19 @@
-"""Opens the Spark projection as the configuration names it; the only command code with Spark.
+"""Opens the transform: its tables in the lake, its cursors, its loader into the warehouse.
 
-Apart from `cloud.commands.transform`, so that the help works where Spark is not installed.
+It needs Spark; the verbs import it when they run, so that the help works without.
 """
-
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from cloud.commands.opening import open_store, open_warehouse
-from cloud.config import CloudConfig, SparkConfig, need
+from cloud.composition.lake import open_store
+from cloud.composition.servers import open_warehouse
+from cloud.config import CloudConfig, need
 from cloud.jobs.delta import Tables
 from cloud.jobs.transform import PROJECTION, Transform
 from cloud.lake.cursors import RAW_CURSOR, CursorStore
-from cloud.spark import session
 from cloud.warehouse.loader import StagingLoader
 
-__all__ = ["open_transform", "private_session", "tables_of"]
-
-
-@contextmanager
-def private_session(config: CloudConfig) -> Iterator[SparkSession]:
-    """A Spark session with a scratch folder of its own, stopped and removed at the end.
-
-    Raises:
-        ConfigError: A jar of section `[spark]` is not there.
-        DewlineError: Spark did not start.
-    """
-    with tempfile.TemporaryDirectory(prefix="dewline-spark-") as scratch:
-        spark = session(config.spark or SparkConfig(), Path(scratch))
-        try:
-            yield spark
-        finally:
-            spark.stop()
+__all__ = ["open_transform", "tables_of"]
 
 
 def tables_of(config: CloudConfig) -> Tables:
