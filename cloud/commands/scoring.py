@@ -7,7 +7,7 @@ import logging
 from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb, stop_on_signal
 from cloud.composition.lake import open_store
 from cloud.config import CloudConfig
-from cloud.lake.cursors import CursorStore
+from cloud.lake.cursors import SCORING_CURSOR, CursorStore
 from cloud.lake.landed import Cursor
 from cloud.scoring.pace import FILES_PER_BATCH, TRIGGER_S
 from contract.errors import DewlineError
@@ -16,7 +16,6 @@ from contract.typed import plain
 __all__ = ["register"]
 
 # Spark is imported by the verbs: the help must work without it, and at once.
-_PROJECTION = "scoring"
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +86,6 @@ def _once(args: argparse.Namespace, config: CloudConfig) -> int:
 
 
 def _rebuild(_args: argparse.Namespace, config: CloudConfig) -> int:
-    CursorStore(open_store(config), _PROJECTION).save(Cursor())
+    CursorStore(open_store(config), SCORING_CURSOR).save(Cursor())
     print("scoring: the cursor is at the lake's beginning; the next run scores everything again")
     return 0

@@ -14,8 +14,7 @@ from cloud.composition.search import open_bulk_writer
 from cloud.composition.servers import index_names, open_search, open_warehouse
 from cloud.composition.transform import tables_of
 from cloud.config import CloudConfig, SparkConfig, fleet_conditions
-from cloud.jobs.transform import PROJECTION as DERIVE
-from cloud.lake.cursors import CursorStore
+from cloud.lake.cursors import SCORING_CURSOR, TRANSFORM_CURSOR, CursorStore
 from cloud.projections.quarantine import Quarantine
 from cloud.scoring.batch import BatchResult, BatchScorer
 from cloud.scoring.champions import Champions
@@ -23,7 +22,7 @@ from cloud.scoring.documents import install_template
 from cloud.scoring.history import History
 from cloud.scoring.pace import FILES_PER_BATCH, TRIGGER_S
 from cloud.scoring.sink import ForecastSink
-from cloud.scoring.stream import PROJECTION, Scoring, StreamSettings
+from cloud.scoring.stream import Scoring, StreamSettings
 
 __all__ = ["open_scoring"]
 
@@ -60,10 +59,10 @@ def open_scoring(
         History(spark, tables, tasks),
         _champions(config),
         _sink(config),
-        derived=CursorStore(store, DERIVE),
-        cursor=CursorStore(store, PROJECTION),
+        transformed=CursorStore(store, TRANSFORM_CURSOR),
+        cursor=CursorStore(store, SCORING_CURSOR),
     )
-    return Scoring(spark, settings, scorer, CursorStore(store, PROJECTION), _say)
+    return Scoring(spark, settings, scorer, CursorStore(store, SCORING_CURSOR), _say)
 
 
 def _champions(config: CloudConfig) -> Champions:

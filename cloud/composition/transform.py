@@ -8,9 +8,9 @@ from pyspark.sql import SparkSession
 from cloud.composition.lake import open_store
 from cloud.composition.servers import open_warehouse
 from cloud.config import CloudConfig, need
-from cloud.jobs.delta import Tables
-from cloud.jobs.transform import PROJECTION, Transform
-from cloud.lake.cursors import RAW_CURSOR, CursorStore
+from cloud.lake.cursors import RAW_CURSOR, TRANSFORM_CURSOR, CursorStore
+from cloud.transforms.delta import Tables
+from cloud.transforms.run import Transform
 from cloud.warehouse.loader import StagingLoader
 
 __all__ = ["open_transform", "tables_of"]
@@ -39,6 +39,6 @@ def open_transform(config: CloudConfig, spark: SparkSession) -> Transform:
         spark,
         tables_of(config),
         folded=CursorStore(store, RAW_CURSOR),
-        cursor=CursorStore(store, PROJECTION),
+        cursor=CursorStore(store, TRANSFORM_CURSOR),
         loader=StagingLoader(open_warehouse(config)),
     )

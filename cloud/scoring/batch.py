@@ -14,7 +14,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
 from cloud.errors import ProjectionError
-from cloud.jobs.transform import CursorReader, CursorWriter
 from cloud.lake.landed import Cursor
 from cloud.scoring.arrivals import Arrival, Arrivals, affected, arrivals_of
 from cloud.scoring.champions import Term
@@ -23,6 +22,7 @@ from cloud.scoring.history import History, Known
 from cloud.scoring.offsets import covers
 from cloud.scoring.score import scored
 from cloud.spark import converted
+from cloud.transforms.run import CursorReader, CursorWriter
 from contract.records import Kind
 from models.conditions import all_signals
 
@@ -93,14 +93,14 @@ class BatchScorer:
         terms: Terms,
         sink: Sink,
         *,
-        derived: CursorReader,
+        transformed: CursorReader,
         cursor: CursorWriter,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._history = history
         self._terms = terms
         self._sink = sink
-        self._derived = derived
+        self._transformed = transformed
         self._cursor = cursor
         self._now_s = now_s
         # Readings up to here may wait for a date: nobody remembers what passed before this start.
@@ -159,9 +159,9 @@ class BatchScorer:
         return _Change([f for f in standing if _place(f) not in kept], made)
 
     def _known(self, until: Cursor) -> Known:
-        derived = self._derived.load()  # before the table is opened: see History.known
-        unsure = not covers(derived, self._dates_until)
-        return self._history.known(derived, until, dates_change=unsure)
+        transformed = self._transformed.load()  # before the table is opened: see History.known
+        unsure = not covers(transformed, self._dates_until)
+        return self._history.known(transformed, until, dates_change=unsure)
 
 
 class _Watch:

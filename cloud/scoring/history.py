@@ -13,14 +13,14 @@ from operator import or_
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
-from cloud.jobs.dating import dated
-from cloud.jobs.delta import Tables, table_at
 from cloud.lake.landed import Cursor
 from cloud.scoring.arrivals import Arrival, devices_of
 from cloud.scoring.forecast import DAY_MS, Span, day_of
 from cloud.scoring.offsets import covers
 from cloud.scoring.source import LakeSource, span_options
+from cloud.transforms.dating import dated
 from cloud.transforms.deduplicate import deduplicate
+from cloud.transforms.delta import Tables, table_at
 from cloud.transforms.period import with_period
 from cloud.transforms.schema import SOURCE
 from cloud.transforms.signals import of_signals
@@ -81,11 +81,11 @@ class History:
         self._tables = tables
         self._tasks = tasks
 
-    def known(self, derived: Cursor, until: Cursor, *, dates_change: bool) -> Known:
+    def known(self, transformed: Cursor, until: Cursor, *, dates_change: bool) -> Known:
         """Everything up to `until`.
 
         Args:
-            derived: The transform's cursor, loaded before this call: so the table may hold more
+            transformed: The transform's cursor, loaded before this call: so the table may hold more
                 than it says, and never less.
             until: The batch's end.
             dates_change: Whether readings beyond the transform's cursor may wait for a date, or
@@ -95,9 +95,9 @@ class History:
             LakeError: A table cannot be read.
         """
         stored = table_at(self._spark, self._tables.readings)
-        if stored is not None and covers(derived, until):
+        if stored is not None and covers(transformed, until):
             return Known(stored, None)
-        options = span_options(self._tables.root, derived, until, self._tasks)
+        options = span_options(self._tables.root, transformed, until, self._tasks)
         landed = self._spark.read.format(LakeSource.name()).options(**options).load()
         landed = landed.where(F.col("kind").isNotNull())
         if dates_change:
