@@ -11,7 +11,7 @@ from cloud.config import CloudConfig
 from cloud.instants import shown_instant
 from cloud.ledger.proof import block_list, proof
 from cloud.ledger.queries import LedgerReader
-from cloud.ledger.report import Line, Totals, as_json, notes, summary
+from cloud.ledger.report import StreamLine, Totals, as_json, notes, summary
 
 __all__ = ["register"]
 
@@ -73,7 +73,7 @@ def _show(args: argparse.Namespace, config: CloudConfig) -> int:
     return 0
 
 
-def _cells(line: Line) -> list[str | int]:
+def _cells(line: StreamLine) -> list[str | int]:
     times = [shown_instant(line.first_at), shown_instant(line.last_at)]
     return [line.device, line.stream, *times, *_counts(line)]
 
@@ -82,7 +82,7 @@ def _sums(totals: Totals) -> list[str | int]:
     return ["total", "", "", "", *_counts(totals)]
 
 
-def _counts(of: Line | Totals) -> list[str | int]:
+def _counts(of: StreamLine | Totals) -> list[str | int]:
     return [
         of.stored,
         of.lost,

@@ -18,7 +18,7 @@ from cloud.lake.cursors import CursorStore
 from cloud.lake.landed import Cursor
 from cloud.projections.search import SearchProjection
 from cloud.search.templates import install
-from cloud.search.verify import Comparison, compare, keys_in_lake, search_counts, totals
+from cloud.search.verify import StreamComparison, compare, keys_in_lake, search_counts, totals
 
 __all__ = ["register"]
 
@@ -61,7 +61,7 @@ def _rebuild(_args: argparse.Namespace, config: CloudConfig) -> int:
     return 0
 
 
-def _as_json(found: Sequence[Comparison]) -> str:
+def _as_json(found: Sequence[StreamComparison]) -> str:
     differing = [c for c in found if not c.equal]
     return json.dumps(
         {
@@ -82,7 +82,7 @@ def _as_json(found: Sequence[Comparison]) -> str:
     )
 
 
-def _print(found: Sequence[Comparison]) -> None:
+def _print(found: Sequence[StreamComparison]) -> None:
     lake, search = totals(found, lambda c: c.lake), totals(found, lambda c: c.search)
     print_table(("kind", "lake", "search"), [(k.value, lake[k], search[k]) for k in lake])
     differing = [c for c in found if not c.equal]

@@ -19,7 +19,7 @@ from cloud.projections.quarantine import Quarantine
 from cloud.scoring.batch import BatchResult, BatchScorer
 from cloud.scoring.champions import Champions
 from cloud.scoring.documents import install_template
-from cloud.scoring.history import History
+from cloud.scoring.history import ReadingSource
 from cloud.scoring.pace import FILES_PER_BATCH, TRIGGER_S
 from cloud.scoring.sink import ForecastSink
 from cloud.scoring.stream import Scoring, StreamSettings
@@ -56,7 +56,7 @@ def open_scoring(
         root=tables.root, trigger_s=trigger_s, files_per_batch=files_per_batch, tasks=tasks
     )
     scorer = BatchScorer(
-        History(spark, tables, tasks),
+        ReadingSource(spark, tables, tasks),
         _champions(config),
         _sink(config),
         transformed=CursorStore(store, TRANSFORM_CURSOR),

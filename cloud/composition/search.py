@@ -6,7 +6,7 @@ import time
 from cloud.composition.projections import open_quarantine
 from cloud.composition.servers import index_names, open_door, open_search
 from cloud.config import CloudConfig, Writer, need
-from cloud.logstash.delivery import Delivery, DeliveryLimits
+from cloud.logstash.sender import BatchSender, SenderLimits
 from cloud.logstash.writer import LogstashWriter
 from cloud.projections.quarantine import Quarantine
 from cloud.projections.search import DocumentWriter, SearchProjection
@@ -33,6 +33,6 @@ def open_search_projection(config: CloudConfig) -> SearchProjection:
     writer: DocumentWriter = open_bulk_writer(client, open_quarantine(config, current=False))
     if need(config.search, "search", config).writer is Writer.LOGSTASH:
         source = random.Random()  # noqa: S311  # spreads load, guards nothing
-        delivery = Delivery(open_door(config), DeliveryLimits(), time.sleep, source)
-        writer = LogstashWriter(delivery, writer, client, names)
+        sender = BatchSender(open_door(config), SenderLimits(), time.sleep, source)
+        writer = LogstashWriter(sender, writer, client, names)
     return SearchProjection(client, writer, names)

@@ -15,7 +15,7 @@ from cloud.commands import models, rollout
 from cloud.composition.registry import open_signer
 from cloud.config import CloudConfig, RegistryConfig, WarehouseConfig
 from cloud.registry import Alias, AliasRow, ModelRow, Registry
-from cloud.rollout import DesiredStates, Device, roll_out
+from cloud.rollout import DesiredStates, GatewaySignals, roll_out
 from cloud.warehouse.model_tables import DECISIONS
 from contract.errors import ConfigError
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
@@ -31,7 +31,7 @@ FROST = Condition(
     max_age_s=5400,
     signal="attic/temperature",
 )
-DEVICE = Device(device_id="ewr", signals=frozenset({"attic/temperature"}))
+DEVICE = GatewaySignals(device_id="ewr", signals=frozenset({"attic/temperature"}))
 
 
 @pytest.fixture

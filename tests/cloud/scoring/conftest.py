@@ -28,7 +28,7 @@ from cloud.registry import Alias, AliasRow, ModelRow, Registry
 from cloud.scoring.batch import BatchScorer
 from cloud.scoring.champions import Champions
 from cloud.scoring.documents import install_template
-from cloud.scoring.history import History
+from cloud.scoring.history import ReadingSource
 from cloud.scoring.offsets import available
 from cloud.scoring.predict import OnnxModel
 from cloud.scoring.sink import ForecastSink
@@ -280,7 +280,7 @@ class Site:
         """A new process's: it knows nothing but the stores."""
         champions = Champions(self.registry, (CONDITION,), self.signer.trusted())
         return BatchScorer(
-            History(self.spark, self.tables, tasks=2),
+            ReadingSource(self.spark, self.tables, tasks=2),
             champions,
             sink or self.sink(),
             transformed=self.transformed,
