@@ -11,7 +11,7 @@ import pytest
 from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import functions as F  # noqa: N812
 
-from cloud.commands.cycling import exporter
+from cloud.composition.cycle import exporter
 from cloud.inference import Inference
 from cloud.training.export import (
     PARITY_LIMIT,

@@ -14,7 +14,7 @@ import pytest
 
 from cloud.inference import Inference
 from cloud.scoring.champions import Term
-from cloud.scoring.forecast import Device, Span, forecasts, warm_days
+from cloud.scoring.forecast import DeviceReadings, TimeSpan, forecasts, warm_days
 from cloud.scoring.predict import OnnxModel, probabilities
 from cloud.training.dataset import history_table
 from cloud.training.export import mllib_to_onnx, sklearn_to_onnx
@@ -165,14 +165,14 @@ def test_probabilities_everywhere(family, trained, edge, batch, late, condition)
 def streamed(station, readings, term, own):
     """What the stream's workers forecast for the same device, by instant."""
     count = len(readings)
-    device = Device(
+    device = DeviceReadings(
         device_id=station,
         readings=readings,
         stream_ids=["a" * 13] * count,
         seqs=np.arange(1, count + 1),
         backfilled=np.zeros(count, np.bool_),
     )
-    span = Span(int(readings.at_ms[0]), int(readings.at_ms[-1]) + 1)
+    span = TimeSpan(int(readings.at_ms[0]), int(readings.at_ms[-1]) + 1)
     found = forecasts(device, (term,), span, warm_days((term,)), probabilities)
     by_instant = {f.issued_at: f.probability for f in found}
     assert set(by_instant) == set(own.at_ms.tolist())
