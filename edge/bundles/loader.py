@@ -7,10 +7,11 @@ from pathlib import Path
 
 from edge.bundles.admission import admit
 from edge.bundles.models_in_use import Load, Unusable
-from edge.errors import PredictError, UpdateRefused
+from edge.errors import UpdateRefused
 from edge.forecasting.forecaster import Forecaster
-from edge.forecasting.predict import Predictor
 from models.conditions import Condition
+from models.errors import ModelError
+from models.inference import Inference
 from models.signing import TrustedKeys
 
 __all__ = ["loading"]
@@ -35,9 +36,9 @@ def loading(trusted: TrustedKeys) -> Load:
             )
         manifest = bundle.manifest
         try:
-            predictor = Predictor(bundle.model)
-        except PredictError as error:
+            inference = Inference(bundle.model)
+        except ModelError as error:
             return Unusable(model=manifest.model, version=manifest.version, reason=str(error))
-        return Forecaster(condition, manifest.model, manifest.version, predictor)
+        return Forecaster(condition, manifest.model, manifest.version, inference)
 
     return load

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from contract.typed import build, plain
 from edge.bundles.admission import admit
 from edge.bundles.trial import Trial, Verdict
-from edge.errors import PredictError, UpdateRefused
-from edge.forecasting.predict import Predictor
+from edge.errors import UpdateRefused
 from models.bundle import Bundle, check_golden
-from models.errors import BundleRefused
+from models.errors import BundleRefused, ModelError
 from models.features import features
+from models.inference import Inference, require_runtime
 from models.signing import TrustedKeys
 
 __all__ = ["judge", "main"]
@@ -61,12 +61,12 @@ def _require_golden(bundle: Bundle) -> None:
         return features(grids, at_ms, condition).values
 
     try:
-        predictor = Predictor(bundle.model)
-    except PredictError as error:
+        inference = Inference(bundle.model)
+    except ModelError as error:
         raise UpdateRefused("unsuitable", str(error)) from error
     try:
-        check_golden(bundle.golden, features_of, predictor.probabilities)
-    except PredictError as error:
+        check_golden(bundle.golden, features_of, inference.probability)
+    except ModelError as error:
         raise UpdateRefused("wrong_answer", str(error)) from error
 
 
@@ -81,6 +81,7 @@ def _limit(trial: Trial) -> None:
 def main() -> int:
     """One question, one verdict."""
     trial = build(Trial, json.load(sys.stdin), "trial")
+    require_runtime()  # before the limits: a lack of memory is then the bundle's
     _limit(trial)
     verdict = judge(trial)
     print(json.dumps(plain(verdict)))

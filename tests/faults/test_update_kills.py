@@ -19,7 +19,7 @@ import pytest
 from contract.typed import plain
 from edge.bundles.admission import admit
 from edge.bundles.slots import Slots
-from edge.forecasting.predict import Predictor
+from models.inference import Inference
 from models.signing import TrustedKeys
 
 KILLS = 5
@@ -162,7 +162,7 @@ class Device:
             if sha256 is not None
         ]
         golden = bundles[0].golden
-        answers = Predictor(bundles[0].model).probabilities(golden.features)
+        answers = Inference(bundles[0].model).probability(golden.features)
         assert abs(answers - golden.probabilities).max() <= 1e-5
         assert not list(self.models.glob("*.corrupt*"))
         return bundles[0].manifest.version

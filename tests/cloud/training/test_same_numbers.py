@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cloud.inference import Inference
 from cloud.scoring.champions import Term
 from cloud.scoring.forecast import Device, Span, forecasts, warm_days
 from cloud.scoring.predict import OnnxModel, probabilities
@@ -21,10 +20,10 @@ from cloud.training.history import History
 from cloud.training.learners import SklearnLearner
 from cloud.training.mllib import MllibLearner
 from edge.forecasting.forecaster import readings_of
-from edge.forecasting.predict import Predictor
 from edge.forecasting.window import Window
 from models.evaluation import Evaluator, Sample
 from models.features import features, windows
+from models.inference import Inference
 from models.replay import Readings
 
 pytestmark = pytest.mark.spark
@@ -135,7 +134,7 @@ def trained(spark, batch):
 @pytest.mark.parametrize("family", ["sklearn", "mllib"])
 def test_probabilities_everywhere(family, trained, edge, batch, late, condition):
     model, onnx = trained[family]
-    predictor, inference = Predictor(onnx), Inference(onnx)
+    inference = Inference(onnx)
     term = Term(
         condition=condition,
         model="condensation",
@@ -151,7 +150,7 @@ def test_probabilities_everywhere(family, trained, edge, batch, late, condition)
             "trained": model.probability(asked),
             "batch": inference.probability(asked),
             "gateway": np.array(
-                [predictor.probability(edge[station][at]) for at in own.at_ms.tolist()]
+                [inference.probability_of(edge[station][at]) for at in own.at_ms.tolist()]
             ),
             "stream": streamed(station, late[station], term, own),
         }
