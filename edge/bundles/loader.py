@@ -5,8 +5,9 @@ Imports numpy and onnxruntime by what it uses: only a gateway with `[models]` im
 
 from pathlib import Path
 
-from edge.bundles.admission import admit
 from edge.bundles.models_in_use import Load, Unusable
+from edge.bundles.slots import read_bundle
+from edge.bundles.trust import opened
 from edge.errors import UpdateRefused
 from edge.forecasting.forecaster import Forecaster
 from models.conditions import Condition
@@ -27,7 +28,7 @@ def loading(trusted: TrustedKeys) -> Load:
 
     def load(path: Path, condition: Condition) -> Forecaster | Unusable:
         try:
-            bundle = admit(path, trusted, condition)
+            bundle = opened(read_bundle(path), trusted, condition)
         except UpdateRefused as error:
             return Unusable(
                 model="unreadable",

@@ -17,8 +17,8 @@ import time
 import pytest
 
 from contract.typed import plain
-from edge.bundles.admission import admit
-from edge.bundles.slots import Slots
+from edge.bundles.slots import Slots, read_bundle
+from edge.bundles.trust import opened
 from models.inference import Inference
 from models.signing import TrustedKeys
 
@@ -157,7 +157,11 @@ class Device:
         """The version that a restart would load now: verified again, and it answers right."""
         slot = Slots(self.models).slot(self._condition.id)
         bundles = [
-            admit(self.models / "bundles" / f"{sha256}.dwb", self._trusted, self._condition)
+            opened(
+                read_bundle(self.models / "bundles" / f"{sha256}.dwb"),
+                self._trusted,
+                self._condition,
+            )
             for sha256 in (slot.current, slot.previous)
             if sha256 is not None
         ]
