@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud.inference import Inference
 from cloud.registry import ModelRow, Registry
 from cloud.training.export import PARITY_ROWS, check_parity
 from cloud.training.history import History
@@ -18,6 +17,7 @@ from contract.errors import DewlineError
 from models.bundle import Family, Golden, Lineage, Manifest, pack
 from models.conditions import MODEL_INPUTS, Condition
 from models.features import FEATURE_NAMES, FEATURES_VERSION, LAGS, features
+from models.inference import Inference
 from models.signing import Signer
 
 __all__ = ["MIN_EXAMPLES", "Provenance", "Publisher", "TooFewGolden", "releasable", "version_of"]

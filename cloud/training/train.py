@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cloud.inference import Inference
 from cloud.registry import Alias, AliasRow, DecisionRow, ModelRow, Registry
 from cloud.training.decisions import Decisions
 from cloud.training.history import History
@@ -18,6 +17,7 @@ from cloud.training.release import MIN_EXAMPLES, Provenance, releasable
 from cloud.training.walk import Learner, Trained, learnable
 from models.bundle import unpack
 from models.conditions import MODEL_INPUTS, Condition, forecastable
+from models.inference import Inference
 from models.signing import TrustedKeys
 
 __all__ = ["Publishes", "Trainer", "load_model"]

@@ -140,7 +140,7 @@ def test_rows_become_a_device_with_each_key_once_in_the_order_of_time():
 def test_what_is_no_model_is_said_so(made_model):
     with pytest.raises(ModelFailed, match="cannot be loaded"):
         probabilities(OnnxModel("0" * 64, b"no model"), np.zeros((1, 3)))
-    with pytest.raises(ModelFailed, match="the model failed"):
+    with pytest.raises(ModelFailed, match="the model takes rows of"):
         probabilities(made_model(1), np.zeros((1, 3)))
     with pytest.raises(ModelFailed, match="no probability"):
         probabilities(made_model(1), np.full((1, len(FEATURE_NAMES)), np.nan))

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import select
 
 from cloud.errors import WarehouseError
-from cloud.inference import Inference
 from cloud.registry import DecisionRow, Registry, bundle_path
 from cloud.training.decisions import Decisions
 from cloud.training.export import ParityError, sklearn_to_onnx
@@ -28,6 +27,7 @@ from cloud.warehouse.model_tables import CANDIDATES, DECISIONS, MODELS
 from models.bundle import Family, unpack
 from models.features import FEATURE_NAMES, FEATURES_VERSION, LAGS, features
 from models.golden import check_golden
+from models.inference import Inference
 from models.signing import Signer
 
 pytestmark = pytest.mark.services
