@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from contract.blocks import Series
-from contract.quantities import QUANTITY_FACTS, Flag, Quality, Quantity
+from contract.quantities import Flag, Quality, Quantity
 from firmware_bridge.board import Sample
 
 __all__ = ["NAME_SETS", "TICK_MS", "Layout", "Noise", "Placed", "Tick", "layout_of", "ticks"]
@@ -93,7 +93,7 @@ def layout_of(names: str, *, paired: bool) -> Layout:
     both = (Quantity.TEMPERATURE, Quantity.HUMIDITY)
     groups = [both] * 4 if paired else [(both[i % 2],) for i in range(8)]
     sensors = tuple(
-        Placed(name, tuple(Series(q, QUANTITY_FACTS[q].decimals) for q in group))
+        Placed(name, tuple(Series(q, q.facts.decimals) for q in group))
         for name, group in zip(NAME_SETS[names], groups, strict=False)
     )
     return Layout(f"{names}, {len(sensors)} sensors", sensors)

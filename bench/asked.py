@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.machine import memory
-from edge.window import SPAN_MS, Window
+from contract.quantities import Quantity
+from contract.signals import Signal
+from edge.forecasting.window import SPAN_MS, Window
 from models.conditions import Condition, load_conditions
 from models.evaluation import Sample
 
@@ -26,15 +28,15 @@ _BEGIN_MS = 1_356_998_400_000  # 2013-01-01T00:00:00Z
 _STEP_MS = 60_000
 _WARM_UP = 50
 _INPUTS = {
-    "room-1/temperature": (12.0, 20),
-    "room-1/humidity": (65.0, 70),
-    "room-1/pressure": (101_300.0, 90),
+    Signal("room-1", Quantity.TEMPERATURE): (12.0, 20),
+    Signal("room-1", Quantity.HUMIDITY): (65.0, 70),
+    Signal("room-1", Quantity.PRESSURE): (101_300.0, 90),
 }
 
 
 def dew_condition() -> Condition:
     """Closer to the dew point than 3 K, with everything that a model can look at."""
-    names = {name.split("/")[1]: name for name in _INPUTS}
+    names = {signal.quantity.value: str(signal) for signal in _INPUTS}
     table = {"id": "dew", "derived": "dew_point_margin", "comparison": "below", "limit": 3.0}
     return load_conditions([{**table, **names, "step_s": 60, "max_age_s": 600}], "bench")[0]
 
@@ -55,8 +57,8 @@ def _full_window() -> tuple[Window, int]:
 
 
 def _ask(model: bytes, steps: int) -> tuple[list[float], list[float]]:
-    from edge.forecaster import Forecaster  # noqa: PLC0415 - what these bring in is measured
-    from edge.predict import Predictor  # noqa: PLC0415 - as above
+    from edge.forecasting.forecaster import Forecaster  # noqa: PLC0415 - what these bring in is measured
+    from edge.forecasting.predict import Predictor  # noqa: PLC0415 - as above
 
     forecaster = Forecaster(dew_condition(), "dew-bench", "1", Predictor(model))
     window, begin = _full_window()

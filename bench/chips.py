@@ -5,7 +5,7 @@ from itertools import islice
 
 from bench.air import Layout, Noise, Tick, ticks
 from edge.clock import SenseClock
-from edge.sampler import Sensor
+from edge.sensing.sampler import Sensor
 from firmware_bridge.board import Chip, Sample
 
 __all__ = ["ListChip", "list_sensors"]

@@ -11,7 +11,7 @@ from bench.acker import INGEST
 from bench.errors import BenchError
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
 from deploy.local.servers import open_folder
-from edge.config import UplinkConfig
+from edge.configuration.config import UplinkConfig
 
 __all__ = ["DEVICE", "Line", "broker", "line"]
 

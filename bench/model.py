@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper
 
-from edge.slots import Slots
+from edge.bundles.slots import Slots
 from models.bundle import Family, Golden, Lineage, Manifest, pack
 from models.conditions import Condition
 from models.features import FEATURE_NAMES, FEATURES_VERSION, LAGS, features

@@ -9,7 +9,7 @@ from bench.errors import BenchError
 from contract.blocks import Block
 from contract.keys import stream_id
 from contract.wire import DICTIONARY_VERSION, dictionary, encode
-from edge.open_block import Measured, OpenBlock
+from edge.storage.open_block import Measured, OpenBlock
 
 __all__ = ["UTC_MS", "blocks", "bytes_per_reading", "require_strange_names"]
 

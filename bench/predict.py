@@ -22,8 +22,10 @@ from bench.machine import machine
 from bench.model import Models, lay_models, logistic
 from bench.resident import RESIDENT_DB, edge_python, run_gateway
 from contract.errors import DewlineError
-from edge.outbox import Outbox, StreamEnd
-from edge.window import SLOT_MS, SPAN_MS, Window
+from contract.quantities import Quantity
+from contract.signals import Signal
+from edge.forecasting.window import SLOT_MS, SPAN_MS, Window
+from edge.storage.outbox import Outbox, StreamEnd
 from models.conditions import load_conditions
 from models.evaluation import Sample
 
@@ -126,8 +128,10 @@ def _store_window(folder: Path) -> None:
     """An outbox that remembers the last 37 hours, as after a restart: models see a whole day."""
     window, now_ms = Window(), time.time_ns() // 1_000_000
     for at_ms in range(now_ms - SPAN_MS, now_ms, SLOT_MS):
-        window.take("room-1/temperature", Sample(at_ms, 12.0 + at_ms // SLOT_MS % 7))
-        window.take("room-1/humidity", Sample(at_ms, 60.0 + at_ms // SLOT_MS % 9))
+        window.take(
+            Signal("room-1", Quantity.TEMPERATURE), Sample(at_ms, 12.0 + at_ms // SLOT_MS % 7)
+        )
+        window.take(Signal("room-1", Quantity.HUMIDITY), Sample(at_ms, 60.0 + at_ms // SLOT_MS % 9))
     outbox = Outbox(folder / RESIDENT_DB, durable=True)
     end = StreamEnd("abcdefghij234", 0, now_ms, 1000, clean=True)
     outbox.commit([], end, window.memory())

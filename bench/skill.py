@@ -20,6 +20,8 @@ from rich.table import Table
 from cloud.training.history import History, device_history
 from cloud.training.learners import BaselineLearner, SklearnLearner
 from cloud.training.walk import Fold, folds, walk
+from contract.quantities import Quantity
+from contract.signals import Signal
 from deploy.local.weather import STATIONS, recorded_ms, station_rows
 from models.conditions import Condition, read_conditions
 from models.replay import Readings
@@ -43,15 +45,15 @@ def _readings(station: str) -> Readings:
     signals, at_ms, values = [], [], []
     for at, temperature_c, humidity_pct, pressure_pa in station_rows(station):
         measured = (
-            ("air/temperature", temperature_c, 2),
-            ("air/humidity", humidity_pct, 1),
-            ("barometer/pressure", pressure_pa, 0),
+            (Signal("air", Quantity.TEMPERATURE), temperature_c, 2),
+            (Signal("air", Quantity.HUMIDITY), humidity_pct, 1),
+            (Signal("barometer", Quantity.PRESSURE), pressure_pa, 0),
         )
         for signal, text, decimals in measured:
             signals.append(signal)
             at_ms.append(at)
             values.append(round(float(text), decimals) if text else np.nan)
-    return Readings(signals, np.array(at_ms, np.int64), np.array(values, np.float64))
+    return Readings.of_rows(signals, np.array(at_ms, np.int64), np.array(values, np.float64))
 
 
 def _judged(table: pa.Table, condition: Condition) -> dict[str, Skill]:

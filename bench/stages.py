@@ -13,13 +13,13 @@ from bench.air import TICK_MS, layout_of
 from bench.chips import list_sensors
 from bench.payload import UTC_MS
 from contract.keys import stream_id
-from edge.alerts import Alerts, samples_of
-from edge.journal import Journal, Tail
-from edge.notices import Notices
-from edge.outbox import Encoded, Outbox, StreamEnd
-from edge.sampler import Sampler
-from edge.timeline import Timeline
-from edge.window import Window
+from edge.forecasting.window import Window
+from edge.outputs.notifications import Notices
+from edge.sensing.alerts import Alerts, samples_of
+from edge.sensing.sampler import Sampler
+from edge.sensing.timeline import Timeline
+from edge.storage.journal import Journal, Tail
+from edge.storage.outbox import Encoded, Outbox, StreamEnd
 from models.conditions import Condition, load_conditions
 
 __all__ = ["STAGES", "Rhythm", "Watch", "conditions", "run_stages"]

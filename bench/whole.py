@@ -20,20 +20,20 @@ from bench.payload import UTC_MS, blocks
 from bench.stages import Rhythm, conditions
 from contract.keys import stream_id
 from contract.wire import encode
-from edge.alerts import Alerts
 from edge.clock import VirtualClock
-from edge.config import CommitConfig
-from edge.forecasts import Forecasts
-from edge.journal import Committed, Journal
-from edge.mqtt import connect
-from edge.notices import Notices
-from edge.outbox import Encoded, Outbox, StreamEnd
-from edge.outlook import NoModels, Outlook
-from edge.sampler import Sampler, Sensor
-from edge.sense import Rhythm as SenseRhythm
-from edge.sense import SenseLoop, Senses
-from edge.uplink import SendLoop
-from edge.window import Window
+from edge.configuration.config import CommitConfig
+from edge.forecasting.forecasts import Forecasts
+from edge.forecasting.outlook import NoModels, Outlook
+from edge.forecasting.window import Window
+from edge.outputs.notifications import Notices
+from edge.sending.mqtt import connect
+from edge.sending.send_loop import SendLoop
+from edge.sense_loop import Rhythm as SenseRhythm
+from edge.sense_loop import SenseLoop, Senses
+from edge.sensing.alerts import Alerts
+from edge.sensing.sampler import Sampler, Sensor
+from edge.storage.journal import Committed, Journal
+from edge.storage.outbox import Encoded, Outbox, StreamEnd
 
 __all__ = ["Cost", "drain", "run_whole"]
 

@@ -26,9 +26,9 @@ from cloud.sections import (
     Writer,
 )
 from contract.errors import ConfigError, ContractError
-from contract.tls import require_pair, tls_files
 from contract.typed import build
 from models.conditions import Condition, read_conditions
+from transport.tls import require_pair, tls_files
 
 __all__ = [
     "ApiConfig",

@@ -20,7 +20,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from cloud.errors import BrokerError, BrokerRefused
 from contract.errors import ConfigError
-from contract.tls import (
+from transport.mqtt_reasons import is_lasting
+from transport.tls import (
     TlsFailure,
     TlsFiles,
     client_context,
@@ -34,14 +35,6 @@ __all__ = ["BrokerSettings", "Connection", "Message"]
 _KEEPALIVE_S = 30
 _ANSWER_S = 10.0
 _LOOK_S = 0.2
-_REFUSED = {
-    0x84,
-    0x85,
-    0x86,
-    0x87,
-    0x8A,
-    0x8C,
-}  # version, client id, password, rights, banned, method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +228,7 @@ class Connection:
         self, client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
     ) -> None:
         if reason.is_failure:
-            kind = BrokerRefused if reason.value in _REFUSED else BrokerError
+            kind = BrokerRefused if is_lasting(reason.value) else BrokerError
             tls = self._settings.tls
             who = self._settings.username or (tls and tls.certificate_file) or "without an account"
             self._become(_State.ENDED, kind(f"the broker refuses {who}: {reason}"))

@@ -21,9 +21,10 @@ from cloud import config
 from cloud.cli import parser_of
 from cloud.columns import COLUMNS, COMMON
 from cloud.search.kibana.objects import DASHBOARDS
-from cloud.search.kibana.panel import Dashboard
+from cloud.search.kibana.panel import Dashboard, Panel
 from cloud.warehouse.tables import FACTS, METADATA, STAGING
 from contract import page
+from contract.quantities import Quantity
 from contract.records import RECORD_TYPES
 from contract.schema import attribute_texts
 from contract.typed import Between, Pattern
@@ -82,8 +83,13 @@ def tables() -> dict[str, str]:
 
 
 def _panels(dashboard: Dashboard) -> str:
-    rows = [(panel.title, panel.about) for panel in dashboard.panels()]
-    return page.table(("panel", "what it shows"), rows)
+    rows = dict.fromkeys((_title(panel), panel.about) for panel in dashboard.panels())
+    return page.table(("panel", "what it shows"), list(rows))
+
+
+def _title(panel: Panel) -> str:
+    """The panels of quantities, which are alike, are one row."""
+    return "each quantity, with its unit" if panel.name in list(Quantity) else panel.title
 
 
 def rewritten(text: str) -> str:

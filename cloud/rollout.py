@@ -14,7 +14,6 @@ from sqlalchemy import Connection as Transaction
 from sqlalchemy import Engine, select
 from sqlalchemy.dialects.mysql import insert
 
-from cloud.backoff import Backoff
 from cloud.errors import BrokerError, WarehouseError
 from cloud.mqtt import BrokerSettings, Connection
 from cloud.registry import ModelRow, Registry
@@ -23,8 +22,10 @@ from cloud.warehouse.model_tables import DESIRED
 from cloud.warehouse.tables import FACTS
 from contract.desired import Desired, DesiredBundle, encode_desired
 from contract.records import Kind
+from contract.signals import Signal
 from contract.topics import desired_topic
 from models.conditions import Condition, signals_of
+from transport.backoff import Backoff
 
 __all__ = [
     "DesiredRow",
@@ -48,10 +49,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """A gateway and the signals that it has, each `<sensor id>/<quantity>`."""
+    """A gateway and the signals that it has."""
 
     device_id: str
-    signals: frozenset[str]
+    signals: frozenset[Signal]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +110,10 @@ def known_devices(engine: Engine) -> tuple[Device, ...]:
     """Every device that has readings in the warehouse. Raises WarehouseError."""
     at = FACTS[Kind.READING].c
     query = select(at.device_id, at.sensor_id, at.quantity).distinct()
-    signals: dict[str, set[str]] = {}
+    signals: dict[str, set[Signal]] = {}
     with converted(), engine.connect() as connection:
         for device_id, sensor_id, quantity in connection.execute(query):
-            signals.setdefault(device_id, set()).add(f"{sensor_id}/{quantity}")
+            signals.setdefault(device_id, set()).add(Signal.parse(f"{sensor_id}/{quantity}"))
     return tuple(
         Device(device_id=name, signals=frozenset(found)) for name, found in sorted(signals.items())
     )
@@ -252,7 +253,7 @@ class Rollout:
                 if not self._away:
                     _log.warning("rollout: %s; trying again", error)
                 self._away = True
-                stop.wait(self._backoff.next_s())
+                stop.wait(self._backoff.wait_s())
             finally:
                 connection.close()
 

@@ -8,8 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from contract.tls import TlsFiles, tls_files
 from contract.typed import Between, Id, Pattern
+from transport.tls import TlsFiles, tls_files
 
 __all__ = [
     "ApiConfig",

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from contract.blocks import Block, Mark, SensorColumns, Series, TimedEvent, kind_of
 from contract.errors import ContractError
-from contract.quantities import QUANTITY_FACTS, Flag, Quality, Quantity
+from contract.quantities import Flag, Quality, Quantity
 from contract.records import RECORD_TYPES, Event, Kind, Reading, Statistic
 from contract.typed import LARGEST, LATEST_UTC_MS, Between, Id, Seq, StreamId, UtcMs, build, plain
 
@@ -52,9 +52,7 @@ def _sensor_table(sensor: SensorColumns, offset_ms: int) -> dict[str, Any]:
         data += column
     table: dict[str, Any] = {
         "sensor": sensor.sensor_id,
-        "series": [
-            [s.quantity.value, QUANTITY_FACTS[s.quantity].unit, s.decimals] for s in sensor.series
-        ],
+        "series": [[s.quantity.value, s.quantity.facts.unit, s.decimals] for s in sensor.series],
         "data": data,
     }
     if sensor.marks:
@@ -197,7 +195,7 @@ def _series(item: Any, where: str) -> Series:
             "bad_quantity", f"{where}: series {repr(item)[:60]}; known quantities are {known}"
         )
     unit, decimals = item[1], item[2]
-    expected = QUANTITY_FACTS[quantity].unit
+    expected = quantity.facts.unit
     if unit != expected:
         raise ContractError(
             "bad_unit", f"{where}: {quantity} is in {expected}, found {repr(unit)[:30]}"

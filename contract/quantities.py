@@ -1,41 +1,118 @@
-"""What can be measured, in which one unit, and how good one measurement is."""
+"""What can be measured, in which one unit, and how good one measurement is.
+
+A quantity is one row of the table below: contract, Elasticsearch, warehouse, reports and Kibana
+take what they need from it.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
-__all__ = ["QUANTITY_FACTS", "Flag", "Quality", "Quantity", "QuantityFacts"]
-
-
-class Quantity(StrEnum):
-    """A measured property; `QUANTITY_FACTS` fixes its one unit."""
-
-    TEMPERATURE = "temperature"
-    HUMIDITY = "humidity"
-    PRESSURE = "pressure"
+__all__ = ["Facts", "Flag", "Quality", "Quantity", "QuantityFacts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuantityFacts:
+class Facts:
+    """What people read of a signal, measured or derived.
+
+    Attributes:
+        title: Its name for people, as it begins a sentence.
+        shown_unit: Its unit for people; empty where it has none.
+    """
+
+    title: str
+    shown_unit: str
+
+    def shown(self, value: float) -> str:
+        """A value with its unit."""
+        return f"{value:g} {self.shown_unit}".rstrip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantityFacts(Facts):
     """Facts of one quantity.
 
     Attributes:
-        unit: SenML's ASCII symbol (RFC 8428, section 12.1).
+        unit: SenML's ASCII symbol (RFC 8428, section 12.1; RFC 8798, section 3).
         low: Lowest plausible value in that unit; below it a reading is flagged `out_of_range`.
         high: Highest plausible value.
+        resolution: The smallest difference that means something; finer digits are sensor noise.
         decimals: Default number of decimals that a reading is rounded to.
+        column: Name of its column in a recording that feeds simulated chips.
     """
 
     unit: str
     low: float
     high: float
+    resolution: float
     decimals: int
+    column: str
 
 
-QUANTITY_FACTS: dict[Quantity, QuantityFacts] = {
-    Quantity.TEMPERATURE: QuantityFacts(unit="Cel", low=-55.0, high=150.0, decimals=2),
-    Quantity.HUMIDITY: QuantityFacts(unit="%RH", low=0.0, high=100.0, decimals=1),
-    Quantity.PRESSURE: QuantityFacts(unit="Pa", low=30_000.0, high=110_000.0, decimals=0),
-}
+class Quantity(StrEnum):
+    """A measured property; its `facts` fix its one unit."""
+
+    facts: QuantityFacts
+
+    def __new__(cls, value: str, facts: QuantityFacts) -> Self:
+        """The member of this row: its name on the wire and its facts."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.facts = facts
+        return member
+
+    TEMPERATURE = (
+        "temperature",
+        QuantityFacts(
+            title="Temperature",
+            shown_unit="°C",
+            unit="Cel",
+            low=-55.0,
+            high=150.0,
+            resolution=0.01,
+            decimals=2,
+            column="temperature_c",
+        ),
+    )
+    HUMIDITY = (
+        "humidity",
+        QuantityFacts(
+            title="Relative humidity",
+            shown_unit="%",
+            unit="%RH",
+            low=0.0,
+            high=100.0,
+            resolution=0.1,
+            decimals=1,
+            column="humidity_pct",
+        ),
+    )
+    PRESSURE = (
+        "pressure",
+        QuantityFacts(
+            title="Pressure",
+            shown_unit="Pa",
+            unit="Pa",
+            low=30_000.0,
+            high=110_000.0,
+            resolution=1.0,
+            decimals=0,
+            column="pressure_pa",
+        ),
+    )
+    CO2 = (
+        "co2",
+        QuantityFacts(
+            title="Carbon dioxide",
+            shown_unit="ppm",
+            unit="ppm",
+            low=0.0,
+            high=40_000.0,
+            resolution=1.0,
+            decimals=0,
+            column="co2_ppm",
+        ),
+    )
 
 
 class Quality(StrEnum):

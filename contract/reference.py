@@ -29,7 +29,7 @@ from contract.desired import (
     DesiredBundle,
 )
 from contract.document import MAX_RECORDS
-from contract.quantities import QUANTITY_FACTS
+from contract.quantities import Quantity
 from contract.records import RECORD_TYPES, Receipt, Span
 from contract.schema import attribute_texts
 from contract.typed import LARGEST, Between, Pattern
@@ -107,10 +107,19 @@ def _number(value: float) -> str:
 
 def _quantities() -> str:
     rows = [
-        (f"`{q.value}`", f"`{f.unit}`", f"{f.low:g} to {f.high:g}", str(f.decimals))
-        for q, f in QUANTITY_FACTS.items()
+        (
+            f"`{q.value}`",
+            f"`{q.facts.unit}`",
+            q.facts.title,
+            f"{q.facts.low:g} to {q.facts.high:g}",
+            f"{q.facts.resolution:g}",
+            str(q.facts.decimals),
+        )
+        for q in Quantity
     ]
-    return page.table(("quantity", "unit", "plausible", "usual decimals"), rows)
+    return page.table(
+        ("quantity", "unit", "name", "plausible", "resolution", "usual decimals"), rows
+    )
 
 
 def _limits() -> str:

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 from contract.acks import Ack
 from contract.blocks import ClockState
 from contract.document import MAX_RECORDS, SCHEMA
-from contract.quantities import QUANTITY_FACTS, Flag, Quality
+from contract.quantities import Flag, Quality, Quantity
 from contract.records import RECORD_TYPES, Kind, Reading
 from contract.typed import LARGEST, Between, Id, Pattern, Seq, StreamId, UtcMs, plain
 
@@ -153,7 +153,7 @@ def _definitions() -> Schema:
     flags = {"type": "array", "items": schema_of(Flag)}
     return {
         "sensor": _sensor(),
-        "series": {"anyOf": [_series(q.value, f.unit) for q, f in QUANTITY_FACTS.items()]},
+        "series": {"anyOf": [_series(q.value, q.facts.unit) for q in Quantity]},
         "mark": _items(schema_of(_OFFSET), schema_of(_OFFSET), schema_of(Quality), flags),
         "event": {"anyOf": [_event(kind) for kind in Kind if kind is not Kind.READING]},
         **{kind.value: schema_of(cls) for kind, cls in RECORD_TYPES.items()},

@@ -9,15 +9,27 @@ import re
 import sys
 import types
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from contract.errors import ContractError
 
-__all__ = ["Between", "Id", "Pattern", "Seq", "StreamId", "UtcMs", "build", "plain"]
+__all__ = [
+    "Between",
+    "Id",
+    "Pattern",
+    "Seq",
+    "StreamId",
+    "TextValue",
+    "UtcMs",
+    "build",
+    "pattern_of",
+    "plain",
+]
 
 T = TypeVar("T")
 
@@ -41,6 +53,23 @@ class Pattern:
     says: str
 
 
+class TextValue(ABC):
+    """A value with parts that stands as one text in JSON and TOML; `str` gives that text.
+
+    Attributes:
+        says: What such a text looks like, for people.
+    """
+
+    __slots__ = ()
+
+    says: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, text: str) -> Self:
+        """The value of a text; ValueError if it is none."""
+
+
 Id = Annotated[
     str, Pattern(r"[a-z0-9][a-z0-9-]{0,62}", "1 to 63 of a-z, 0-9 and -, not beginning with -")
 ]
@@ -48,6 +77,14 @@ StreamId = Annotated[str, Pattern(r"[a-z2-7]{13}", "13 characters of a-z and 2-7
 Seq = Annotated[int, Between(1, LARGEST)]
 LATEST_UTC_MS = 253_402_300_799_999  # the year 9999 ends
 UtcMs = Annotated[int, Between(-62_135_596_800_000, LATEST_UTC_MS)]  # from the year 1
+
+
+def pattern_of(annotated: object) -> Pattern:
+    """The pattern in an annotation such as `Id`."""
+    _, constraint = typing.get_args(annotated)
+    if not isinstance(constraint, Pattern):
+        raise TypeError(f"{annotated} has no pattern")
+    return constraint
 
 
 def build(cls: type[T], table: object, where: str, *, ignore_unknown: bool = False) -> T:
@@ -109,6 +146,8 @@ def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 
 def plain(value: Any) -> Any:
     """JSON-ready form of a value; fields that hold None or an empty tuple are left out."""
+    if isinstance(value, TextValue):
+        return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         pairs = ((f.name, getattr(value, f.name)) for f in fields(value))
         return {name: plain(item) for name, item in pairs if item is not None and item != ()}
@@ -133,9 +172,20 @@ def _value(hint: Any, value: object, where: str, ignore_unknown: bool) -> Any:
             raise ContractError("bad_field", f"{where}: expected a list, found {_shown(value)}")
         items = enumerate(value)
         return tuple(_value(arguments[0], v, f"{where}[{i}]", ignore_unknown) for i, v in items)
+    if isinstance(hint, type) and issubclass(hint, TextValue):
+        return _parsed(hint, value, where)
     if is_dataclass(hint) and isinstance(hint, type):
         return build(hint, value, where, ignore_unknown=ignore_unknown)
     return _scalar(hint, value, where)
+
+
+def _parsed(hint: type[TextValue], value: object, where: str) -> TextValue:
+    try:
+        return hint.parse(value if isinstance(value, str) else "")
+    except ValueError:
+        raise ContractError(
+            "bad_field", f"{where}: expected {hint.says}, found {_shown(value)}"
+        ) from None
 
 
 def _scalar(hint: Any, value: object, where: str) -> Any:

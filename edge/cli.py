@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from contract.errors import ConfigError, DewlineError
-from contract.quantities import QUANTITY_FACTS
 from edge import gateway
 from edge.clock import SystemClock
-from edge.config import GatewayConfig, load_config
-from edge.notify import Supervisor, supervisor_of
-from edge.outbox import Outbox
-from edge.sampler import Sensor
+from edge.configuration.config import GatewayConfig, load_config
+from edge.sensing.sampler import Sensor
+from edge.storage.outbox import Outbox
+from edge.supervisor import Supervisor, supervisor_of
 from firmware_bridge.errors import SensorError
 
 __all__ = ["build_parser", "main"]
@@ -119,16 +118,20 @@ def _check(args: argparse.Namespace, config: GatewayConfig) -> int:
 
 def _check_certificate(args: argparse.Namespace, device_id: str, path: str) -> list[str]:
     # here and not above: cryptography only for this verb
-    from edge.certificate import read_certificate  # noqa: PLC0415 - see above
+    from edge.configuration.certificate import (  # noqa: PLC0415 - see above
+        read_certificate,
+        remarks_on,
+        shown,
+    )
 
     now = datetime.now(UTC)
     try:
         certificate = read_certificate(Path(path))
     except ConfigError:
         return []  # a remark on the file has been made already
-    print(f"{args.config}: {certificate.shown(now)}")
+    print(f"{args.config}: {shown(certificate, now)}")
     where = f"[uplink] certificate_file: {path}"
-    return [f"{where}: {remark}" for remark in certificate.remarks(device_id, now)]
+    return [f"{where}: {remark}" for remark in remarks_on(certificate, device_id, now)]
 
 
 def _read(args: argparse.Namespace, config: GatewayConfig) -> int:
@@ -153,7 +156,7 @@ def _read_one(sensor: Sensor, *, as_json: bool) -> bool:
     finally:
         sensor.close()
     for quantity, value in sample.values:
-        unit = QUANTITY_FACTS[quantity].unit
+        unit = quantity.facts.unit
         row = {"sensor": name, "quantity": quantity, "value": value, "unit": unit}
         text = f"{name:<16} {quantity:<12} {value:>12.3f} {unit}"
         print(json.dumps(row) if as_json else text)

@@ -1,6 +1,6 @@
 """The gateway's composition root: configuration in, a running gateway out.
 
-With `edge.hardware` and `edge.with_models` the only place where boards, drivers, outbox,
+With `edge.sensing.hardware` and `edge.with_models` the only place where boards, drivers, outbox,
 connections and models are chosen. Nothing here decides anything while it runs.
 """
 
@@ -16,29 +16,30 @@ from typing import TYPE_CHECKING
 
 from contract.errors import ConfigError
 from contract.keys import stream_id
-from contract.tls import TlsFiles, client_context
-from edge.alerts import Alerts
+from contract.quantities import Quantity
 from edge.clock import SenseClock
-from edge.config import GatewayConfig
+from edge.configuration.config import GatewayConfig
 from edge.errors import OutboxCorrupt
-from edge.forecasts import Forecasts
-from edge.hardware import board_for, driver_config, quantities_of, sensors_for
-from edge.journal import Committed, Journal
-from edge.mqtt import connect
-from edge.notices import Notices, Output
-from edge.notify import Supervisor
-from edge.outbox import Outbox, QueuedBlock
-from edge.outlook import NoModels, Outlook
+from edge.forecasting.forecasts import Forecasts
+from edge.forecasting.outlook import NoModels, Outlook
+from edge.forecasting.window import Window
 from edge.outputs.gpio import GpioOutput
 from edge.outputs.log import LogOutput
-from edge.recovery import open_outbox, set_aside
-from edge.sampler import Sampler
-from edge.sense import Queue, Rhythm, SenseLoop, Senses
-from edge.trace import Trace
-from edge.uplink import SendLoop
-from edge.window import Window
+from edge.outputs.notifications import Notices, Output
+from edge.sending.mqtt import connect
+from edge.sending.send_loop import SendLoop
+from edge.sense_loop import Queue, Rhythm, SenseLoop, Senses
+from edge.sensing.alerts import Alerts
+from edge.sensing.hardware import board_for, driver_config, quantities_of, sensors_for
+from edge.sensing.sampler import Sampler
+from edge.storage.journal import Committed, Journal
+from edge.storage.outbox import Outbox, QueuedBlock
+from edge.storage.recovery import open_outbox, set_aside
+from edge.storage.trace import Trace
+from edge.supervisor import Supervisor
 from firmware_bridge.board import Board
-from models.conditions import inputs_of, signals_of
+from models.conditions import MODEL_INPUTS, inputs_of, signals_of
+from transport.tls import TlsFiles, client_context
 
 if TYPE_CHECKING:
     from edge.with_models import WithModels
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 
 _DEFAULT_HELD_S = 900.0
 _STOP_GRACE_S = 5.0  # for a goodbye to the broker
+_NEEDED = (Quantity.TEMPERATURE, Quantity.HUMIDITY)  # without these a window is not usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def _check_tls(config: GatewayConfig) -> list[str]:
 
 
 def _check_quantities(config: GatewayConfig) -> list[str]:
-    measured = {s.id: [q.value for q in quantities_of(s, driver_config(s))] for s in config.sensor}
+    measured = {s.id: quantities_of(s, driver_config(s)) for s in config.sensor}
     remarks = [
         f"[[sensor]] {sensor.id}: decimals: it does not measure {name}"
         for sensor in config.sensor
@@ -109,9 +111,9 @@ def _check_quantities(config: GatewayConfig) -> list[str]:
     ]
     for condition in config.condition:
         for signal in signals_of(condition):
-            sensor_id, quantity = signal.split("/")
-            if quantity not in measured[sensor_id]:
-                remarks.append(f"[[condition]] {condition.id}: {sensor_id} measures no {quantity}")
+            if signal.quantity not in measured[signal.sensor_id]:
+                missing = f"{signal.sensor_id} measures no {signal.quantity}"
+                remarks.append(f"[[condition]] {condition.id}: {missing}")
     return remarks
 
 
@@ -129,10 +131,11 @@ def _check_models(config: GatewayConfig) -> list[str]:
         remarks.append(f"[models] folder: {folder} cannot be written to")
     sensors = {sensor.id for sensor in config.sensor}
     return remarks + [
-        f"[[condition]] {condition.id}: names no {name} of this gateway: no model can forecast it"
+        f"[[condition]] {condition.id}: names no {quantity} of this gateway: no model can "
+        "forecast it"
         for condition in config.condition
-        for name, signal in zip(("temperature", "humidity"), inputs_of(condition), strict=False)
-        if signal is None or signal.split("/")[0] not in sensors
+        for quantity, signal in zip(MODEL_INPUTS, inputs_of(condition), strict=True)
+        if quantity in _NEEDED and (signal is None or signal.sensor_id not in sensors)
     ]
 
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.config import ModelsConfig
-from edge.loader import loading
-from edge.models_in_use import ModelsInUse
-from edge.slots import Slots
-from edge.updates import Updates
+from edge.bundles.loader import loading
+from edge.bundles.models_in_use import ModelsInUse
+from edge.bundles.slots import Slots
+from edge.bundles.updates import Updates
+from edge.configuration.config import ModelsConfig
 from models.conditions import Condition
 from models.signing import TrustedKeys
 

@@ -2,7 +2,7 @@
 
 The same declaration is the rule that a gateway evaluates now and, replayed over history, the label
 a model is trained for and the truth it is judged by. This module owns the declaration and its
-checks; `models.evaluation` replays it. Standard library only.
+checks; `models.evaluation` evaluates it. Standard library only.
 """
 
 import tomllib
@@ -13,27 +13,28 @@ from pathlib import Path
 from typing import Annotated
 
 from contract.errors import ConfigError, ContractError
-from contract.quantities import QUANTITY_FACTS, Quantity
-from contract.typed import Between, Id, Pattern, build
+from contract.quantities import Facts, Quantity
+from contract.signals import Signal
+from contract.typed import Between, Id, build
+from models.derived import Derived
 
 __all__ = [
+    "MODEL_INPUTS",
     "Comparison",
     "Condition",
-    "Derived",
     "all_signals",
+    "facts_of",
+    "forecastable",
     "inputs_of",
     "load_conditions",
     "read_conditions",
     "signals_of",
 ]
 
-SignalName = Annotated[
-    str,
-    Pattern(
-        r"[a-z0-9][a-z0-9-]{0,62}/(temperature|humidity|pressure)",
-        "<sensor id>/<quantity>, such as attic/temperature",
-    ),
-]
+# What a model looks at, and a derived signal is made from: keys of a declaration. Apart from what
+# can be measured: a rule may watch any quantity.
+MODEL_INPUTS = (Quantity.TEMPERATURE, Quantity.HUMIDITY, Quantity.PRESSURE)
+
 Seconds = Annotated[int, Between(0, 10**8)]
 
 
@@ -44,25 +45,19 @@ class Comparison(StrEnum):
     BELOW = "below"
 
 
-class Derived(StrEnum):
-    """A signal computed from two others of the same step."""
-
-    DEW_POINT_MARGIN = "dew_point_margin"  # K; temperature minus dew point
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """One declaration.
 
     Attributes:
         id: Name of the condition, the same on every gateway.
-        signal: `<sensor id>/<quantity>`, for a plain condition.
-        derived: For a derived one instead of `signal`: how it is computed.
+        signal: The measured signal that is compared.
+        derived: Instead of `signal`: one that is computed from those below.
         temperature: The temperature signal that a model looks at, and a derived one is made from.
         humidity: The humidity signal, likewise.
         pressure: The pressure signal that a model looks at too.
         comparison: Above or below the limit.
-        limit: In the signal's unit; K for a margin.
+        limit: In the unit of the signal, measured or derived.
         hysteresis: How far back across the limit the signal must come to end it, same unit.
         duration_s: How long it must hold before it is raised, seconds.
         horizon_s: How far ahead a model forecasts its onset, seconds.
@@ -76,46 +71,59 @@ class Condition:
     limit: float
     step_s: Annotated[int, Between(1, 86_400)]
     max_age_s: Annotated[int, Between(1, 10**6)]
-    signal: SignalName | None = None
+    signal: Signal | None = None
     derived: Derived | None = None
-    temperature: SignalName | None = None
-    humidity: SignalName | None = None
-    pressure: SignalName | None = None
+    temperature: Signal | None = None
+    humidity: Signal | None = None
+    pressure: Signal | None = None
     hysteresis: Annotated[float, Between(0, 1e6)] = 0.0
     duration_s: Seconds = 0
     horizon_s: Seconds = 21_600
     warn_at: Annotated[float, Between(0, 1)] = 0.5
 
-    def beyond(self, value: float) -> bool:
-        """Whether the value is beyond the limit."""
-        above = self.comparison is Comparison.ABOVE
-        return value > self.limit if above else value < self.limit
 
-    def back(self, value: float) -> bool:
-        """Whether the value has come back across limit and hysteresis."""
-        if self.comparison is Comparison.ABOVE:
-            return value <= self.limit - self.hysteresis
-        return value >= self.limit + self.hysteresis
-
-
-def signals_of(condition: Condition) -> tuple[str, ...]:
+def signals_of(condition: Condition) -> tuple[Signal, ...]:
     """The signals that a step of the condition waits for."""
-    if condition.derived is not None:
-        return (str(condition.temperature), str(condition.humidity))
-    return (str(condition.signal),)
+    if condition.derived is None:
+        return () if condition.signal is None else (condition.signal,)
+    declared = (_beside(condition, quantity) for quantity in condition.derived.facts.inputs)
+    return tuple(signal for signal in declared if signal is not None)
 
 
-def inputs_of(condition: Condition) -> tuple[str | None, str | None, str | None]:
-    """What a model looks at: temperature, humidity and pressure signal, None where undeclared."""
-    declared = (condition.temperature, condition.humidity, condition.pressure)
+def inputs_of(condition: Condition) -> tuple[Signal | None, ...]:
+    """What a model looks at, one for each of `MODEL_INPUTS`; None where undeclared."""
     own = condition.signal
-    return tuple(  # type: ignore[return-value]  # one per quantity, in their order
-        name if name is not None or own is None or not own.endswith(f"/{quantity}") else own
-        for name, quantity in zip(declared, Quantity, strict=True)
+    return tuple(
+        own if own is not None and own.quantity is quantity else _beside(condition, quantity)
+        for quantity in MODEL_INPUTS
     )
 
 
-def all_signals(conditions: Iterable[Condition]) -> frozenset[str]:
+def facts_of(condition: Condition) -> Facts:
+    """Name and unit, for people, of what is compared with the limit.
+
+    Raises:
+        ValueError: The condition names neither `signal` nor `derived`; `load_conditions` refuses
+            such a one.
+    """
+    if condition.derived is not None:
+        return condition.derived.facts
+    if condition.signal is None:
+        raise ValueError(f"condition {condition.id} compares nothing")
+    return condition.signal.quantity.facts
+
+
+def forecastable(condition: Condition) -> bool:
+    """Whether a model can forecast it: what is compared is made of what models look at."""
+    return all(signal.quantity in MODEL_INPUTS for signal in signals_of(condition))
+
+
+def _beside(condition: Condition, quantity: Quantity) -> Signal | None:
+    """The signal under the key of this quantity; None where there is no such key."""
+    return getattr(condition, quantity.value) if quantity in MODEL_INPUTS else None
+
+
+def all_signals(conditions: Iterable[Condition]) -> frozenset[Signal]:
     """Every signal that a step of one of them waits for, or that a model looks at."""
     named = (s for c in conditions for s in (*signals_of(c), *inputs_of(c)))
     return frozenset(signal for signal in named if signal is not None)
@@ -166,18 +174,19 @@ def load_conditions(tables: object, where: str) -> tuple[Condition, ...]:
 
 
 def _check(condition: Condition, place: str) -> None:
-    for quantity in Quantity:
-        name: str | None = getattr(condition, quantity.value)
-        if name is not None and not name.endswith(f"/{quantity}"):
-            raise ConfigError(f"{place}: {quantity}: expected <sensor id>/{quantity}, found {name}")
+    for quantity in MODEL_INPUTS:
+        signal = _beside(condition, quantity)
+        if signal is not None and signal.quantity is not quantity:
+            raise ConfigError(
+                f"{place}: {quantity}: expected <sensor id>/{quantity}, found {signal}"
+            )
     if condition.derived is None:
         _check_plain(condition, place)
         return
-    if condition.temperature is None or condition.humidity is None:
-        raise ConfigError(
-            f"{place}: derived: expected temperature = <sensor>/temperature and "
-            "humidity = <sensor>/humidity beside it"
-        )
+    inputs = condition.derived.facts.inputs
+    if any(_beside(condition, quantity) is None for quantity in inputs):
+        needed = " and ".join(f"{quantity} = <sensor>/{quantity}" for quantity in inputs)
+        raise ConfigError(f"{place}: derived: expected {needed} beside it")
     if condition.signal is not None:
         raise ConfigError(f"{place}: signal: not used by a derived signal; remove it")
 
@@ -185,11 +194,11 @@ def _check(condition: Condition, place: str) -> None:
 def _check_plain(condition: Condition, place: str) -> None:
     if condition.signal is None:
         raise ConfigError(f"{place}: expected signal, or derived with temperature and humidity")
-    quantity = condition.signal.split("/")[1]
-    beside: str | None = getattr(condition, quantity)
+    quantity = condition.signal.quantity
+    beside = _beside(condition, quantity)
     if beside not in (None, condition.signal):
         raise ConfigError(f"{place}: {quantity}: the signal is {condition.signal}; remove {beside}")
-    facts = QUANTITY_FACTS[Quantity(quantity)]
+    facts = quantity.facts
     if not facts.low <= condition.limit <= facts.high:
         raise ConfigError(
             f"{place}: limit: expected {facts.low:g} to {facts.high:g} {facts.unit}, "

@@ -9,12 +9,13 @@ a signal that is overdue, when the step ends: then the last value counts if it i
 goes on holding, and a duration begins anew.
 """
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from models.conditions import Condition, Derived, signals_of
+from contract.signals import Signal
+from models.conditions import Condition, signals_of
+from models.criteria import Saved, criterion_of
 
-__all__ = ["Evaluator", "EvaluatorState", "Sample", "Step", "dew_point_c"]
+__all__ = ["Evaluator", "Sample", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,50 +52,53 @@ class Step:
     full: bool
 
 
-def dew_point_c(temperature_c: float, humidity_pct: float) -> float:
-    """Dew point over water in degrees Celsius, by the Magnus formula.
-
-    Coefficients 17.62 and 243.12 degrees: WMO-No. 8, Guide to Instruments and Methods of
-    Observation, annex 4.B, valid -45 to 60 degrees.
+class Evaluator:
+    """Evaluates one condition over samples in the order of their times.
 
     Args:
-        temperature_c: Air temperature, degrees Celsius.
-        humidity_pct: Relative humidity, %, above 0.
-    """
-    gamma = math.log(humidity_pct / 100.0) + 17.62 * temperature_c / (243.12 + temperature_c)
-    return 243.12 * gamma / (17.62 - gamma)
-
-
-@dataclass(slots=True)
-class EvaluatorState:
-    """What an evaluator remembers between samples; plain, so that it can be stored.
-
-    Attributes:
-        latest: Per signal its last fit sample.
-        step_ms: Begin of the step being filled, None before the first fit sample.
-        completed_ms: Begin of the last completed step.
-        holds: Whether the condition holds.
-        beyond_since_ms: Since when the signal has been beyond the limit without a break.
+        condition: What is judged.
+        holds: Whether it held before the first sample.
     """
 
-    latest: dict[str, Sample] = field(default_factory=dict)
-    step_ms: int | None = None
-    completed_ms: int | None = None
-    holds: bool = False
-    beyond_since_ms: int | None = None
-
-
-class Evaluator:
-    """Replays one condition over samples in the order of their times."""
-
-    def __init__(self, condition: Condition, state: EvaluatorState | None = None) -> None:
+    def __init__(self, condition: Condition, *, holds: bool = False) -> None:
         self.condition = condition
-        self.state = state or EvaluatorState()
         self._signals = signals_of(condition)
         self._step_ms = condition.step_s * 1000
         self._max_age_ms = condition.max_age_s * 1000
+        self._latest: dict[Signal, Sample] = {}  # the last fit sample of each signal
+        self._filling_ms: int | None = None  # begin of the step that is being filled
+        self._completed_ms: int | None = None  # begin of the last completed step
+        self._criterion = criterion_of(condition, {"holds": holds})
 
-    def take(self, signal: str, sample: Sample) -> list[Step]:
+    @classmethod
+    def restored(cls, condition: Condition, saved: Saved) -> "Evaluator":
+        """One that goes on where `saved` was made."""
+        evaluator = cls(condition)
+        evaluator._latest = {Signal.parse(n): Sample(*row) for n, row in saved["latest"].items()}
+        evaluator._filling_ms = saved["step_ms"]
+        evaluator._completed_ms = saved["completed_ms"]
+        evaluator._criterion = criterion_of(condition, saved)
+        return evaluator
+
+    def saved(self) -> dict[str, object]:
+        """All that it remembers, as JSON has it."""
+        return {
+            "latest": {str(signal): [s.at_ms, s.value] for signal, s in self._latest.items()},
+            "step_ms": self._filling_ms,
+            "completed_ms": self._completed_ms,
+            **self._criterion.saved(),
+        }
+
+    @property
+    def holds(self) -> bool:
+        """Whether the condition holds."""
+        return self._criterion.holds
+
+    def is_ahead_of(self, now_ms: int) -> bool:
+        """Whether what it remembers is of a later step than the one of this instant's."""
+        return self._filling_ms is not None and self._filling_ms > now_ms
+
+    def take(self, signal: Signal, sample: Sample) -> list[Step]:
         """Verdicts that this sample completes, oldest first.
 
         Samples of other signals move time on too: steps that ended before the sample are complete.
@@ -103,22 +107,21 @@ class Evaluator:
         steps = self.advance(sample.at_ms)
         if signal not in self._signals or sample.value is None or self._late(signal, sample):
             return steps
-        state, begins = self.state, self._step_of(sample.at_ms)
-        state.latest[signal] = sample
-        state.step_ms = begins
-        at_ms = max(s.at_ms for s in state.latest.values())
-        if state.completed_ms != begins and self._full(begins, at_ms):
+        begins = self._step_of(sample.at_ms)
+        self._latest[signal] = sample
+        self._filling_ms = begins
+        at_ms = max(s.at_ms for s in self._latest.values())
+        if self._completed_ms != begins and self._full(begins, at_ms):
             steps += self._complete(begins, at_ms, full=True)
         return steps
 
     def advance(self, now_ms: int) -> list[Step]:
         """Verdicts of the steps that ended by `now_ms` without being full: signals are overdue."""
-        state = self.state
         current = self._step_of(now_ms)
-        if state.step_ms is None or current <= state.step_ms:
+        if self._filling_ms is None or current <= self._filling_ms:
             return []
-        begins, state.step_ms = state.step_ms, current
-        if state.completed_ms == begins:
+        begins, self._filling_ms = self._filling_ms, current
+        if self._completed_ms == begins:
             begins += self._step_ms
         steps: list[Step] = []
         for ended in range(begins, current, self._step_ms):
@@ -135,76 +138,51 @@ class Evaluator:
             delta_ms: New minus old instant; None if nobody knows: then only whether the condition
                 holds is kept.
         """
-        old = self.state
+        self._criterion.rebase(delta_ms)
         if delta_ms is None:
-            self.state = EvaluatorState(holds=old.holds)
+            self._latest, self._filling_ms, self._completed_ms = {}, None, None
             return
-        latest = {name: Sample(s.at_ms + delta_ms, s.value) for name, s in old.latest.items()}
+        moved = {name: Sample(s.at_ms + delta_ms, s.value) for name, s in self._latest.items()}
         step = None
-        if old.step_ms is not None:
-            instants = (old.step_ms + delta_ms, *(s.at_ms for s in latest.values()))
+        if self._filling_ms is not None:
+            instants = (self._filling_ms + delta_ms, *(s.at_ms for s in moved.values()))
             step = self._step_of(max(instants))
-        since = old.beyond_since_ms
-        self.state = EvaluatorState(
-            latest=latest,
-            step_ms=step,
-            completed_ms=step if old.completed_ms == old.step_ms else None,
-            holds=old.holds,
-            beyond_since_ms=None if since is None else since + delta_ms,
-        )
+        self._completed_ms = step if self._completed_ms == self._filling_ms else None
+        self._latest, self._filling_ms = moved, step
 
     def _step_of(self, at_ms: int) -> int:
         return at_ms - at_ms % self._step_ms
 
-    def _late(self, signal: str, sample: Sample) -> bool:
-        known, step_ms = self.state.latest.get(signal), self.state.step_ms
+    def _late(self, signal: Signal, sample: Sample) -> bool:
+        known, step_ms = self._latest.get(signal), self._filling_ms
         if known is not None and sample.at_ms < known.at_ms:
             return True
         return step_ms is not None and sample.at_ms < step_ms
 
     def _full(self, begins_ms: int, at_ms: int) -> bool:
-        latest, oldest_ms = self.state.latest, max(begins_ms, at_ms - self._max_age_ms)
+        latest, oldest_ms = self._latest, max(begins_ms, at_ms - self._max_age_ms)
         return all(s in latest and latest[s].at_ms >= oldest_ms for s in self._signals)
 
     def _complete(self, begins_ms: int, at_ms: int, *, full: bool) -> list[Step]:
-        state = self.state
-        state.completed_ms = begins_ms
+        self._completed_ms = begins_ms
         value = self._value(at_ms)
         if value is None:
-            state.beyond_since_ms = None
+            self._criterion.skip()
             return []
-        held = state.holds
-        self._judge(value, at_ms)
-        return [Step(begins_ms, at_ms, value, state.holds, state.holds != held, full)]
-
-    def _judge(self, value: float, at_ms: int) -> None:
-        state, condition = self.state, self.condition
-        if not condition.beyond(value):
-            state.beyond_since_ms = None
-            if state.holds and condition.back(value):
-                state.holds = False
-            return
-        if state.beyond_since_ms is None:
-            state.beyond_since_ms = at_ms
-        if at_ms - state.beyond_since_ms >= condition.duration_s * 1000:
-            state.holds = True
+        held = self.holds
+        self._criterion.judge(value, at_ms)
+        return [Step(begins_ms, at_ms, value, self.holds, self.holds != held, full)]
 
     def _value(self, at_ms: int) -> float | None:
-        values = [self._fresh(signal, at_ms) for signal in self._signals]
-        if any(v is None for v in values):
+        fresh = [self._fresh(signal, at_ms) for signal in self._signals]
+        values = [value for value in fresh if value is not None]
+        if len(values) < len(fresh):
             return None
-        if self.condition.derived is Derived.DEW_POINT_MARGIN:
-            return _dew_point_margin(*(v for v in values if v is not None))
-        return values[0]
+        derived = self.condition.derived
+        return values[0] if derived is None else derived.facts.value(*values)
 
-    def _fresh(self, signal: str, at_ms: int) -> float | None:
-        sample = self.state.latest.get(signal)
+    def _fresh(self, signal: Signal, at_ms: int) -> float | None:
+        sample = self._latest.get(signal)
         if sample is None or at_ms - sample.at_ms > self._max_age_ms:
             return None
         return sample.value
-
-
-def _dew_point_margin(temperature_c: float, humidity_pct: float) -> float | None:
-    if humidity_pct <= 0:
-        return None
-    return temperature_c - dew_point_c(temperature_c, humidity_pct)

@@ -5,16 +5,17 @@ the values that were known then into a grid of whole hours, `features` turns gri
 A value is known at an instant if it was measured at or before it and is not older than its age
 limit; nothing is interpolated, since that would look into the future. Pure; numpy.
 
-An hour's value is the last one of its ten-minute slot, as a gateway keeps it (`edge.window`).
+An hour's value is the last one of its ten-minute slot, as a gateway keeps it
+(`edge.forecasting.window`).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.conditions import Comparison, Condition, Derived, inputs_of
+from models.conditions import MODEL_INPUTS, Comparison, Condition, inputs_of
+from models.derived import dew_point_c
 from models.replay import Readings
 
 __all__ = [
@@ -32,7 +33,7 @@ FEATURES_VERSION = 1  # a bundle made for another one is refused
 LAGS = 25  # hours 0 to 24 before the instant
 SLOT_MS = 600_000
 HOUR_MS = 3_600_000
-MAX_AGE_H = (3.0, 3.0, 12.0)  # temperature, humidity, pressure: older values are unknown
+MAX_AGE_H = (3.0, 3.0, 12.0)  # of each of MODEL_INPUTS: older values are unknown
 HINGES = (2.0, 5.0, 10.0)  # before the limit, in the signal's unit
 
 Floats = NDArray[np.float64]
@@ -89,9 +90,9 @@ def windows(readings: Readings, at_ms: NDArray[np.int64], condition: Condition) 
         condition: Whose inputs to take.
 
     Returns:
-        Shape (instants, 3, LAGS): temperature, humidity, pressure; NaN where nothing is known.
+        Shape (instants, inputs, LAGS), in the order of `MODEL_INPUTS`; NaN where nothing is known.
     """
-    grid = np.full((len(at_ms), 3, LAGS), np.nan)
+    grid = np.full((len(at_ms), len(MODEL_INPUTS), LAGS), np.nan)
     for index, signal in enumerate(inputs_of(condition)):
         times, values = readings.of(signal)
         if len(times):
@@ -129,9 +130,9 @@ def features(grid: Floats, at_ms: NDArray[np.int64], condition: Condition) -> Fe
         condition: Whose limit the distance is measured to.
     """
     temperature, humidity, pressure = grid[:, 0], grid[:, 1], grid[:, 2]
-    dew_point = _dew_point_c(temperature, humidity)
+    dew_point = dew_point_c(temperature, np.where(humidity > 0, humidity, np.nan), np)
     signals = (temperature, humidity, dew_point, temperature - dew_point)
-    distance = _distance(condition, signals, pressure)
+    distance = _distance(condition, grid)
     columns = [*_baseline(distance[:, 0], at_ms)]
     horizon_h = min(LAGS - 1, max(1, round(condition.horizon_s / 3600)))
     for signal in signals:
@@ -144,20 +145,18 @@ def features(grid: Floats, at_ms: NDArray[np.int64], condition: Condition) -> Fe
     return Features(values, usable)
 
 
-def _dew_point_c(temperature_c: Floats, humidity_pct: Floats) -> Floats:
-    """As `models.evaluation.dew_point_c`, for arrays; NaN where the air holds no water."""
-    humid = np.where(humidity_pct > 0, humidity_pct, np.nan)
-    gamma = np.log(humid / 100.0) + 17.62 * temperature_c / (243.12 + temperature_c)
-    return 243.12 * gamma / (17.62 - gamma)
+def _distance(condition: Condition, grid: Floats) -> Floats:
+    """How far beyond its limit the signal is (negative: before it), shape (instants, LAGS).
 
-
-def _distance(condition: Condition, signals: Sequence[Floats], pressure: Floats) -> Floats:
-    """How far beyond its limit the signal is (negative: before it), shape (instants, LAGS)."""
-    if condition.derived is Derived.DEW_POINT_MARGIN:
-        value = signals[3]
+    NaN throughout for a signal that models do not look at: no window of it is usable.
+    """
+    known = {quantity: grid[:, index] for index, quantity in enumerate(MODEL_INPUTS)}
+    if condition.derived is not None:
+        facts = condition.derived.facts
+        value = facts.values(*(known[quantity] for quantity in facts.inputs))
     else:
-        quantity = str(condition.signal).split("/")[1]
-        value = {"temperature": signals[0], "humidity": signals[1]}.get(quantity, pressure)
+        own = None if condition.signal is None else known.get(condition.signal.quantity)
+        value = np.full(grid[:, 0].shape, np.nan) if own is None else own
     sign = 1.0 if condition.comparison is Comparison.ABOVE else -1.0
     return sign * (value - condition.limit)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from contract.errors import ContractError
 from contract.typed import Between, UtcMs, build
+from models.conditions import MODEL_INPUTS
 from models.errors import BundleRefused
 from models.features import LAGS
 
@@ -22,7 +23,6 @@ __all__ = ["GOLDEN_ROWS", "Agreement", "Golden", "check_golden", "decode_golden"
 GOLDEN_ROWS = (32, 256)  # fewest and most
 FEATURES_TOLERANCE = 1e-6
 PROBABILITY_TOLERANCE = 1e-5
-_QUANTITIES = 3
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -33,7 +33,7 @@ class Golden:
     """Questions and their answers, one row each.
 
     Attributes:
-        grids: Windows as `models.features.windows` cuts them, shape (rows, 3, LAGS); NaN where
+        grids: Windows as `models.features.windows` cuts them, shape (rows, inputs, LAGS); NaN where
             nothing is known.
         at_ms: The instant of each, ms since 1970 UTC.
         features: Shape (rows, features), finite.
@@ -144,7 +144,7 @@ def decode_golden(data: bytes, columns: int) -> Golden:
             "bad_golden", f"golden.json: {rows} rows, expected {GOLDEN_ROWS[0]} to {GOLDEN_ROWS[1]}"
         )
     return Golden(
-        grids=_array(table.grids, (rows, _QUANTITIES, LAGS), "grids"),
+        grids=_array(table.grids, (rows, len(MODEL_INPUTS), LAGS), "grids"),
         at_ms=np.array(table.at_ms, np.int64),
         features=_array(table.features, (rows, columns), "features"),
         probabilities=_array(table.probabilities, (rows,), "probabilities"),

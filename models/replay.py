@@ -4,14 +4,15 @@ The gateway judges sample by sample, the cloud judges years at once: both by `mo
 This module only feeds it and keeps what comes out. Pure; standard library and numpy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.signals import Signal
 from models.conditions import Condition, signals_of
-from models.evaluation import Evaluator, EvaluatorState, Sample
+from models.evaluation import Evaluator, Sample
 
 __all__ = ["Interval", "Readings", "Steps", "intervals", "onsets", "replay"]
 
@@ -25,19 +26,39 @@ class Readings:
     """Samples of one device in the order in which they were taken, one row each.
 
     Attributes:
-        signals: `<sensor id>/<quantity>` of each row.
+        signals: What they are of, each once.
+        codes: For each row the index of its signal in `signals`.
         at_ms: Instant, ms since 1970 UTC, not falling.
         values: In the signal's unit; NaN where there was none fit to judge by.
     """
 
-    signals: Sequence[str]
+    signals: tuple[Signal, ...]
+    codes: Ints
     at_ms: Ints
     values: Floats
 
-    def of(self, signal: str | None) -> tuple[Ints, Floats]:
+    @classmethod
+    def of_rows(cls, signals: Sequence[Signal], at_ms: Ints, values: Floats) -> "Readings":
+        """Readings with the signal of each row."""
+        code = {signal: number for number, signal in enumerate(dict.fromkeys(signals))}
+        codes = np.fromiter((code[signal] for signal in signals), np.int64, len(signals))
+        return cls(tuple(code), codes, at_ms, values)
+
+    def __len__(self) -> int:
+        return len(self.at_ms)
+
+    def are(self, wanted: Collection[Signal | None]) -> Flags:
+        """Which rows are of one of these signals."""
+        codes = [code for code, signal in enumerate(self.signals) if signal in wanted]
+        return np.isin(self.codes, codes)
+
+    def rows(self, chosen: "Ints | Flags | slice") -> "Readings":
+        """The chosen rows."""
+        return Readings(self.signals, self.codes[chosen], self.at_ms[chosen], self.values[chosen])
+
+    def of(self, signal: Signal | None) -> tuple[Ints, Floats]:
         """Instants and values of the fit samples of one signal; both empty for None."""
-        mine = np.fromiter((s == signal for s in self.signals), np.bool_, len(self.signals))
-        mine &= ~np.isnan(self.values)
+        mine = self.are((signal,)) & ~np.isnan(self.values)
         return self.at_ms[mine], self.values[mine]
 
 
@@ -78,21 +99,20 @@ def replay(condition: Condition, readings: Readings, *, holds: bool = False) -> 
         readings: In the order in which the gateway took them.
         holds: Whether the condition held before the first one.
     """
-    evaluator = Evaluator(condition, EvaluatorState(holds=holds))
-    wanted = frozenset(signals_of(condition))
+    evaluator = Evaluator(condition, holds=holds)
+    # samples of other signals would move time on, and the next wanted sample does that all the same
+    wanted = np.flatnonzero(readings.are(signals_of(condition)))
+    mine = readings.rows(wanted)
     found: list[tuple[int, int, float, bool, bool, bool, int]] = []
-    instants, values = readings.at_ms.tolist(), readings.values.tolist()
-    for row, signal in enumerate(readings.signals):
-        if signal not in wanted:
-            continue  # it would move time on, and the next wanted sample does that all the same
-        value = values[row]
-        sample = Sample(instants[row], None if value != value else value)  # noqa: PLR0124  # only NaN differs from itself
+    columns = (column.tolist() for column in (wanted, mine.codes, mine.at_ms, mine.values))
+    for row, code, at_ms, value in zip(*columns, strict=True):
+        sample = Sample(at_ms, None if value != value else value)  # noqa: PLR0124  # only NaN differs from itself
         found += [
             (s.begins_ms, s.at_ms, s.value, s.holds, s.changed, s.full, row if s.full else -1)
-            for s in evaluator.take(signal, sample)
+            for s in evaluator.take(readings.signals[code], sample)
         ]
-    columns = zip(*found, strict=True) if found else [()] * len(_STEP_TYPES)
-    return Steps(*(np.array(c, t) for c, t in zip(columns, _STEP_TYPES, strict=True)))
+    steps = zip(*found, strict=True) if found else [()] * len(_STEP_TYPES)
+    return Steps(*(np.array(c, t) for c, t in zip(steps, _STEP_TYPES, strict=True)))
 
 
 def onsets(steps: Steps, condition: Condition) -> Floats:

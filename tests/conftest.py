@@ -22,6 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from cloud.ca.authority import Authority
 from contract.desired import Desired, DesiredBundle, encode_desired
+from contract.signals import Signal
 from deploy.local.certificates import Certificates
 from deploy.local.elasticsearch import Elasticsearch
 from deploy.local.mariadb import MariaDb
@@ -295,8 +296,8 @@ def damp() -> Condition:
     """A condition with a model: relative humidity above 75 %."""
     return Condition(
         id="damp",
-        signal="attic/humidity",
-        temperature="attic/temperature",
+        signal=Signal.parse("attic/humidity"),
+        temperature=Signal.parse("attic/temperature"),
         comparison=Comparison.ABOVE,
         limit=75.0,
         step_s=600,
@@ -309,8 +310,8 @@ def frost() -> Condition:
     """Another one: temperature below 0 degrees."""
     return Condition(
         id="frost",
-        signal="attic/temperature",
-        humidity="attic/humidity",
+        signal=Signal.parse("attic/temperature"),
+        humidity=Signal.parse("attic/humidity"),
         comparison=Comparison.BELOW,
         limit=0.0,
         step_s=600,

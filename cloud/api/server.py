@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from contract.errors import ConfigError
-from contract.tls import server_context
+from transport.tls import server_context
 
 __all__ = ["Listen", "run_server"]
 

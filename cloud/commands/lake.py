@@ -6,7 +6,6 @@ import logging
 import threading
 from pathlib import Path
 
-from cloud.backoff import Backoff
 from cloud.commands.arguments import (
     Verbs,
     add_as_of,
@@ -27,6 +26,7 @@ from cloud.lake.reader import LakeReader
 from cloud.lake.store import FolderStore
 from cloud.lake.survey import show, verify
 from contract.typed import plain
+from transport.backoff import Backoff
 
 __all__ = ["RAW_FOLDER", "register"]
 
@@ -106,7 +106,7 @@ def _follow(args: argparse.Namespace, config: CloudConfig, stop: threading.Event
             if not error.retryable:
                 raise
             _log.error("fold: %s", error)
-            stop.wait(backoff.next_s())
+            stop.wait(backoff.wait_s())
         else:
             backoff.reset()
             if result.appended_files or result.deleted_files:

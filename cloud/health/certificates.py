@@ -1,17 +1,14 @@
 """Looks at the certificates that the cloud's own processes show: how long they still count."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
-from cryptography import x509
-
 from cloud.health.finding import Finding, State
-from contract.errors import ConfigError
+from transport.certificates import Certificate, Validity, read_certificate
 
 __all__ = ["look_at_certificate"]
 
-_SOON = timedelta(days=30)
 _RENEW = "issue a new one under the same name (`ca issue`), and restart who shows it"
 
 
@@ -26,23 +23,21 @@ def look_at_certificate(check: str, path: Path, now: datetime) -> Iterator[Findi
     Raises:
         ConfigError: The file cannot be read, or holds none.
     """
-    begins_at, ends_at = _span(path)
-    state, remedy = State.FAILED, _RENEW
-    if now < begins_at:
-        found, remedy = f"does not count before {begins_at:%Y-%m-%dT%H:%M:%SZ}", "is the clock set?"
-    elif now >= ends_at:
-        found = f"expired at {ends_at:%Y-%m-%dT%H:%M:%SZ}"
-    else:
-        found = f"{(ends_at - now).days} days left, until {ends_at:%Y-%m-%d}"
-        state, remedy = (State.WARNING, _RENEW) if ends_at - now < _SOON else (State.OK, "")
+    certificate = read_certificate(path)
+    validity = certificate.validity(now)
+    state, remedy = {
+        Validity.NOT_YET: (State.FAILED, "is the clock set?"),
+        Validity.EXPIRED: (State.FAILED, _RENEW),
+        Validity.SOON: (State.WARNING, _RENEW),
+        Validity.VALID: (State.OK, ""),
+    }[validity]
+    found = _found(certificate, validity, now)
     yield Finding(check=check, state=state, found=found, expected="30 days left", remedy=remedy)
 
 
-def _span(path: Path) -> tuple[datetime, datetime]:
-    try:
-        found = x509.load_pem_x509_certificate(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path} holds no certificate in PEM form") from error
-    return found.not_valid_before_utc, found.not_valid_after_utc
+def _found(certificate: Certificate, validity: Validity, now: datetime) -> str:
+    if validity is Validity.NOT_YET:
+        return f"does not count before {certificate.begins_at:%Y-%m-%dT%H:%M:%SZ}"
+    if validity is Validity.EXPIRED:
+        return f"expired at {certificate.ends_at:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{certificate.days_left(now)} days left, until {certificate.ends_at:%Y-%m-%d}"

@@ -10,11 +10,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from cloud.backoff import Backoff
 from cloud.clock import Clock
 from cloud.errors import BrokerError
 from cloud.mqtt import BrokerSettings, Connection, Message
 from contract.topics import Lane, lane_filter
+from transport.backoff import Backoff
 
 __all__ = ["BrokerSettings", "Inbound", "LaneLink"]
 
@@ -77,7 +77,7 @@ class LaneLink:
                     _log.warning("lane %s: %s; trying again", self._lane, error)
                 self._away = True
                 self._shed()
-                stop.wait(self._backoff.next_s())
+                stop.wait(self._backoff.wait_s())
 
     def take(self, timeout_s: float) -> Inbound | None:
         """The next message, None after `timeout_s` without one."""

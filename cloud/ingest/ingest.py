@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
 
-from cloud.backoff import Backoff
 from cloud.clock import Clock
 from cloud.errors import LakeError
 from cloud.ingest.blocks import acks_of, landed_block
@@ -21,6 +20,7 @@ from cloud.lake.landing import LandingWriter
 from contract.acks import encode_ack
 from contract.errors import ContractError
 from contract.topics import Lane, ack_topic, parse_up_topic
+from transport.backoff import Backoff
 
 __all__ = ["IngestCounters", "LaneIngest", "Link", "summed"]
 
@@ -81,7 +81,7 @@ class LaneIngest:
         self._writer = writer
         self._clock = clock
         self._gather: Gather[Inbound] = Gather(limits)
-        self._backoff = backoff or Backoff(first_s=0.1, largest_s=5.0)
+        self._backoff = backoff or Backoff(first_s=0.1, longest_s=5.0)
         self._bad_topic_logged_ms: int | None = None
 
     def run(self, stop: threading.Event) -> None:
@@ -135,7 +135,7 @@ class LaneIngest:
                 if not failing:
                     _log.error("lane %s: nothing is acked: %s", self._lane, error)
                 failing = True
-                if stop.wait(self._backoff.next_s()):
+                if stop.wait(self._backoff.wait_s()):
                     return False
             else:
                 break

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cloud.backoff import Backoff
 from cloud.errors import ProjectionError
 from cloud.logstash.envelope import batch
 from cloud.search.bulk import Document
 from contract.errors import ConfigError
+from transport.backoff import Backoff
 
 __all__ = ["Delivery", "DeliveryLimits", "Door"]
 
@@ -94,12 +94,16 @@ class Delivery:
     def _taken(self, documents: Sequence[Document]) -> bool:
         """Whether the batch was taken; False if it is too large."""
         body = batch(documents)
-        backoff = Backoff(self.limits.first_pause_s, self.limits.largest_pause_s, self._source)
+        backoff = Backoff(
+            first_s=self.limits.first_pause_s,
+            longest_s=self.limits.largest_pause_s,
+            source=self._source,
+        )
         for _ in range(self.limits.attempts - 1):
             try:
                 return self._post(body)
             except ProjectionError:
-                self._pause(backoff.next_s())
+                self._pause(backoff.wait_s())
         try:
             return self._post(body)
         except ProjectionError as error:

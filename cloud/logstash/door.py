@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from cloud.errors import ProjectionError
 from contract.errors import ConfigError
-from contract.tls import TlsFiles, client_context, tls_failure
+from transport.tls import TlsFiles, client_context, tls_failure
 
 __all__ = ["DoorAddress", "HttpDoor"]
 

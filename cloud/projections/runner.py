@@ -8,10 +8,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
-from cloud.backoff import Backoff
 from cloud.lake.cursors import CursorStore
 from cloud.lake.landed import Lake, LandedFile
 from contract.errors import DewlineError
+from transport.backoff import Backoff
 
 __all__ = ["Projection", "ProjectionRunner"]
 
@@ -87,7 +87,7 @@ class ProjectionRunner:
                 if not error.retryable:
                     raise
                 on_error(error)
-                stop.wait(self._backoff.next_s())
+                stop.wait(self._backoff.wait_s())
             else:
                 self._backoff.reset()
                 stop.wait(poll_s)

@@ -96,8 +96,10 @@ def _history(intervals: Sequence[Interval], alerts: _Alerts, told: _Forecasts) -
 
 def _measuring(connection: Connection, condition: Condition) -> set[str]:
     at = FACTS[Kind.READING].c
-    sensor_id, quantity = signals_of(condition)[0].split("/")
-    query = select(at.device_id).where(at.sensor_id == sensor_id, at.quantity == quantity)
+    signal = signals_of(condition)[0]
+    query = select(at.device_id).where(
+        at.sensor_id == signal.sensor_id, at.quantity == signal.quantity.value
+    )
     return {str(device_id) for (device_id,) in connection.execute(query.distinct())}
 
 

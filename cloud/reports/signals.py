@@ -14,8 +14,8 @@ from cloud.reports.report import Point
 from cloud.warehouse.tables import FACTS
 from contract.quantities import Quality
 from contract.records import Kind
+from contract.signals import Signal
 from models.conditions import Condition, signals_of
-from models.evaluation import dew_point_c
 
 __all__ = ["SignalReader"]
 
@@ -29,7 +29,7 @@ class SignalReader:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._read: dict[tuple[str, str, int], Steps] = {}
+        self._read: dict[tuple[str, Signal, int], Steps] = {}
 
     def points(self, device_id: str, condition: Condition) -> tuple[Point, ...]:
         """The signal of a condition on one device, a point a day, or a step if there are few."""
@@ -43,25 +43,24 @@ class SignalReader:
 
     def _values(self, device_id: str, condition: Condition) -> Steps:
         steps = [self._steps(device_id, name, condition.step_s) for name in signals_of(condition)]
-        if condition.derived is None:
+        derived = condition.derived
+        if derived is None:
             return steps[0]
-        temperature, humidity = steps
-        return {
-            at: temperature[at] - dew_point_c(temperature[at], humidity[at])
-            for at in temperature
-            if humidity.get(at, 0.0) > 0.0
+        everywhere = [at for at in steps[0] if all(at in of_input for of_input in steps)]
+        computed = {
+            at: derived.facts.value(*(of_input[at] for of_input in steps)) for at in everywhere
         }
+        return {at: value for at, value in computed.items() if value is not None}
 
-    def _steps(self, device_id: str, signal: str, step_s: int) -> Steps:
+    def _steps(self, device_id: str, signal: Signal, step_s: int) -> Steps:
         key = (device_id, signal, step_s)
         if key not in self._read:
-            sensor_id, quantity = signal.split("/")
             at = FACTS[Kind.READING].c
             number = _seconds(at.observed_at).op("DIV")(step_s)
             query = (
                 select(number, func.avg(at.value))
-                .where(at.device_id == device_id, at.sensor_id == sensor_id)
-                .where(at.quantity == quantity, at.quality != Quality.BAD.value)
+                .where(at.device_id == device_id, at.sensor_id == signal.sensor_id)
+                .where(at.quantity == signal.quantity.value, at.quality != Quality.BAD.value)
                 .where(at.value.is_not(None), at.statistic.is_(None), at.observed_at.is_not(None))
                 .group_by(number)
                 .order_by(number)

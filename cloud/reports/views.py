@@ -16,14 +16,12 @@ from cloud.reports.charts import (
     draw_timeline,
 )
 from cloud.reports.report import ConditionReport, Decision, DeviceReport, Monitored, Report
-from contract.quantities import Quantity
 from contract.records import Origin
-from models.conditions import Condition, signals_of
+from models.conditions import Condition, facts_of, signals_of
 
 __all__ = ["Chart", "ConditionView", "DeviceView", "Fact", "condition_views"]
 
 _DAY_MS = 86_400_000
-_UNITS = {Quantity.TEMPERATURE: "°C", Quantity.HUMIDITY: "%", Quantity.PRESSURE: "Pa"}
 _WIDE, _NARROW = Size(1100, 330), Size(350, 300)
 _SQUARE = 330
 _ROW_PX, _AROUND_PX = 26, 60
@@ -81,34 +79,25 @@ def _view(report: Report, condition: ConditionReport) -> ConditionView:
     )
 
 
-def _unit(condition: Condition) -> str:
-    if condition.derived is not None:
-        return "K"
-    return _UNITS[Quantity(str(condition.signal).split("/")[1])]
-
-
 def _subject(condition: Condition) -> str:
-    if condition.derived is not None:
-        sensor_id = str(condition.temperature).split("/")[0]
-        return f"dew-point margin of {sensor_id}"
-    sensor_id, quantity = str(condition.signal).split("/")
-    return f"{quantity} of {sensor_id}"
+    title = facts_of(condition).title
+    return f"{title[0].lower()}{title[1:]} of {signals_of(condition)[0].sensor_id}"
 
 
 def _sentence(condition: Condition) -> str:
-    limit = f"{condition.limit:g} {_unit(condition)}"
+    limit = facts_of(condition).shown(condition.limit)
     text = f"{_subject(condition)} {condition.comparison.value} {limit}"
     return text[0].upper() + text[1:]
 
 
 def _facts(condition: Condition) -> Iterator[Fact]:
-    unit, sign = _unit(condition), -1 if condition.comparison.value == "above" else 1
-    yield Fact("Measured as", " and ".join(signals_of(condition)))
+    facts, sign = facts_of(condition), -1 if condition.comparison.value == "above" else 1
+    yield Fact("Measured as", " and ".join(map(str, signals_of(condition))))
     if condition.derived is not None:
-        yield Fact("Computed as", "temperature minus dew point; water condenses at 0 K")
+        yield Fact("Computed as", condition.derived.facts.about)
     if condition.hysteresis:
         end = condition.limit + sign * condition.hysteresis
-        yield Fact("Ends", f"when it comes back to {end:g} {unit}")
+        yield Fact("Ends", f"when it comes back to {facts.shown(end)}")
     if condition.duration_s:
         yield Fact("Raised", f"after {shown_span(condition.duration_s * 1000)} beyond the limit")
     yield Fact("Judged", f"every {shown_span(condition.step_s * 1000)}")
@@ -137,7 +126,7 @@ def _timeline(declared: Condition, frame: Frame | None, device: DeviceReport) ->
         return None
     timeline = Timeline(
         device=device,
-        unit=f"{_subject(declared)}, {_unit(declared)}",
+        unit=f"{_subject(declared)}, {facts_of(declared).shown_unit}".rstrip(", "),
         limit=declared.limit,
         frame=frame,
     )

@@ -119,14 +119,8 @@ def _completing(
     readings: Readings, condition: Condition, span: Span, warm: int
 ) -> NDArray[np.int64]:
     """Rows that completed a step after which the condition does not hold."""
-    wanted = frozenset(signals_of(condition))
-    own = np.fromiter((s in wanted for s in readings.signals), np.bool_, len(readings.signals))
-    rows = np.flatnonzero(own)
-    mine = Readings(
-        [readings.signals[row] for row in rows.tolist()],
-        readings.at_ms[rows],
-        readings.values[rows],
-    )
+    rows = np.flatnonzero(readings.are(signals_of(condition)))
+    mine = readings.rows(rows)
     days = np.unique(mine.at_ms - mine.at_ms % DAY_MS)
     inside = (days >= day_of(span.from_ms)) & (days < span.until_ms)
     found = [_of_day(mine, condition, int(day), warm) for day in days[inside]]
@@ -138,8 +132,7 @@ def _completing(
 def _of_day(mine: Readings, condition: Condition, day_ms: int, warm: int) -> NDArray[np.int64]:
     ends = (day_ms - warm * DAY_MS, day_ms, day_ms + DAY_MS)
     first, begin, end = np.searchsorted(mine.at_ms, ends).tolist()
-    part = Readings(mine.signals[first:end], mine.at_ms[first:end], mine.values[first:end])
-    steps = replay(condition, part)
+    steps = replay(condition, mine.rows(slice(first, end)))
     chosen = steps.rows[steps.full & ~steps.holds] + first
     return np.asarray(chosen[chosen >= begin])
 
@@ -168,10 +161,9 @@ def _of_term(device: Device, term: Term, rows: NDArray[np.int64], run: Run) -> I
 
 
 def _late(device: Device, condition: Condition, at_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
-    wanted = all_signals((condition,))
     readings = device.readings
-    used = np.fromiter((s in wanted for s in readings.signals), np.bool_, len(readings.signals))
-    used &= ~np.isnan(readings.values) & device.backfilled
+    used = readings.are(all_signals((condition,))) & ~np.isnan(readings.values)
+    used &= device.backfilled
     before = np.concatenate(([0], np.cumsum(used)))
     first = np.searchsorted(readings.at_ms, at_ms - _REACH_MS, side="left")
     end = np.searchsorted(readings.at_ms, at_ms, side="right")

@@ -25,6 +25,7 @@ from cloud.transforms.period import with_period
 from cloud.transforms.schema import SOURCE
 from cloud.transforms.signals import of_signals
 from contract.records import Kind
+from contract.signals import Signal
 
 __all__ = ["History", "Known"]
 
@@ -46,7 +47,7 @@ class Known:
     stored: DataFrame | None
     landed: DataFrame | None
 
-    def of(self, spans: Mapping[str, Span], wanted: frozenset[str], warm: int) -> DataFrame:
+    def of(self, spans: Mapping[str, Span], wanted: frozenset[Signal], warm: int) -> DataFrame:
         """Dated readings of the wanted signals, for each device those that its span rests on."""
         inside = reduce(or_, (_within(device, span, warm) for device, span in spans.items()))
         received_ms = F.unix_millis("received_at").alias("received_ms")

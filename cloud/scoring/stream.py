@@ -16,7 +16,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
-from cloud.backoff import Backoff
 from cloud.errors import ProjectionError
 from cloud.lake.cursors import CursorStore
 from cloud.lake.landed import Cursor
@@ -26,6 +25,7 @@ from cloud.scoring.offsets import available, covers
 from cloud.scoring.source import LakeSource, stream_options
 from cloud.spark import converted
 from contract.errors import DewlineError
+from transport.backoff import Backoff
 
 __all__ = ["PROJECTION", "Scoring", "ScoringTotals", "StreamSettings"]
 
@@ -199,7 +199,7 @@ class Scoring:
                 on_error(error)
                 if self.totals.batches_total > before:
                     backoff.reset()
-                stop.wait(backoff.next_s())
+                stop.wait(backoff.wait_s())
             finally:
                 self.stop()
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from cloud.backoff import Backoff
 from cloud.errors import ProjectionError
+from transport.backoff import Backoff
 
 __all__ = [
     "BulkLimits",
@@ -149,7 +149,7 @@ class BulkWriter:
         *,
         makes: bool = False,
     ) -> None:
-        backoff = Backoff(self._limits.first_pause_s, source=self._source)
+        backoff = Backoff(first_s=self._limits.first_pause_s, source=self._source)
         for attempt in range(1, self._limits.attempts + 1):
             try:
                 if makes:
@@ -162,7 +162,7 @@ class BulkWriter:
             if not chunk:
                 return
             if attempt < self._limits.attempts:
-                self._pause(backoff.next_s())
+                self._pause(backoff.wait_s())
         raise ProjectionError(
             f"{len(chunk)} documents not taken after {self._limits.attempts} attempts, the first "
             f"is {chunk[0].id} for {chunk[0].index_name}: {reason}; the cursor stays"

@@ -16,7 +16,7 @@ from cloud.errors import ProjectionError
 from cloud.search.bulk import Document, Outcome, OutcomeKind
 from cloud.search.query import EVERYTHING, Filter, Hit, StreamCount
 from contract.errors import ConfigError, DewlineError
-from contract.tls import TlsFiles, client_context, tls_failure
+from transport.tls import TlsFiles, client_context, tls_failure
 
 __all__ = ["SearchClient", "converted"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.conditions import Condition
+from models.conditions import MODEL_INPUTS, Condition
 from models.features import FEATURE_NAMES, LAGS, features, windows
 from models.replay import Interval, Readings, Steps, intervals, onsets, replay
 
@@ -23,7 +23,7 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 GRID_EVERY = 23  # windows kept for golden vectors: a prime, so that every hour of day is among them
-_WIDTHS = {"features": len(FEATURE_NAMES), "grids": 3 * LAGS}
+_WIDTHS = {"features": len(FEATURE_NAMES), "grids": len(MODEL_INPUTS) * LAGS}
 
 HISTORY_SCHEMA = pa.schema(
     [
@@ -58,7 +58,7 @@ class History:
         usable: Whether its window has all that a forecast needs.
         labels: 1 if the condition began within the horizon, 0 if not, NaN if nobody knows.
         features: Shape (steps, features).
-        grids: Shape (steps, 3 * LAGS); NaN rows except for every so many steps.
+        grids: Shape (steps, inputs * LAGS); NaN rows except for every so many steps.
     """
 
     devices: NDArray[np.object_]
@@ -142,7 +142,7 @@ def _of_condition(device_id: str, readings: Readings, condition: Condition) -> p
     steps = replay(condition, readings)
     grid = windows(readings, steps.at_ms, condition)
     made = features(grid, steps.at_ms, condition)
-    grids = grid.reshape(len(steps), 3 * LAGS)
+    grids = grid.reshape(len(steps), _WIDTHS["grids"])
     grids[np.arange(len(steps)) % GRID_EVERY != 0] = np.nan
     columns = {
         "device_id": pa.array([device_id] * len(steps), pa.string()),

@@ -16,7 +16,7 @@ from cloud.training.learners import CLIP, LOGIT_WEIGHT, REGULARISATION
 from cloud.training.walk import Trained
 from contract.errors import DewlineError
 from models.bundle import Family, Golden, Lineage, Manifest, pack
-from models.conditions import Condition
+from models.conditions import MODEL_INPUTS, Condition
 from models.features import FEATURE_NAMES, FEATURES_VERSION, LAGS, features
 from models.signing import Signer
 
@@ -154,7 +154,10 @@ def golden_of(condition: Condition, examples: History, inference: Inference) -> 
     if len(kept) < fewest:
         raise TooFewGolden(f"{condition.id}: {len(kept)} windows for golden vectors, need {fewest}")
     chosen = kept[np.unique(np.linspace(0, len(kept) - 1, most).astype(np.int64))]
-    grids, at_ms = examples.grids[chosen].reshape(-1, 3, LAGS), examples.at_ms[chosen]
+    grids, at_ms = (
+        examples.grids[chosen].reshape(-1, len(MODEL_INPUTS), LAGS),
+        examples.at_ms[chosen],
+    )
     made: NDArray[np.float64] = features(grids, at_ms, condition).values
     return Golden(
         grids=grids, at_ms=at_ms, features=made, probabilities=inference.probability(made)
@@ -193,7 +196,7 @@ def _card(manifest: Manifest, windows_total: int, parity: float) -> str:
         f"- Trained on {windows_total} windows, {lineage.trained_from} to {lineage.trained_to}, "
         f"data version {lineage.dataset_version}, program {lineage.code_version}.\n"
         f"- The ONNX file differs from the trained model by at most {parity:.1g}.\n"
-        "- It sees temperature, humidity and pressure of the past day and the hour in UTC, no "
-        "season and no other site. It knows the weather that it was trained on and no other.\n"
+        f"- It sees {', '.join(MODEL_INPUTS)} of the past day and the hour in UTC, no season and "
+        "no other site. It knows the weather that it was trained on and no other.\n"
         "- No forecast is made where the window lacks values.\n"
     )

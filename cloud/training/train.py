@@ -17,7 +17,7 @@ from cloud.training.learners import BASELINE
 from cloud.training.release import MIN_EXAMPLES, Origins, releasable
 from cloud.training.walk import Learner, Trained, learnable
 from models.bundle import unpack
-from models.conditions import Condition
+from models.conditions import MODEL_INPUTS, Condition, forecastable
 from models.signing import TrustedKeys
 
 __all__ = ["Publishes", "Trainer", "load_model"]
@@ -95,6 +95,9 @@ class Trainer:
         return row
 
     def _judge(self, condition: Condition, examples: History, cycle_at: int) -> Verdict:
+        if not forecastable(condition):
+            seen = ", ".join(MODEL_INPUTS)
+            return undecided(f"models look at {seen}, and its signal is {condition.signal}")
         if not releasable(examples):
             needed = f"{MIN_EXAMPLES} are needed to release a model"
             return undecided(f"{len(examples)} windows, {needed}")

@@ -4,7 +4,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
 from cloud.transforms.schema import CLEAN_FLAGS, require
-from contract.quantities import QUANTITY_FACTS, Flag, Quality
+from contract.quantities import Flag, Quality, Quantity
 
 __all__ = ["BAD_QUALITY", "NO_VALUE", "OUT_OF_RANGE", "flag"]
 
@@ -27,7 +27,7 @@ def flag(readings: DataFrame) -> DataFrame:
 def _out_of_range() -> Column:
     # Both what the gateway said and the number itself: an old gateway may know other limits.
     said = F.coalesce(F.array_contains("flags", OUT_OF_RANGE), F.lit(False))
-    for quantity, facts in QUANTITY_FACTS.items():
-        inside = F.col("value").between(facts.low, facts.high)
+    for quantity in Quantity:
+        inside = F.col("value").between(quantity.facts.low, quantity.facts.high)
         said = said | ((F.col("quantity") == quantity.value) & ~inside)
     return F.coalesce(said, F.lit(False))

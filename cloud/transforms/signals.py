@@ -13,6 +13,7 @@ from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world 
 
 from cloud.transforms.schema import require
 from contract.quantities import Quality
+from contract.signals import Signal
 from models.replay import Readings
 
 __all__ = ["as_readings", "of_signals"]
@@ -21,13 +22,13 @@ _NEEDED = ("device_id", "seq", "sensor_id", "quantity", "value", "quality", "obs
 
 
 def of_signals(
-    readings: DataFrame, wanted: Collection[str], more: Collection[Column | str] = ()
+    readings: DataFrame, wanted: Collection[Signal], more: Collection[Column | str] = ()
 ) -> DataFrame:
     """The wanted signals: `device_id`, `seq`, `signal`, `at_ms`, `value`, and `more` columns.
 
     Args:
         readings: Rows of table `readings`, or of a batch that goes there.
-        wanted: `<sensor id>/<quantity>` each.
+        wanted: Which ones.
         more: Columns of `readings` to keep beside.
     """
     require(readings, _NEEDED)
@@ -38,13 +39,15 @@ def of_signals(
         F.unix_millis("observed_at").alias("at_ms"),
         F.when(F.col("quality") != Quality.BAD.value, F.col("value")).alias("value"),
         *more,
-    ).where(F.col("signal").isin(*wanted))
+    ).where(F.col("signal").isin(*map(str, wanted)))
 
 
 def as_readings(rows: pa.Table) -> Readings:
     """Rows of `of_signals`, of one device and in the order in which a gateway took them."""
+    signal = rows["signal"].combine_chunks().dictionary_encode()
     return Readings(
-        rows["signal"].to_pylist(),
+        tuple(Signal.parse(name) for name in signal.dictionary.to_pylist()),
+        signal.indices.to_numpy().astype(np.int64),
         rows["at_ms"].to_numpy().astype(np.int64),
         np.asarray(rows["value"].to_numpy(), dtype=np.float64),
     )

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from cloud.errors import SchemaOutdated, WarehouseError
 from cloud.warehouse.migrations import HEAD
 from contract.errors import ConfigError
-from contract.tls import TlsFiles, client_context, tls_failure
+from transport.tls import TlsFiles, client_context, tls_failure
 
 __all__ = ["Address", "connect", "converted", "require_current"]
 

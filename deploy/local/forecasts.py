@@ -19,7 +19,7 @@ from cloud.warehouse.engine import converted
 from cloud.warehouse.model_tables import CLOUD_PREDICTIONS
 from deploy.local.agreement import Agreement
 from deploy.local.fleet import Gateway
-from edge.slots import Slots
+from edge.bundles.slots import Slots
 from models.conditions import Condition
 
 __all__ = ["Closing", "cloud_predictions", "gather", "show_forecasts"]

@@ -24,6 +24,7 @@ from cloud.search.kibana.panel import Dashboard, Difference, Layer, Panel, Shown
 from cloud.search.kibana.query import Cell, Question, Row, Scope, question, rows
 from cloud.search.names import IndexNames
 from cloud.warehouse.engine import converted
+from contract.quantities import Quantity
 from deploy.local.errors import ServerError
 
 __all__ = ["DEMO", "PanelCheck", "check_panels", "panel_sql", "panel_table", "write_panels"]
@@ -32,6 +33,7 @@ DEMO = IndexNames("dewline", Period.MONTH)
 _RELATIVE = 1e-9  # sums of the same numbers in another order
 _TIMEOUT_S = 60.0
 _SQL = Path(__file__).with_name("panels.sql")
+_EACH = "<quantity>"
 _NAMED = re.compile(r"^-- (\S+/\S+/\d+)\n(.*?);$", re.MULTILINE | re.DOTALL)
 
 
@@ -97,7 +99,12 @@ def check_panels(
 
 def panel_sql() -> Mapping[str, str]:
     """The queries written by hand, by `dashboard/panel/layer`."""
-    return dict(_NAMED.findall(_SQL.read_text("utf-8")))
+    written = _NAMED.findall(_SQL.read_text("utf-8"))
+    return {
+        name.replace(_EACH, quantity): sql.replace(_EACH, quantity)
+        for name, sql in written
+        for quantity in (Quantity if _EACH in name else ("",))
+    }
 
 
 @dataclass(frozen=True, slots=True)

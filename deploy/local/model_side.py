@@ -15,7 +15,7 @@ from contract.desired import Desired, decode_desired
 from deploy.local.cloud_side import CloudSide
 from deploy.local.errors import ServerError
 from deploy.local.fleet import Gateway
-from edge.slots import Slots
+from edge.bundles.slots import Slots
 from models.signing import Signer
 
 __all__ = ["ModelSide", "SparkSide", "make_key"]

@@ -2,6 +2,7 @@
 -- panels say to people, so that a panel whose own query asks for something else differs from it.
 -- One query under each name (dashboard/panel/layer): the panel's splits first, then its figures,
 -- instants in ms since 1970 UTC. Parameters: from_at, to_at (both belong to the span), device_id.
+-- `<quantity>` stands for each quantity that can be measured.
 
 -- fleet/gateways/0
 SELECT COUNT(DISTINCT device_id) FROM fct_status;
@@ -79,25 +80,11 @@ SELECT device_id, reason, COUNT(*), COALESCE(SUM(estimated_total), 0)
 FROM fct_loss
 GROUP BY device_id, reason;
 
--- gateway/temperature/0
+-- gateway/<quantity>/0
 SELECT sensor_id, TIMESTAMPDIFF(HOUR, '1970-01-01', observed_at) * 3600000 AS hour_ms, AVG(value)
 FROM fct_reading
 WHERE device_id = :device_id AND observed_at BETWEEN :from_at AND :to_at
-  AND quantity = 'temperature' AND quality = 'good' AND (statistic IS NULL OR statistic = 'mean')
-GROUP BY sensor_id, hour_ms;
-
--- gateway/humidity/0
-SELECT sensor_id, TIMESTAMPDIFF(HOUR, '1970-01-01', observed_at) * 3600000 AS hour_ms, AVG(value)
-FROM fct_reading
-WHERE device_id = :device_id AND observed_at BETWEEN :from_at AND :to_at
-  AND quantity = 'humidity' AND quality = 'good' AND (statistic IS NULL OR statistic = 'mean')
-GROUP BY sensor_id, hour_ms;
-
--- gateway/pressure/0
-SELECT sensor_id, TIMESTAMPDIFF(HOUR, '1970-01-01', observed_at) * 3600000 AS hour_ms, AVG(value)
-FROM fct_reading
-WHERE device_id = :device_id AND observed_at BETWEEN :from_at AND :to_at
-  AND quantity = 'pressure' AND quality = 'good' AND (statistic IS NULL OR statistic = 'mean')
+  AND quantity = '<quantity>' AND quality = 'good' AND (statistic IS NULL OR statistic = 'mean')
 GROUP BY sensor_id, hour_ms;
 
 -- gateway/quality/0

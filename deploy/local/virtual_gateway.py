@@ -17,7 +17,7 @@ from pathlib import Path
 from contract.errors import DewlineError
 from edge import gateway
 from edge.clock import VirtualClock
-from edge.config import load_config
+from edge.configuration.config import load_config
 
 __all__ = ["main"]
 

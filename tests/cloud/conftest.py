@@ -19,6 +19,7 @@ from contract.errors import ConfigError
 from contract.keys import payload_digest
 from contract.quantities import Quantity
 from contract.records import Held, Loss, LossReason, Phase, Span, Status
+from contract.signals import Signal
 from contract.topics import Lane, up_topic
 from contract.wire import decode, encode
 from deploy.local.artifacts import spark_jars
@@ -198,7 +199,7 @@ class MadeWeather:
     """
 
     DEVICES = ("gw-1", "gw-2")
-    SIGNALS = ("air/temperature", "air/humidity", "roof/pressure")
+    SIGNALS = tuple(map(Signal.parse, ("air/temperature", "air/humidity", "roof/pressure")))
 
     def __init__(self, seed, days, told_by):
         draw = np.random.default_rng(seed)
@@ -212,7 +213,7 @@ class MadeWeather:
         """The readings of each device up to an instant."""
         for name, whole in self.readings.items():
             kept = int(np.searchsorted(whole.at_ms, last_ms, side="right"))
-            yield name, Readings(whole.signals[:kept], whole.at_ms[:kept], whole.values[:kept])
+            yield name, whole.rows(slice(kept))
 
     def table(self, condition, last_ms):
         """History up to an instant."""
@@ -237,7 +238,7 @@ class MadeWeather:
         pressure = 101_300 + draw.normal(0, 30, self.hours) - 900 * fall["pressure"]
         values = np.stack([temperature, humidity, pressure], axis=1).ravel()
         at_ms = NEW_YEAR + np.repeat(hour, 3) * 3_600_000
-        return Readings(list(self.SIGNALS) * self.hours, at_ms.astype(np.int64), values)
+        return Readings.of_rows(list(self.SIGNALS) * self.hours, at_ms.astype(np.int64), values)
 
 
 @pytest.fixture(scope="session")
@@ -245,9 +246,9 @@ def dampness():
     """The condition of made weather."""
     return Condition(
         id="damp",
-        signal="air/humidity",
-        temperature="air/temperature",
-        pressure="roof/pressure",
+        signal=Signal.parse("air/humidity"),
+        temperature=Signal.parse("air/temperature"),
+        pressure=Signal.parse("roof/pressure"),
         comparison=Comparison.ABOVE,
         limit=75.0,
         step_s=3600,

@@ -17,7 +17,7 @@ from cloud.config import (
     read_secret,
 )
 from contract.errors import ConfigError
-from contract.tls import TlsFiles
+from transport.tls import TlsFiles
 
 WHOLE = """
 [lake]

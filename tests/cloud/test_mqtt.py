@@ -9,9 +9,9 @@ import pytest
 
 from cloud.errors import BrokerError, BrokerRefused
 from cloud.mqtt import BrokerSettings, Connection
-from contract.tls import TlsFiles
 from deploy.local.certificates import Certificates
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
+from transport.tls import TlsFiles
 
 pytestmark = pytest.mark.broker
 

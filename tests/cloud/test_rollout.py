@@ -9,7 +9,6 @@ from datetime import date
 
 import pytest
 
-from cloud.backoff import Backoff
 from cloud.errors import BrokerRefused, SchemaOutdated
 from cloud.mqtt import BrokerSettings, Connection
 from cloud.registry import Alias, AliasRow, ModelRow, Registry
@@ -18,8 +17,11 @@ from cloud.warehouse.model_tables import DESIRED
 from cloud.warehouse.tables import FACTS
 from contract.desired import decode_desired
 from contract.records import Kind
+from contract.signals import Signal
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
-from models.conditions import Comparison, Condition, Derived
+from models.conditions import Comparison, Condition
+from models.derived import Derived
+from transport.backoff import Backoff
 
 NEW_YEAR = 1_356_998_400_000  # 2013-01-01T00:00:00Z
 DAY_MS = 86_400_000
@@ -31,7 +33,7 @@ FROST = Condition(
     limit=0.0,
     step_s=3600,
     max_age_s=5400,
-    signal="attic/temperature",
+    signal=Signal.parse("attic/temperature"),
 )
 DEW = Condition(
     id="dew-point-margin",
@@ -40,11 +42,11 @@ DEW = Condition(
     step_s=3600,
     max_age_s=5400,
     derived=Derived.DEW_POINT_MARGIN,
-    temperature="attic/temperature",
-    humidity="attic/humidity",
-    pressure="attic/pressure",
+    temperature=Signal.parse("attic/temperature"),
+    humidity=Signal.parse("attic/humidity"),
+    pressure=Signal.parse("attic/pressure"),
 )
-BOTH = frozenset({"attic/temperature", "attic/humidity"})
+BOTH = frozenset(map(Signal.parse, ("attic/temperature", "attic/humidity")))
 
 
 def sign_with(key):
@@ -90,7 +92,7 @@ def opened(row):
 def test_a_device_gets_the_champion_of_each_condition_that_it_can_evaluate():
     devices = [
         device("ewr"),
-        device("jfk", frozenset({"attic/temperature"})),
+        device("jfk", frozenset({Signal.parse("attic/temperature")})),
         device("lga", frozenset()),
     ]
     champions = {"frost": model("frost", 3), "dew-point-margin": model("dew-point-margin")}
@@ -201,7 +203,7 @@ def test_devices_and_their_signals_are_those_that_have_readings(warehouse):
             }
             connection.execute(FACTS[Kind.READING].insert(), row)
     assert known_devices(warehouse) == (
-        device("ewr", frozenset({"cellar/temperature"})),
+        device("ewr", frozenset({Signal.parse("cellar/temperature")})),
         device("jfk"),
     )
 
@@ -276,7 +278,7 @@ def listening(account, port):
 @contextmanager
 def running(states, settings):
     stop = threading.Event()
-    rollout = Rollout(states, settings, 0.05, Backoff(0.02, 0.1))
+    rollout = Rollout(states, settings, 0.05, Backoff(first_s=0.02, longest_s=0.1))
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(rollout.run, stop)
         try:

@@ -8,7 +8,7 @@ from cloud.cli import _NEEDS_SPARK
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-ROOMS = ("contract", "firmware_bridge", "models", "edge", "cloud")
+ROOMS = ("contract", "firmware_bridge", "models", "transport", "edge", "cloud")
 
 
 def section(title):
@@ -55,7 +55,7 @@ def test_every_room_has_its_row():
 
 
 def test_every_file_that_is_named_exists():
-    named = re.findall(r"`((?:docs|contract|models|edge|cloud|deploy)/[\w/.]*)`", TEXT)
+    named = re.findall(r"`((?:docs|contract|models|transport|edge|cloud|deploy)/[\w/.]*)`", TEXT)
     assert named
     for path in named:
         assert (ROOT / path).exists(), path

@@ -17,7 +17,7 @@ from contract import acks, records, reference, wire
 from contract.blocks import ClockState
 from contract.desired import Desired, decode_desired, encode_desired
 from contract.keys import alert_id, payload_digest
-from contract.quantities import QUANTITY_FACTS, Flag, Quality, Quantity
+from contract.quantities import Flag, Quality, Quantity
 from contract.records import RECORD_TYPES, Kind, Receipt, Span
 from contract.topics import Lane, ack_topic, desired_topic, lane_filter, presence_topic, up_topic
 from contract.typed import build
@@ -100,7 +100,7 @@ def test_every_word_is_on_the_page(words: type[Enum]) -> None:
 
 def test_every_quantity_has_its_row() -> None:
     for quantity in Quantity:
-        assert f"| `{quantity}` | `{QUANTITY_FACTS[quantity].unit}` |" in section("Quantities")
+        assert f"| `{quantity}` | `{quantity.facts.unit}` |" in section("Quantities")
 
 
 def test_every_error_code_has_its_row_and_no_other() -> None:
@@ -155,7 +155,7 @@ def test_the_desired_state_on_the_page_is_one() -> None:
 
 
 def test_every_outcome_of_a_model_has_its_row_and_no_other() -> None:
-    source = Path(contract.__file__).parents[1] / "edge" / "models_in_use.py"
+    source = Path(contract.__file__).parents[1] / "edge" / "bundles" / "models_in_use.py"
     told = {
         call.args[2].value
         for call in ast.walk(ast.parse(source.read_text(encoding="utf-8")))

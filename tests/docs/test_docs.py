@@ -14,7 +14,7 @@ from cloud.cli import NOUNS, parser_of
 from edge.cli import build_parser
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("contract", "firmware_bridge", "models", "edge", "cloud", "deploy", "bench")
+ROOMS = ("contract", "firmware_bridge", "models", "transport", "edge", "cloud", "deploy", "bench")
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(p for r in (*ROOMS, "docs", "tests") for p in (ROOT / r).rglob("*.md"))]
 )

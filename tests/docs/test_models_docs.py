@@ -119,7 +119,7 @@ def test_tolerances_and_gate_are_the_programs():
 
 def refusal_codes():
     """Every code by which a bundle, or what names it, is refused."""
-    for path in [*(ROOT / "models").glob("*.py"), *(ROOT / "edge").glob("*.py")]:
+    for path in [*(ROOT / "models").glob("*.py"), *(ROOT / "edge").rglob("*.py")]:
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(call, ast.Call):
                 yield from codes_of(call)

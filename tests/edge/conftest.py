@@ -16,20 +16,21 @@ from onnx import TensorProto, helper
 from contract.blocks import Block, Series, TimedEvent, entries
 from contract.quantities import Flag, Quality, Quantity
 from contract.records import Reading, Status
+from contract.signals import Signal
 from contract.wire import decode
-from edge.alerts import Alerts
-from edge.config import CommitConfig
-from edge.forecasts import Forecasts
-from edge.journal import Journal
-from edge.notices import Notices
-from edge.notify import Supervisor
-from edge.open_block import Measured
-from edge.outbox import Encoded, Outbox, StreamEnd
-from edge.outlook import NoModels, Outlook
-from edge.sampler import Sampler, Sensor
-from edge.sense import Rhythm, SenseLoop, Senses
-from edge.slots import Slots
-from edge.window import Window
+from edge.bundles.slots import Slots
+from edge.configuration.config import CommitConfig
+from edge.forecasting.forecasts import Forecasts
+from edge.forecasting.outlook import NoModels, Outlook
+from edge.forecasting.window import Window
+from edge.outputs.notifications import Notices
+from edge.sense_loop import Rhythm, SenseLoop, Senses
+from edge.sensing.alerts import Alerts
+from edge.sensing.sampler import Sampler, Sensor
+from edge.storage.journal import Journal
+from edge.storage.open_block import Measured
+from edge.storage.outbox import Encoded, Outbox, StreamEnd
+from edge.supervisor import Supervisor
 from firmware_bridge.board import Sample
 from firmware_bridge.errors import SensorError
 from models.bundle import Golden, Lineage, Manifest, pack
@@ -420,8 +421,8 @@ def cloud_says(records_in):
 
     def judge(path, condition, predictor):
         found = sorted(records_in(path, Reading), key=lambda e: e.observed_at)
-        readings = Readings(
-            [f"{e.record.sensor_id}/{e.record.quantity}" for e in found],
+        readings = Readings.of_rows(
+            [Signal(e.record.sensor_id, e.record.quantity) for e in found],
             np.array([e.observed_at for e in found], np.int64),
             np.array([e.record.value if e.record.quality != "bad" else None for e in found], float),
         )

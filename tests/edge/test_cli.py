@@ -150,8 +150,9 @@ def test_a_running_gateway_does_without_cryptography(config, tmp_path):
     with_certificate(config, tmp_path, "gw-1", 0, 100)
     program = (
         "import sys, queue; from pathlib import Path\n"
-        "import edge.cli; from edge.mqtt import connect\n"
-        "from edge.config import load_config; from edge.errors import UplinkUnavailable\n"
+        "import edge.cli; from edge.sending.mqtt import connect\n"
+        "from edge.configuration.config import load_config\n"
+        "from edge.errors import UplinkUnavailable\n"
         "from edge import gateway; config = load_config(Path(sys.argv[1])); gateway.check(config)\n"
         "try: connect('gw-1', config.uplink, queue.SimpleQueue())\n"
         "except UplinkUnavailable as error: print(error)\n"

@@ -13,7 +13,7 @@ from contract.blocks import entries
 from contract.errors import ConfigError
 from contract.records import Alert, AlertState, Loss, Reading, Receipt
 from edge.clock import VirtualClock
-from edge.config import parse_config
+from edge.configuration.config import parse_config
 from edge.errors import OutboxCorrupt, OutboxError
 from edge.gateway import Trace, check, run
 

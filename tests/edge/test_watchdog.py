@@ -14,7 +14,7 @@ from contract.blocks import entries
 from contract.records import Loss, LossReason, Status
 
 WATCHDOG_S = 6.0
-BEATS = 3  # signs of life in that time, as in edge.notify
+BEATS = 3  # signs of life in that time, as in edge.supervisor
 LIMIT_S = 30.0
 # A board whose third wait for a chip never ends: what hangs is a sensor's call, and nothing else.
 HANGING = """
@@ -22,8 +22,8 @@ import itertools, os, sys, threading
 from pathlib import Path
 from edge import gateway
 from edge.clock import SystemClock
-from edge.config import load_config
-from edge.notify import supervisor_of
+from edge.configuration.config import load_config
+from edge.supervisor import supervisor_of
 
 class HangingClock(SystemClock):
     waits = itertools.count(1)

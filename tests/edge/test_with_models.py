@@ -10,11 +10,11 @@ import pytest
 
 from contract.errors import ConfigError
 from contract.records import Alert, AlertBasis, ModelReport, Prediction, Reading
+from edge.bundles.slots import Slots
 from edge.clock import VirtualClock
-from edge.config import parse_config
+from edge.configuration.config import parse_config
+from edge.forecasting.predict import Predictor
 from edge.gateway import check, run
-from edge.predict import Predictor
-from edge.slots import Slots
 
 HOUR_MS = 3_600_000
 DAMP = {
@@ -260,7 +260,7 @@ def test_remarks_on_models(with_models, table, tmp_path):
 RUN = """\
 import json, sys
 from edge.clock import VirtualClock
-from edge.config import parse_config
+from edge.configuration.config import parse_config
 from edge.gateway import run
 table = json.loads(sys.stdin.read())
 run(parse_config(table, "x"), VirtualClock({begin}, {begin} + 3_600_000, lambda _: None))

@@ -20,7 +20,7 @@ from contract.wire import decode
 from deploy.local.fleet import SITES, Gateway
 from deploy.local.model_side import make_key
 from deploy.local.weather import write_recordings
-from edge.outbox import Outbox
+from edge.storage.outbox import Outbox
 
 CHECK = Path(__file__).parents[1] / "contract" / "foreign" / "check.mjs"
 NOW_MS = 1_795_000_000_000

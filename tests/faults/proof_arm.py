@@ -22,7 +22,7 @@ from deploy.local.artifacts import cache_folder
 from deploy.local.nspawn import debian_base
 from deploy.packages.debian import make_repository
 from deploy.packages.wheels import Target, make_wheelhouse
-from edge.trial import Trial
+from edge.bundles.trial import Trial
 
 ROOT = Path(__file__).resolve().parents[2]
 PROCESSORS = ("cortex-a53", "cortex-a72", "max")  # Pi 3 and Zero 2 W, Pi 4, every extension
@@ -118,5 +118,5 @@ def verdict(pi, bundles, condition, made, processor):
         timeout_s=60.0,
         memory_mib=2048,
     )
-    command = "/opt/dewline/bin/python -m edge.verify_bundle || [ $? = 1 ]"
+    command = "/opt/dewline/bin/python -m edge.bundles.verify_bundle || [ $? = 1 ]"
     return json.loads(pi.call(command, json.dumps(plain(trial)), processor)).get("code")

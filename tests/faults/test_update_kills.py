@@ -17,9 +17,9 @@ import time
 import pytest
 
 from contract.typed import plain
-from edge.admission import admit
-from edge.predict import Predictor
-from edge.slots import Slots
+from edge.bundles.admission import admit
+from edge.bundles.slots import Slots
+from edge.forecasting.predict import Predictor
 from models.signing import TrustedKeys
 
 KILLS = 5
@@ -39,9 +39,9 @@ GATEWAY = """\
 import json, os, sys, time
 from pathlib import Path
 from contract.typed import build
-from edge.config import ModelsConfig
-from edge.slots import Slots
-from edge.updates import Staged, Updates
+from edge.configuration.config import ModelsConfig
+from edge.bundles.slots import Slots
+from edge.bundles.updates import Staged, Updates
 from models.conditions import Condition
 from models.signing import TrustedKeys
 

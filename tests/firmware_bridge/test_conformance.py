@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.errors import ConfigError
-from contract.quantities import QUANTITY_FACTS, Flag, Quantity
+from contract.quantities import Flag, Quantity
 from firmware_bridge import chips
 from firmware_bridge.errors import SensorFault, SensorUnavailable
 from firmware_bridge.simulated import Fault, Weather
@@ -65,7 +65,7 @@ def test_reads_exactly_its_quantities_in_range(bench):
     sample = bench.open().read()
     assert tuple(quantity for quantity, _ in sample.values) == bench.driver.QUANTITIES
     for quantity, value in sample.values:
-        facts = QUANTITY_FACTS[quantity]
+        facts = quantity.facts
         assert math.isfinite(value)
         assert facts.low <= value <= facts.high
     assert sample.flags == frozenset()

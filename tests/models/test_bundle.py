@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contract.signals import Signal
 from models.bundle import (
     MAX_BUNDLE_BYTES,
     BundleRefused,
@@ -21,8 +22,9 @@ from models.bundle import (
     pack,
     unpack,
 )
-from models.conditions import Comparison, Condition, Derived
+from models.conditions import Comparison, Condition
 from models.container import pack_members, unpack_members
+from models.derived import Derived
 from models.features import FEATURE_NAMES, FEATURES_VERSION, LAGS
 from models.signing import Signer, TrustedKeys
 
@@ -32,9 +34,9 @@ NAMES = ("manifest.json", "manifest.sig", "model.onnx", "golden.json", "card.md"
 DEW = Condition(
     id="dew",
     derived=Derived.DEW_POINT_MARGIN,
-    temperature="attic/temperature",
-    humidity="attic/humidity",
-    pressure="roof/pressure",
+    temperature=Signal.parse("attic/temperature"),
+    humidity=Signal.parse("attic/humidity"),
+    pressure=Signal.parse("roof/pressure"),
     comparison=Comparison.BELOW,
     limit=3.0,
     hysteresis=0.5,
@@ -153,9 +155,11 @@ ids = st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True)
 conditions = st.builds(
     Condition,
     id=ids,
-    signal=st.just("attic/humidity"),
-    temperature=st.sampled_from([None, "attic/temperature", "roof/temperature"]),
-    pressure=st.sampled_from([None, "roof/pressure"]),
+    signal=st.just(Signal.parse("attic/humidity")),
+    temperature=st.sampled_from(
+        [None, *map(Signal.parse, ("attic/temperature", "roof/temperature"))]
+    ),
+    pressure=st.sampled_from([None, Signal.parse("roof/pressure")]),
     comparison=st.sampled_from(Comparison),
     limit=st.floats(0, 100),
     hysteresis=st.floats(0, 50),

@@ -3,8 +3,13 @@
 import pytest
 
 from contract.errors import ConfigError
+from contract.quantities import Quantity
+from contract.signals import Signal
 from models.conditions import (
+    MODEL_INPUTS,
     Comparison,
+    facts_of,
+    forecastable,
     inputs_of,
     load_conditions,
     read_conditions,
@@ -31,6 +36,10 @@ DERIVED = {
 }
 
 
+def signals(*names):
+    return tuple(None if name is None else Signal.parse(name) for name in names)
+
+
 def without(table, *keys):
     return {key: value for key, value in table.items() if key not in keys}
 
@@ -44,18 +53,18 @@ def test_defaults_and_signals():
         21_600,
         0.5,
     )
-    assert signals_of(plain) == ("attic/humidity",)
-    assert signals_of(derived) == ("attic/temperature", "attic/humidity")
+    assert signals_of(plain) == signals("attic/humidity")
+    assert signals_of(derived) == signals("attic/temperature", "attic/humidity")
 
 
 def test_inputs_are_what_is_declared_and_the_own_signal():
     plain, derived = load_conditions(
         [{**PLAIN, "temperature": "attic/temperature", "pressure": "hall/pressure"}, DERIVED], "x"
     )
-    assert inputs_of(plain) == ("attic/temperature", "attic/humidity", "hall/pressure")
-    assert inputs_of(derived) == ("attic/temperature", "attic/humidity", None)
+    assert inputs_of(plain) == signals("attic/temperature", "attic/humidity", "hall/pressure")
+    assert inputs_of(derived) == signals("attic/temperature", "attic/humidity", None)
     (alone,) = load_conditions([PLAIN], "x")
-    assert inputs_of(alone) == (None, "attic/humidity", None)
+    assert inputs_of(alone) == signals(None, "attic/humidity", None)
 
 
 def test_a_file_of_conditions(tmp_path):
@@ -146,20 +155,20 @@ def test_refused_with_place_expectation_and_finding(name):
     assert "bad_field" not in text
 
 
-@pytest.mark.parametrize(
-    ("comparison", "value", "beyond", "back"),
-    [
-        ("above", 70.0, False, False),  # the limit itself is not beyond it
-        ("above", 70.1, True, False),
-        ("above", 68.0, False, True),
-        ("above", 68.1, False, False),
-        ("below", 70.0, False, False),
-        ("below", 69.9, True, False),
-        ("below", 72.0, False, True),
-        ("below", 71.9, False, False),
-    ],
-)
-def test_limit_and_hysteresis(comparison, value, beyond, back):
-    table = {**PLAIN, "comparison": comparison, "hysteresis": 2.0}
-    (condition,) = load_conditions([table], "x")
-    assert (condition.beyond(value), condition.back(value)) == (beyond, back)
+def test_a_rule_may_watch_what_no_model_looks_at():
+    """A quantity that is no input of models takes no other one's place."""
+    others = [quantity for quantity in Quantity if quantity not in MODEL_INPUTS]
+    for quantity in others:
+        limit = (quantity.facts.low + quantity.facts.high) / 2
+        table = {**PLAIN, "signal": f"attic/{quantity}", "limit": limit}
+        (condition,) = load_conditions([table], "x")
+        assert signals_of(condition) == (Signal("attic", quantity),)
+        assert inputs_of(condition) == (None, None, None)
+        assert not forecastable(condition)
+    assert all(map(forecastable, load_conditions([PLAIN, DERIVED], "x")))
+
+
+def test_what_is_compared_has_a_name_and_a_unit_for_people():
+    plain, derived = load_conditions([PLAIN, DERIVED], "x")
+    assert facts_of(plain).shown(70.0) == "70 %"
+    assert (facts_of(derived).title, facts_of(derived).shown_unit) == ("Dew-point margin", "K")

@@ -1,6 +1,6 @@
 """Evaluation: single cases by hand, laws by hypothesis."""
 
-import copy
+import json
 import math
 from itertools import pairwise
 
@@ -8,17 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.signals import Signal
 from models.conditions import load_conditions
-from models.evaluation import Evaluator, EvaluatorState, Sample, Step, dew_point_c
+from models.derived import dew_point_c
+from models.evaluation import Evaluator, Sample, Step
 
-HUMIDITY, TEMPERATURE = "attic/humidity", "attic/temperature"
+HUMIDITY, TEMPERATURE, OTHER = map(
+    Signal.parse, ("attic/humidity", "attic/temperature", "cellar/humidity")
+)
 MINUTE, HOUR = 60_000, 3_600_000
 
 
 def condition(**keys):
     table = {
         "id": "damp",
-        "signal": HUMIDITY,
+        "signal": str(HUMIDITY),
         "comparison": "above",
         "limit": 70.0,
         "step_s": 3600,
@@ -26,7 +30,7 @@ def condition(**keys):
         **keys,
     }
     if "derived" in keys:
-        table = {"temperature": TEMPERATURE, "humidity": HUMIDITY, **table}
+        table = {"temperature": str(TEMPERATURE), "humidity": str(HUMIDITY), **table}
         del table["signal"]
     return load_conditions([table], "x")[0]
 
@@ -96,7 +100,7 @@ def test_an_overdue_step_takes_the_last_value_at_its_end():
     assert verdicts(evaluator.advance(2 * HOUR)) == [(2 * HOUR, 75.0, True, True)]
     # at 3:00 it is 2 h 10 min old: too old, no verdict; what held goes on holding
     assert evaluator.advance(9 * HOUR) == []
-    assert evaluator.state.holds
+    assert evaluator.holds
 
 
 @pytest.mark.parametrize(("max_age_s", "expected"), [(7200, 1), (7199, 0)])
@@ -139,7 +143,7 @@ def test_a_duration_does_not_run_on_through_a_time_without_values():
     steps = evaluator.take(HUMIDITY, Sample(20 * MINUTE, 75.0))
     assert steps[-1].at_ms == 20 * MINUTE
     assert not steps[-1].holds
-    assert evaluator.state.beyond_since_ms == 20 * MINUTE
+    assert evaluator.saved()["beyond_since_ms"] == 20 * MINUTE
 
 
 def test_hysteresis_ends_it_only_beyond_the_way_back():
@@ -163,8 +167,8 @@ def test_a_sample_without_a_value_moves_time_on_and_nothing_else():
 def test_a_sample_of_another_signal_moves_time_on():
     evaluator = Evaluator(condition())
     evaluator.take(HUMIDITY, Sample(0, 75.0))
-    evaluator.take("cellar/humidity", Sample(HOUR, 10.0))
-    steps = evaluator.take("cellar/humidity", Sample(2 * HOUR, 10.0))
+    evaluator.take(OTHER, Sample(HOUR, 10.0))
+    steps = evaluator.take(OTHER, Sample(2 * HOUR, 10.0))
     assert verdicts(steps) == [(2 * HOUR, 75.0, True, False)]
 
 
@@ -173,9 +177,9 @@ def test_a_late_sample_changes_nothing(late_ms):
     evaluator = Evaluator(condition())
     evaluator.take(HUMIDITY, Sample(0, 75.0))
     evaluator.take(HUMIDITY, Sample(HOUR + 10 * MINUTE, 75.0))
-    before = copy.deepcopy(evaluator.state)
+    before = evaluator.saved()
     assert evaluator.take(HUMIDITY, Sample(late_ms, 10.0)) == []
-    assert evaluator.state == before
+    assert evaluator.saved() == before
 
 
 # --- two signals ---------------------------------------------------------------------------------
@@ -198,7 +202,7 @@ def test_a_pair_with_one_signal_overdue_completes_at_the_steps_end():
     evaluator.take(HUMIDITY, Sample(0, 50.0))
     evaluator.take(HUMIDITY, Sample(HOUR + 5 * MINUTE, 95.0))
     assert verdicts(evaluator.advance(2 * HOUR))[0][0] == 2 * HOUR
-    assert evaluator.state.holds
+    assert evaluator.holds
     # at 3:00 the temperature is older than max_age_s
     evaluator.take(HUMIDITY, Sample(2 * HOUR + 5 * MINUTE, 50.0))
     assert evaluator.advance(3 * HOUR) == []
@@ -247,7 +251,7 @@ def test_rebase_to_nowhere_keeps_only_what_holds():
     evaluator.take(HUMIDITY, Sample(0, 75.0))
     evaluator.take(HUMIDITY, Sample(HOUR, 75.0))
     evaluator.rebase(None)
-    assert evaluator.state == EvaluatorState(holds=True)
+    assert evaluator.saved() == Evaluator(condition(), holds=True).saved()
 
 
 # --- laws ----------------------------------------------------------------------------------------
@@ -268,7 +272,7 @@ def histories(draw):
     samples = []
     for _ in range(draw(st.integers(1, 40))):
         at_ms += draw(st.sampled_from((0, 1, 5 * MINUTE, HOUR)) | st.integers(0, 5 * HOUR))
-        signal = draw(st.sampled_from((HUMIDITY, TEMPERATURE, "cellar/humidity")))
+        signal = draw(st.sampled_from((HUMIDITY, TEMPERATURE, OTHER)))
         low, high = (60, 80) if signal == HUMIDITY else (18, 22)
         value = draw(st.none() | st.integers(10 * low, 10 * high).map(lambda v: v / 10))
         samples.append((signal, Sample(at_ms, value)))
@@ -309,7 +313,7 @@ def test_stored_and_restored_in_the_middle_changes_nothing(declared, samples, da
     whole = replay(Evaluator(declared), samples)
     first = Evaluator(declared)
     steps = replay(first, samples[:cut])
-    second = Evaluator(declared, copy.deepcopy(first.state))
+    second = Evaluator.restored(declared, json.loads(json.dumps(first.saved())))
     assert steps + replay(second, samples[cut:]) == whole
 
 

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.conditions import load_conditions
-from models.evaluation import dew_point_c
+from contract.quantities import Quantity
+from contract.signals import Signal
+from models.conditions import MODEL_INPUTS, load_conditions
+from models.derived import Derived, dew_point_c
 from models.features import BASELINE_NAMES, FEATURE_NAMES, LAGS, features, windows
 from models.replay import Readings
 
@@ -32,8 +34,9 @@ def condition(**keys):
 
 def readings(rows):
     ordered = sorted(rows, key=lambda row: row[1])
-    signals, at_ms, values = zip(*ordered, strict=True)
-    return Readings(signals, np.array(at_ms, np.int64), np.array(values, np.float64))
+    names, at_ms, values = zip(*ordered, strict=True)
+    signals = [Signal.parse(name) for name in names]
+    return Readings.of_rows(signals, np.array(at_ms, np.int64), np.array(values, np.float64))
 
 
 def day(temperature=lambda _: 20.0, humidity=lambda _: 50.0, pressure=lambda _: 101_300.0):
@@ -85,7 +88,11 @@ def test_by_hand():
 
 def test_a_plain_condition_measures_its_own_distance():
     frost = condition(
-        id="frost", derived=None, signal="air/temperature", temperature=None, limit=0.0
+        id="frost",
+        derived=None,
+        signal="air/temperature",
+        temperature=None,
+        limit=0.0,
     )
     assert named(day(), frost)["distance"] == pytest.approx(-20.0)
     damp = condition(
@@ -99,6 +106,23 @@ def test_a_plain_condition_measures_its_own_distance():
     assert named(day(), damp)["distance"] == pytest.approx(-25.0)
 
 
+@pytest.mark.parametrize("quantity", [q for q in Quantity if q not in MODEL_INPUTS])
+def test_no_forecast_of_what_models_do_not_look_at(quantity):
+    """Pressure, or any other input, must not take the place of the signal."""
+    limit = (quantity.facts.low + quantity.facts.high) / 2
+    other = condition(derived=None, signal=f"air/{quantity}", limit=limit)
+    made = at(day(), other)
+    assert not made.usable[0]
+    assert np.isnan(made.values[0, FEATURE_NAMES.index("distance")])
+
+
+@pytest.mark.parametrize("derived", list(Derived))
+def test_a_derived_condition_measures_the_derived_signal(derived):
+    condition_of = condition(derived=derived.value, limit=1.0, comparison="above")
+    expected = derived.facts.value(20.0, 50.0) - 1.0
+    assert named(day(), condition_of)["distance"] == pytest.approx(expected)
+
+
 def test_missing_pressure_is_said_not_invented():
     table = readings(
         [row for row in rows_of(day()) if row[0] != "roof/pressure"],
@@ -108,7 +132,8 @@ def test_missing_pressure_is_said_not_invented():
 
 
 def rows_of(table):
-    return list(zip(table.signals, table.at_ms.tolist(), table.values.tolist(), strict=True))
+    names = [str(table.signals[code]) for code in table.codes]
+    return list(zip(names, table.at_ms.tolist(), table.values.tolist(), strict=True))
 
 
 def test_no_forecast_without_a_value_that_is_young_enough():

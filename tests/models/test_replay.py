@@ -5,11 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.quantities import Quantity
+from contract.signals import Signal
 from models.conditions import load_conditions
 from models.evaluation import Evaluator, Sample
 from models.replay import Interval, Readings, intervals, onsets, replay
 
 HOUR = 3_600_000
+HUMIDITY = Signal("air", Quantity.HUMIDITY)
 
 
 def condition(**keys):
@@ -28,16 +31,16 @@ def condition(**keys):
 
 def readings(rows):
     signals, at_ms, values = zip(*rows, strict=True) if rows else ((), (), ())
-    return Readings(signals, np.array(at_ms, np.int64), np.array(values, np.float64))
+    return Readings.of_rows(signals, np.array(at_ms, np.int64), np.array(values, np.float64))
 
 
 def hourly(*values):
-    return readings([("air/humidity", hour * HOUR, v) for hour, v in enumerate(values)])
+    return readings([(HUMIDITY, hour * HOUR, v) for hour, v in enumerate(values)])
 
 
 rows = st.lists(
     st.tuples(
-        st.sampled_from(["air/humidity", "air/temperature"]),
+        st.sampled_from([HUMIDITY, Signal("air", Quantity.TEMPERATURE)]),
         st.integers(0, 3 * HOUR),
         st.one_of(st.just(float("nan")), st.floats(60, 80)),
     ),

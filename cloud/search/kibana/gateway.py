@@ -4,6 +4,8 @@ What truly happened is computed in the warehouse and is not in Elasticsearch; th
 gateway's own rules raised are, and a test of the project holds them to be the same instants.
 """
 
+from collections.abc import Iterator, Sequence
+
 from cloud.search.kibana.figures import (
     ACTIVE,
     BY_CONDITION,
@@ -39,7 +41,8 @@ from cloud.search.kibana.views import (
     STATUS_EVER,
 )
 from cloud.search.templates import TIMESTAMP
-from contract.quantities import QUANTITY_FACTS, Quality, Quantity
+from contract.quantities import Quality, Quantity
+from models.conditions import MODEL_INPUTS
 
 __all__ = ["GATEWAY"]
 
@@ -47,15 +50,16 @@ _EXTREMES = (("statistic", "min"), ("statistic", "max"))  # of thinned readings,
 _GOOD = Where(equal=(("quality", Quality.GOOD.value),))
 
 
-def _signal(quantity: Quantity, title: str) -> Panel:
+def _signal(quantity: Quantity) -> Panel:
     """One quantity over time: its unit has a panel of its own."""
+    title = quantity.facts.title
     where = Where(
         equal=(("quantity", quantity.value), ("quality", Quality.GOOD.value)),
         unequal=_EXTREMES,
     )
     return Panel(
         name=quantity.value,
-        title=f"{title}, {QUANTITY_FACTS[quantity].unit}",
+        title=f"{title}, {quantity.facts.shown_unit}".rstrip(", "),
         about="Mean of each hour's good readings, raw as they were measured; of thinned ones the "
         "mean of their span.",
         chart=Chart.LINE,
@@ -72,6 +76,14 @@ def _signal(quantity: Quantity, title: str) -> Panel:
     )
 
 
+def _signal_rows(quantities: Sequence[Quantity]) -> Iterator[PanelRow]:
+    """Rows of three panels."""
+    for first in range(0, len(quantities), 3):
+        row = quantities[first : first + 3]
+        yield PanelRow(12, tuple((16, _signal(quantity)) for quantity in row))
+
+
+_OTHERS = tuple(quantity for quantity in Quantity if quantity not in MODEL_INPUTS)
 _AGAINST = (
     "Lines: probability that the condition begins within its horizon, mean of the hour. "
     "Bars, on the right axis: alerts that the gateway's rule raised because it observed the "
@@ -200,16 +212,10 @@ GATEWAY = Dashboard(
     about="Choose a gateway above: without a choice the panels mix all of them.",
     controls=(Control(field="device_id", label="Gateway", view=STATUS_EVER),),
     rows=(
-        PanelRow(
-            12,
-            (
-                (16, _signal(Quantity.TEMPERATURE, "Temperature")),
-                (16, _signal(Quantity.HUMIDITY, "Relative humidity")),
-                (16, _signal(Quantity.PRESSURE, "Pressure")),
-            ),
-        ),
+        *_signal_rows(MODEL_INPUTS),
         PanelRow(12, ((24, QUALITY), (24, SIGNALS))),
         PanelRow(14, ((24, EDGE), (24, CLOUD))),
         PanelRow(12, ((24, OWN_ALERTS), (24, OWN_HEALTH))),
+        *_signal_rows(_OTHERS),  # many gateways do not measure these: their panels come last
     ),
 )

@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError, SSLError
 
 from cloud.errors import KibanaError, KibanaRefused
 from contract.errors import ConfigError, DewlineError
-from contract.tls import TlsFiles, client_context, tls_failure
+from transport.tls import TlsFiles, client_context, tls_failure
 
 __all__ = ["Access", "push"]
 

@@ -19,7 +19,17 @@ __all__ = ["ensure_environment", "ensure_uv", "uv_environment"]
 _INPUTS = ("requirements/dev.txt", "pyproject.toml")
 # A process that may not write what it compiled would compile 2,000 files anew at each start: in the
 # demo a fifth of all processor time where PYTHONDONTWRITEBYTECODE is set.
-_OURS = ("bench", "cloud", "contract", "deploy", "edge", "firmware_bridge", "models", "tests")
+_OURS = (
+    "bench",
+    "cloud",
+    "contract",
+    "deploy",
+    "edge",
+    "firmware_bridge",
+    "models",
+    "tests",
+    "transport",
+)
 
 
 def ensure_environment(root: Path, progress: Progress) -> None:

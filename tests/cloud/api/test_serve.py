@@ -13,8 +13,8 @@ import pytest
 
 from cloud.cli import main
 from cloud.lake.store import FolderStore
-from contract.tls import TlsFiles, client_context
-from edge.fetch import Attempt, fetch
+from edge.bundles.fetch import Attempt, fetch
+from transport.tls import TlsFiles, client_context
 
 BUNDLE = bytes(range(256)) * 800  # longer than one chunk of the server
 SHA256 = hashlib.sha256(BUNDLE).hexdigest()

@@ -17,6 +17,7 @@ from cloud.registry import Alias, AliasRow, ModelRow, Registry
 from cloud.rollout import DesiredStates, Device, roll_out
 from cloud.warehouse.model_tables import DECISIONS
 from contract.errors import ConfigError
+from contract.signals import Signal
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
 from models.conditions import Comparison, Condition
 from models.signing import Signer
@@ -28,9 +29,9 @@ FROST = Condition(
     limit=0.0,
     step_s=3600,
     max_age_s=5400,
-    signal="attic/temperature",
+    signal=Signal.parse("attic/temperature"),
 )
-DEVICE = Device(device_id="ewr", signals=frozenset({"attic/temperature"}))
+DEVICE = Device(device_id="ewr", signals=frozenset({Signal.parse("attic/temperature")}))
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from cloud.backoff import Backoff
 from cloud.clock import SystemClock
 from cloud.ingest.broker import BrokerSettings, LaneLink
 from cloud.ingest.gather import GatherLimits
@@ -24,6 +23,7 @@ from contract.topics import Lane, ack_topic, up_topic
 from contract.wire import encode
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
 from deploy.local.servers import open_folder
+from transport.backoff import Backoff
 
 LIMIT_S = 10.0
 
@@ -124,9 +124,11 @@ def run_lane(
             password=password or accounts["ingest"].password,
         )
         writer = LandingWriter(store, "node-1", start_id(clock.utc_ms()))
-        link = LaneLink(settings, lane, clock, Backoff(0.05, 0.2))
+        link = LaneLink(settings, lane, clock, Backoff(first_s=0.05, longest_s=0.2))
         limits = GatherLimits(wait_ms=30, total=receive_maximum // 2)
-        ingest = LaneIngest(lane, link, writer, clock, limits, Backoff(0.02, 0.05))
+        ingest = LaneIngest(
+            lane, link, writer, clock, limits, Backoff(first_s=0.02, longest_s=0.05)
+        )
         with ThreadPoolExecutor(2) as pool:
             threads = [pool.submit(link.run, stop), pool.submit(ingest.run, stop)]
             try:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from cloud.backoff import Backoff
 from cloud.clock import SystemClock
 from cloud.errors import LakeError, LakeExists
 from cloud.ingest.broker import Inbound
@@ -14,6 +13,7 @@ from cloud.ingest.gather import GatherLimits
 from cloud.ingest.ingest import IngestCounters, LaneIngest, summed
 from cloud.lake.landing import LandingWriter
 from contract.topics import Lane
+from transport.backoff import Backoff
 
 START = "1700049600000-0123abcd"
 
@@ -66,7 +66,7 @@ def run(steps: Steps, total: int) -> LaneIngest:
         LandingWriter(steps, "node-1", START),
         SystemClock(),
         GatherLimits(wait_ms=5000, total=total),
-        Backoff(0.001, 0.001),
+        Backoff(first_s=0.001, longest_s=0.001),
     )
     thread = threading.Thread(target=lane.run, args=(steps.stop,))
     thread.start()

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud.backoff import Backoff
 from cloud.errors import LakeMissing, ProjectionError
 from cloud.lake.cursors import CursorStore, all_cursors
 from cloud.lake.landed import Cursor, FileSequence, LandedBlock, LandedFile, Position
@@ -18,6 +17,7 @@ from cloud.lake.store import FolderStore
 from cloud.projections.runner import ProjectionRunner
 from contract.errors import DewlineError
 from contract.topics import Lane
+from transport.backoff import Backoff
 
 LIVE = FileSequence("node-1", "1700049600000-0123abcd", Lane.LIVE)
 
@@ -100,7 +100,10 @@ def test_following_waits_out_failures_and_stops_when_told(
     watched = CursorStore(FolderStore(tmp_path), "target")
     files, target, stop, errors = Files(3), Target([True, True]), threading.Event(), []
     runner = ProjectionRunner(
-        files, cursors, target, backoff=Backoff(0.001, 0.002, random.Random(1))
+        files,
+        cursors,
+        target,
+        backoff=Backoff(first_s=0.001, longest_s=0.002, source=random.Random(1)),
     )
     thread = threading.Thread(target=runner.follow, args=(stop, 0.005, errors.append))
     thread.start()

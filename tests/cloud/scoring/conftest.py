@@ -39,6 +39,7 @@ from cloud.warehouse.model_tables import CLOUD_PREDICTIONS
 from contract.blocks import Block, SensorColumns, Series, TimedEvent
 from contract.quantities import Quantity
 from contract.records import ClockFix
+from contract.signals import Signal
 from contract.topics import up_topic
 from contract.wire import encode
 from models.bundle import Family, Golden, Lineage, Manifest, pack
@@ -51,10 +52,11 @@ NEW_YEAR = 1_356_998_400_000  # 2013-01-01T00:00:00Z
 HOUR_MS = 3_600_000
 SEED = 6
 MODEL = "humid-made"
+SIGNALS = (Signal("attic", Quantity.TEMPERATURE), Signal("attic", Quantity.HUMIDITY))
 CONDITION = Condition(
     id="humid",
-    signal="attic/humidity",
-    temperature="attic/temperature",
+    signal=Signal.parse("attic/humidity"),
+    temperature=Signal.parse("attic/temperature"),
     comparison=Comparison.ABOVE,
     limit=75.0,
     hysteresis=2.0,
@@ -98,7 +100,7 @@ def _golden(seed):
     rows = [(hour, *_weather(hour)) for hour in range(100)]
     at_ms = np.repeat([NEW_YEAR + HOUR_MS * hour for hour, *_ in rows], 2)
     values = np.array([v for _, t, h in rows for v in (t / 100, h / 10)])
-    readings = Readings(["attic/temperature", "attic/humidity"] * len(rows), at_ms, values)
+    readings = Readings.of_rows(list(SIGNALS) * len(rows), at_ms, values)
     chosen = at_ms[::2][40:80]
     grids = windows(readings, chosen, CONDITION)
     made = features(grids, chosen, CONDITION).values
@@ -160,10 +162,9 @@ class Station:
 def _expected(hours, terms):
     """(hour, probability) of each forecast, by one replay over all hours: no batches, no Spark."""
     rows = [(hour, *_weather(hour)) for hour in sorted(hours)]
-    signals = ["attic/temperature", "attic/humidity"] * len(rows)
     at_ms = np.repeat([NEW_YEAR + round(HOUR_MS * hour) for hour, *_ in rows], 2)
     values = np.array([v for _, t, h in rows for v in (t / 100, h / 10)])
-    readings = Readings(signals, at_ms, values)
+    readings = Readings.of_rows(list(SIGNALS) * len(rows), at_ms, values)
     steps = replay(CONDITION, readings)
     chosen = steps.at_ms[steps.full & ~steps.holds]
     made = features(windows(readings, chosen, CONDITION), chosen, CONDITION)

@@ -11,6 +11,8 @@ from cloud.scoring.champions import Term
 from cloud.scoring.forecast import DAY_MS, Device, Span, day_of, forecasts, warm_days
 from cloud.scoring.predict import ModelFailed, OnnxModel, probabilities
 from cloud.scoring.score import device_of
+from contract.quantities import Quantity
+from contract.signals import Signal
 from models.features import FEATURE_NAMES
 from models.replay import Readings
 
@@ -36,14 +38,17 @@ def terms(condition, made_model):
     ]
 
 
+SIGNALS = (Signal("attic", Quantity.TEMPERATURE), Signal("attic", Quantity.HUMIDITY))
+
+
 def device(hours, backfilled=frozenset()):
     source = random.Random(SEED)
     weather = {hour: (source.gauss(12, 3), source.gauss(70, 6)) for hour in range(HOURS)}
     rows = [(hour, k) for hour in sorted(hours) for k in (0, 1)]
     return Device(
         device_id="ewr-01",
-        readings=Readings(
-            [("attic/temperature", "attic/humidity")[k] for _, k in rows],
+        readings=Readings.of_rows(
+            [SIGNALS[k] for _, k in rows],
             np.array([NEW_YEAR + hour * HOUR_MS for hour, _ in rows]),
             np.array([weather[hour][k] for hour, k in rows]),
         ),

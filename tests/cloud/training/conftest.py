@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from cloud.training.history import History, device_history
+from contract.signals import Signal
 from deploy.local.weather import STATIONS, station_rows
 from models.conditions import read_conditions
 from models.features import FEATURE_NAMES, LAGS
@@ -18,10 +19,10 @@ def _recorded(station):
     signals, at_ms, values = [], [], []
     for at, *texts in station_rows(station):
         for (signal, decimals), text in zip(SIGNALS, texts, strict=True):
-            signals.append(signal)
+            signals.append(Signal.parse(signal))
             at_ms.append(at)
             values.append(round(float(text), decimals) if text else np.nan)
-    return Readings(signals, np.array(at_ms, np.int64), np.array(values, np.float64))
+    return Readings.of_rows(signals, np.array(at_ms, np.int64), np.array(values, np.float64))
 
 
 @pytest.fixture(scope="session")

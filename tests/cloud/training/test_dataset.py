@@ -12,7 +12,6 @@ from cloud.training.dataset import history_table, readings_of
 from cloud.training.history import HISTORY_SCHEMA, device_history
 from cloud.training.lake_history import LakeHistory
 from cloud.transforms.schema import MissingColumns
-from models.replay import Readings
 
 pytestmark = pytest.mark.spark
 
@@ -24,19 +23,16 @@ SCHEMA = (
 
 
 def until(readings, last_ms):
-    kept = np.flatnonzero(readings.at_ms <= last_ms)
-    return Readings(
-        [readings.signals[i] for i in kept], readings.at_ms[kept], readings.values[kept]
-    )
+    return readings.rows(readings.at_ms <= last_ms)
 
 
 def rows_of(device, readings, draw):
     """The readings as the lake's table holds them; what is not fit to judge by is held in ways."""
     rows = []
-    for seq, (signal, at, value) in enumerate(
-        zip(readings.signals, readings.at_ms.tolist(), readings.values.tolist(), strict=True), 1
+    for seq, (code, at, value) in enumerate(
+        zip(readings.codes, readings.at_ms.tolist(), readings.values.tolist(), strict=True), 1
     ):
-        sensor, quantity = signal.split("/")
+        sensor, quantity = readings.signals[code].sensor_id, readings.signals[code].quantity.value
         quality = "good" if draw.random() < 0.9 else "uncertain"
         told = value
         if np.isnan(value):  # a null, or a figure that its sensor does not believe
@@ -107,14 +103,14 @@ def test_readings_come_in_the_order_in_which_they_were_taken():
     at = int(dt.datetime(2013, 1, 1, tzinfo=dt.UTC).timestamp() * 1000)
     table = pa.table(
         {
-            "signal": ["c", "b", "d", "a"],
+            "signal": [f"{name}/humidity" for name in "cbda"],
             "at_ms": [at + 1, at, at + 1, at],
             "seq": [9, 2, 10, 1],
             "value": [3.0, 2.0, None, 1.0],
         }
     )
     found = readings_of(table)
-    assert list(found.signals) == ["a", "b", "c", "d"]
+    assert [found.signals[code].sensor_id for code in found.codes] == ["a", "b", "c", "d"]
     assert found.at_ms.tolist() == [at, at, at + 1, at + 1]
     np.testing.assert_array_equal(found.values, [1.0, 2.0, 3.0, np.nan])
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud.training.history import GRID_EVERY, HISTORY_SCHEMA, History, device_history
+from contract.signals import Signal
 from models.conditions import load_conditions
 from models.features import FEATURE_NAMES, LAGS, features, windows
 from models.replay import Readings, intervals, onsets, replay
@@ -46,16 +47,14 @@ def made(hours, seed=11, drop=0.0):
             fate = draw.random()
             if fate < drop:
                 continue
-            signals.append(signal)
+            signals.append(Signal.parse(signal))
             at_ms.append(START + hour * HOUR)
             values.append(np.nan if fate < 1.5 * drop else value)
-    return Readings(signals, np.array(at_ms, np.int64), np.array(values))
+    return Readings.of_rows(signals, np.array(at_ms, np.int64), np.array(values))
 
 
 def until(readings, last_ms):
-    kept = readings.at_ms <= last_ms
-    signals = [s for s, k in zip(readings.signals, kept, strict=True) if k]
-    return Readings(signals, readings.at_ms[kept], readings.values[kept])
+    return readings.rows(readings.at_ms <= last_ms)
 
 
 def test_each_row_is_a_step_with_its_label_and_features():
@@ -130,7 +129,7 @@ def test_nothing_is_history_too():
     assert empty.features.shape == (0, len(FEATURE_NAMES))
     assert empty.grids.shape == (0, 3 * LAGS)
     assert empty.truth() == []
-    nobody = Readings([], np.empty(0, np.int64), np.empty(0))
+    nobody = Readings.of_rows([], np.empty(0, np.int64), np.empty(0))
     assert device_history("gw-1", nobody, (declared(),)).num_rows == 0
     assert device_history("gw-1", made(10), ()).schema == HISTORY_SCHEMA
 

@@ -6,6 +6,7 @@ the stream from a device's rows. More than 10,000 windows are compared.
 """
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +21,11 @@ from cloud.training.export import mllib_to_onnx, sklearn_to_onnx
 from cloud.training.history import History
 from cloud.training.learners import SklearnLearner
 from cloud.training.mllib import MllibLearner
-from edge.forecaster import readings_of
-from edge.predict import Predictor
-from edge.window import Window
+from edge.forecasting.forecaster import readings_of
+from edge.forecasting.predict import Predictor
+from edge.forecasting.window import Window
 from models.evaluation import Evaluator, Sample
 from models.features import features, windows
-from models.replay import Readings
 
 pytestmark = pytest.mark.spark
 
@@ -40,8 +40,8 @@ def late(recording):
     found = {}
     for station in STATIONS:
         raw = recording[station]
-        after = np.array([LATE_MS[signal] for signal in raw.signals])
-        found[station] = Readings(raw.signals, raw.at_ms + after, raw.values)
+        after = np.array([LATE_MS[str(raw.signals[code])] for code in raw.codes])
+        found[station] = replace(raw, at_ms=raw.at_ms + after)
     return found
 
 
@@ -54,10 +54,10 @@ def condition(demo_conditions):
 def batch(spark, late, condition):
     """The history that Spark makes of the shuffled table."""
     rows = [
-        (station, seq, *signal.split("/"), None if np.isnan(v) else v, at)
+        (station, seq, *str(readings.signals[code]).split("/"), None if np.isnan(v) else v, at)
         for station, readings in late.items()
-        for seq, (signal, at, v) in enumerate(
-            zip(readings.signals, readings.at_ms.tolist(), readings.values.tolist(), strict=True), 1
+        for seq, (code, at, v) in enumerate(
+            zip(readings.codes, readings.at_ms.tolist(), readings.values.tolist(), strict=True), 1
         )
     ]
     np.random.default_rng(3).shuffle(rows)
@@ -83,10 +83,9 @@ def batch(spark, late, condition):
 def gateway(readings, condition):
     """Instant and features of each forecast that a gateway makes, sample by sample."""
     window, evaluator, made, pending = Window(), Evaluator(condition), {}, []
-    rows = list(
-        zip(readings.signals, readings.at_ms.tolist(), readings.values.tolist(), strict=True)
-    )
-    for index, (signal, at_ms, value) in enumerate(rows):
+    rows = list(zip(readings.codes, readings.at_ms.tolist(), readings.values.tolist(), strict=True))
+    for index, (code, at_ms, value) in enumerate(rows):
+        signal = readings.signals[code]
         fit = not np.isnan(value)
         pending += evaluator.take(signal, Sample(at_ms, value if fit else None))
         if fit:
@@ -165,7 +164,7 @@ def test_probabilities_everywhere(family, trained, edge, batch, late, condition)
 
 def streamed(station, readings, term, own):
     """What the stream's workers forecast for the same device, by instant."""
-    count = len(readings.signals)
+    count = len(readings)
     device = Device(
         device_id=station,
         readings=readings,

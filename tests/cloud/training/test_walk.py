@@ -17,6 +17,7 @@ from cloud.training.walk import (
     purge_ms,
     walk,
 )
+from contract.signals import Signal
 from models.conditions import load_conditions
 from models.features import LAGS, MAX_AGE_H, features, windows
 from models.replay import Readings, onsets, replay
@@ -118,18 +119,22 @@ def test_readings_that_a_label_needs_change_no_tested_window():
     declared = condition(horizon_s=6 * 3600, step_s=6 * 3600, max_age_s=6 * 3600)
     until = 100 * DAY
     (fold,) = folds(until, until + 10 * DAY, declared)
-    names = ("air/temperature", "air/humidity", "roof/pressure")
+    names = [
+        Signal.parse(f"{name}") for name in ("air/temperature", "air/humidity", "roof/pressure")
+    ]
     draw = np.random.default_rng(5)
     rows = [(s, at) for at in range(until - 5 * DAY, until + 5 * DAY, HOUR) for s in names]
     signals, at_ms = zip(*rows, strict=True)
     values = np.where(np.arange(len(rows)) % 3 == 2, 1e5, draw.uniform(20, 90, len(rows)))
-    made = Readings(signals, np.array(at_ms, np.int64), values)
+    made = Readings.of_rows(signals, np.array(at_ms, np.int64), values)
     steps = replay(declared, made)
     train = np.flatnonzero(steps.begins_ms < fold.until_ms)
     known = onsets(steps, declared)[train]
     # the last instant on which a training label depends
     deciding = int(steps.at_ms[train.max() + 1])
-    other = Readings(signals, made.at_ms, np.where(made.at_ms <= deciding, values + 1.0, values))
+    other = Readings.of_rows(
+        signals, made.at_ms, np.where(made.at_ms <= deciding, values + 1.0, values)
+    )
     asked = steps.at_ms[steps.begins_ms >= fold.from_ms]
     assert min(len(known), len(asked)) > 0
     one, two = (features(windows(r, asked, declared), asked, declared) for r in (made, other))

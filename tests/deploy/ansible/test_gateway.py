@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edge.config import parse_config
+from edge.configuration.config import parse_config
 from firmware_bridge.chips import driver_names, load
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -11,7 +11,7 @@ from deploy.local.errors import ServerError
 from deploy.local.fleet import SITES, Gateway
 from deploy.local.model_side import make_key
 from deploy.local.weather import write_recordings
-from edge.config import load_config
+from edge.configuration.config import load_config
 
 NOW_MS = 1_795_000_000_000
 DAY_MS = 86_400_000

@@ -13,9 +13,9 @@ from cloud import cli
 from cloud.cli import parser_of
 from cloud.reference import commands
 from edge.cli import build_parser
-from edge.config import load_config
+from edge.configuration.config import load_config
+from edge.configuration.sections import CommitConfig, Profile
 from edge.gateway import _STOP_GRACE_S
-from edge.tables import CommitConfig, Profile
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy" / "systemd"

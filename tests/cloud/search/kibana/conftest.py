@@ -1,4 +1,4 @@
-"""The committed bundle, and a few days of records in Elasticsearch and in the warehouse.
+"""The bundle of the default prefix, and some days of records in Elasticsearch and warehouse.
 
 Two gateways of the product, run on virtual time without an uplink: what their outboxes hold is
 landed as ingest would. A third one is made by hand, of what these two do not come to tell. The
@@ -32,7 +32,7 @@ from cloud.scoring.forecast import Forecast
 from cloud.scoring.sink import ForecastSink
 from cloud.search.bulk import BulkLimits, BulkWriter
 from cloud.search.client import SearchClient
-from cloud.search.kibana.build import BUNDLE
+from cloud.search.kibana.objects import bundle
 from cloud.search.kibana.query import Scope
 from cloud.search.names import IndexNames
 from cloud.search.templates import install, mapping_of
@@ -57,10 +57,10 @@ from contract.records import (
 )
 from contract.topics import Lane, up_topic
 from contract.wire import decode, encode
+from edge.bundles.slots import Slots
 from edge.clock import VirtualClock
-from edge.config import parse_config
+from edge.configuration.config import parse_config
 from edge.gateway import run
-from edge.slots import Slots
 
 NEW_YEAR = 1_356_998_400_000  # 2013-01-01T00:00:00Z
 HOUR_MS = 3_600_000
@@ -92,8 +92,8 @@ UNDATED = "u" * 13
 
 @pytest.fixture(scope="session")
 def objects():
-    """The objects of the committed file, in its order."""
-    return [json.loads(line) for line in BUNDLE.read_text("utf-8").splitlines()]
+    """The objects of the bundle, in its order."""
+    return [json.loads(line) for line in bundle(IndexNames("dewline", Period.DAY)).splitlines()]
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from cloud.cli import main
-from cloud.search.kibana.build import BUNDLE
+from cloud.config import Period
+from cloud.search.kibana.objects import bundle
+from cloud.search.names import IndexNames
 
-TAKEN = b'{"success":true,"successCount":%d}' % BUNDLE.read_text("utf-8").count("\n")
+BUNDLE = bundle(IndexNames("dewline", Period.DAY))
+TAKEN = b'{"success":true,"successCount":%d}' % BUNDLE.count("\n")
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def test_the_file_says_it_all(run, kibana, capsys):
     assert run(text, "push") == 0
     ((path, who, body),) = kibana.asked
     assert (path, who) == ("/s/farm", "Basic ZWxhc3RpYzpzZWNyZXQ=")
-    assert BUNDLE.read_bytes() in body
+    assert BUNDLE.encode() in body
     assert "objects imported into space farm" in capsys.readouterr().out
 
 
@@ -116,4 +119,4 @@ def test_a_failure_has_exit_code_1(run, capsys):
 
 def test_show_prints_what_push_sends(run, capsys):
     assert run("", "show") == 0
-    assert capsys.readouterr().out == BUNDLE.read_text("utf-8")
+    assert capsys.readouterr().out == BUNDLE

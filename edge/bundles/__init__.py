@@ -1,0 +1,1 @@
+"""Bundles of models: fetched, verified, tried out, kept and put to use."""

@@ -1,0 +1,116 @@
+"""One bundle's way to this gateway: checked against what runs, fetched, tried out, staged.
+
+Runs in the updates thread. What is wrong for good is an UpdateRefused, what may pass is another
+UpdateError; either way no slot has changed.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from contract.desired import DesiredBundle
+from edge.bundles.fetch import Attempt, fetch
+from edge.bundles.slots import Slots
+from edge.bundles.trial import Trial, try_bundle
+from edge.configuration.config import ModelsConfig
+from edge.errors import FetchUnavailable, UpdateRefused
+from models.conditions import Condition
+
+__all__ = ["Delivery"]
+
+
+class Delivery:
+    """Brings bundles.
+
+    Args:
+        conditions: As this gateway declares them.
+        config: `[models]`.
+        slots: The models' folder.
+
+    Attributes:
+        grown: Whether a byte has come since somebody set it to False.
+    """
+
+    def __init__(self, conditions: Sequence[Condition], config: ModelsConfig, slots: Slots) -> None:
+        self._conditions = {condition.id: condition for condition in conditions}
+        self._config = config
+        self._slots = slots
+        self.grown = False
+
+    def bring(self, wanted: DesiredBundle, given_up: Callable[[], bool]) -> None:
+        """Stages the bundle.
+
+        Args:
+            wanted: What the cloud wants to run here.
+            given_up: Asked again and again; true ends it with an error that is retryable.
+
+        Raises:
+            UpdateRefused: It must not run here; nothing of it is kept.
+            FetchUnavailable: No whole answer; what came is kept.
+            TrialUnavailable: It could not be tried out.
+            SlotsUnavailable: The folder cannot be used.
+        """
+        try:
+            self._check(wanted)
+            path = self._slots.path(wanted.sha256)
+            if not self._slots.whole(wanted.sha256):
+                path = self._fetched(wanted, given_up)
+            try_bundle(self._trial(wanted, path), given_up)
+        except UpdateRefused:
+            self._slots.drop_part(wanted.sha256)
+            raise
+        self._slots.step("verified")
+        self._slots.stage(wanted.sha256)
+
+    def _check(self, wanted: DesiredBundle) -> None:
+        """Refuses what need not be fetched to be known to be wrong."""
+        if wanted.condition_id not in self._conditions:
+            raise UpdateRefused(
+                "unsuitable", f"no condition {wanted.condition_id} is declared on this gateway"
+            )
+        slot = self._slots.slot(wanted.condition_id)
+        if slot is None or wanted.counter > slot.counter:
+            return
+        # one that was reverted from may come again
+        if wanted.counter < slot.counter or wanted.sha256 not in (slot.current, slot.previous):
+            raise UpdateRefused(
+                "old_counter",
+                f"its counter {wanted.counter} is not above {slot.counter}, which ran before",
+            )
+
+    def _fetched(self, wanted: DesiredBundle, given_up: Callable[[], bool]) -> Path:
+        part = self._slots.part(wanted.sha256)
+        begun = fetch(
+            Attempt(
+                url=f"{self._config.url.rstrip('/')}/bundles/{wanted.sha256}.dwb",
+                part=part,
+                size_bytes=wanted.size_bytes,
+                timeout_s=self._config.fetch_timeout_s,
+                ca_file=self._config.ca_file,
+                given_up=given_up,
+                step=self._step,
+            )
+        )
+        self._step("fetched")
+        if hashlib.sha256(part.read_bytes()).hexdigest() == wanted.sha256:
+            return part
+        if begun:  # an earlier attempt's bytes may be to blame, by a power cut
+            self._slots.drop_part(wanted.sha256)
+            raise FetchUnavailable(f"{part.name}: what was there is no begin of it; begun anew")
+        raise UpdateRefused("bad_hash", "what the server sent has another sha256 than announced")
+
+    def _step(self, name: str) -> None:
+        self.grown |= name == "part_grown"
+        self._slots.step(name)
+
+    def _trial(self, wanted: DesiredBundle, path: Path) -> Trial:
+        return Trial(
+            path=str(path),
+            trusted_keys=self._config.trusted_keys,
+            condition=self._conditions[wanted.condition_id],
+            model=wanted.model,
+            version=wanted.version,
+            counter=wanted.counter,
+            timeout_s=self._config.verify_timeout_s,
+            memory_mib=self._config.verify_memory_mib,
+        )

@@ -1,0 +1,222 @@
+"""One file over HTTP into a part file, going on where an earlier attempt stopped.
+
+An attempt is one request. It never writes more than the announced size, never follows a redirect
+and never lasts longer than its limit. Whether the bytes are the right ones is the caller's to say.
+"""
+
+import http.client
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from contract.errors import ConfigError
+from edge.errors import FetchUnavailable, SlotsUnavailable, UpdateRefused
+from transport.tls import TlsFiles, client_context, tls_failure
+
+__all__ = ["Attempt", "fetch"]
+
+_CHUNK_BYTES = 16_384
+_SILENCE_S = 30.0  # without a byte, the line is taken for dead
+_PART_OF = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_OK, _PARTIAL, _BAD_RANGE = 200, 206, 416
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What to fetch, and within which limits.
+
+    Attributes:
+        url: http or https.
+        part: File that is filled; what it holds already is not asked for again.
+        size_bytes: The whole file's announced size.
+        timeout_s: Longest time from the connection's begin to the last byte, seconds.
+        ca_file: For https: the authorities that count instead of the system's.
+        given_up: Asked between two pieces; true ends the attempt.
+        step: Told `answered`, and `part_grown` after each piece.
+    """
+
+    url: str
+    part: Path
+    size_bytes: int
+    timeout_s: float
+    ca_file: str | None = None
+    given_up: Callable[[], bool] = lambda: False
+    step: Callable[[str], None] = lambda _name: None
+
+
+def fetch(attempt: Attempt) -> bool:
+    """Fills the part file; it is whole when this returns.
+
+    Returns:
+        Whether it was begun by an earlier attempt.
+
+    Raises:
+        FetchUnavailable: No whole answer; what came is kept for the next attempt.
+        UpdateRefused: `wrong_size`: the file is whole as the server has it, and not of that size.
+        SlotsUnavailable: The part file cannot be written.
+    """
+    have_bytes = _have(attempt.part, attempt.size_bytes)
+    if have_bytes == attempt.size_bytes:
+        return True
+    with closing(_PartFile(attempt.part)) as part, _answer(attempt, have_bytes) as response:
+        attempt.step("answered")
+        begin = _begin(response, attempt, have_bytes)
+        if begin is None:
+            part.go_to(0)
+            raise FetchUnavailable(f"{attempt.url}: the server cannot go on at {have_bytes} bytes")
+        part.go_to(begin)
+        _copy(response, part, attempt, attempt.size_bytes - begin)
+        return begin > 0
+
+
+def _have(part: Path, size_bytes: int) -> int:
+    """How many bytes of the part can be gone on from; 0 if it is longer than it may be."""
+    try:
+        have = part.stat().st_size
+    except FileNotFoundError:
+        return 0
+    return have if have <= size_bytes else 0
+
+
+class _PartFile:
+    """The part file; what goes wrong with it is not the network's fault."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._disk():
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def go_to(self, begin: int) -> None:
+        with self._disk():
+            os.truncate(self._descriptor, begin)
+            os.lseek(self._descriptor, begin, os.SEEK_SET)
+
+    def write(self, piece: bytes) -> None:
+        with self._disk():
+            while piece:
+                piece = piece[os.write(self._descriptor, piece) :]
+
+    @contextmanager
+    def _disk(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise SlotsUnavailable(f"{self._path}: {error.strerror}") from error
+
+
+@contextmanager
+def _answer(attempt: Attempt, have_bytes: int) -> Generator[http.client.HTTPResponse]:
+    """The server's answer; it is cut off when the time is over, whatever it waits for then."""
+    deadline_s = time.monotonic() + attempt.timeout_s
+    try:
+        with closing(_connection(attempt)) as connection:
+            connection.connect()
+            with (
+                _cut_at(deadline_s, connection.sock),
+                _ask(connection, urlsplit(attempt.url).path, have_bytes) as response,
+            ):
+                yield response
+    except (OSError, ValueError, ConfigError, http.client.HTTPException) as error:
+        raise _unavailable(attempt, str(error) or type(error).__name__, deadline_s) from error
+
+
+def _connection(attempt: Attempt) -> http.client.HTTPConnection:
+    url, timeout_s = urlsplit(attempt.url), min(attempt.timeout_s, _SILENCE_S)
+    if url.scheme != "https":
+        return http.client.HTTPConnection(url.netloc, timeout=timeout_s)
+    context = None  # http.client's own: the system's authorities, certificate and name checked
+    if attempt.ca_file is not None:
+        context = client_context(TlsFiles(ca_file=attempt.ca_file), "[models]")
+    return http.client.HTTPSConnection(url.netloc, timeout=timeout_s, context=context)
+
+
+@contextmanager
+def _cut_at(deadline_s: float, sock: socket.socket) -> Generator[None]:
+    def cut() -> None:
+        with suppress(OSError):  # closed meanwhile
+            # not SSLSocket's own: that one takes the state away from under the reading thread
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    timer = threading.Timer(deadline_s - time.monotonic(), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _unavailable(attempt: Attempt, text: str, deadline_s: float) -> FetchUnavailable:
+    if time.monotonic() >= deadline_s:
+        text = f"not whole after {attempt.timeout_s:g} s"
+    elif (failure := tls_failure(text)) is not None:
+        text = failure.text
+    return FetchUnavailable(f"{attempt.url}: {text[:200]}")
+
+
+def _ask(
+    connection: http.client.HTTPConnection, path: str, have_bytes: int
+) -> http.client.HTTPResponse:
+    headers = {"Accept-Encoding": "identity", "Connection": "close"}
+    if have_bytes:
+        headers["Range"] = f"bytes={have_bytes}-"
+    connection.request("GET", path, headers=headers)
+    return connection.getresponse()
+
+
+def _begin(response: http.client.HTTPResponse, attempt: Attempt, have_bytes: int) -> int | None:
+    """Where in the file the answer's first byte belongs; None if what we have is no begin of it."""
+    if response.getheader("Content-Encoding", "identity") != "identity":
+        raise FetchUnavailable(f"{attempt.url}: an encoding that was not asked for")
+    if response.status == _OK:  # a server that knows no ranges begins anew
+        _require_size(response.getheader("Content-Length"), attempt)
+        return 0
+    if response.status == _BAD_RANGE and have_bytes:
+        return None
+    if response.status == _PARTIAL and have_bytes:
+        found = _PART_OF.fullmatch(response.getheader("Content-Range", ""))
+        if found is not None:
+            _require_size(found[3], attempt)
+        return have_bytes if found is not None and int(found[1]) == have_bytes else None
+    hint = "; redirects are not followed" if 300 <= response.status < 400 else ""
+    raise FetchUnavailable(f"{attempt.url}: HTTP {response.status}{hint}")
+
+
+def _require_size(said: str | None, attempt: Attempt) -> None:
+    if said is not None and said != str(attempt.size_bytes):
+        raise _wrong_size(attempt, f"has {said[:20]} bytes")
+
+
+def _wrong_size(attempt: Attempt, text: str) -> UpdateRefused:
+    return UpdateRefused(
+        "wrong_size", f"the server's file {text}, {attempt.size_bytes} were announced"
+    )
+
+
+def _copy(
+    response: http.client.HTTPResponse, part: _PartFile, attempt: Attempt, left_bytes: int
+) -> None:
+    while left_bytes:
+        if attempt.given_up():
+            raise FetchUnavailable(f"{attempt.url}: given up for something newer")
+        piece = response.read1(min(_CHUNK_BYTES, left_bytes))
+        if not piece:
+            have_bytes = attempt.size_bytes - left_bytes
+            raise http.client.HTTPException(  # `_answer` knows whether it was our own doing
+                f"broke off after {have_bytes} of {attempt.size_bytes} bytes"
+            )
+        part.write(piece)
+        left_bytes -= len(piece)
+        attempt.step("part_grown")
+    if response.read1(1):
+        raise _wrong_size(attempt, "goes on after its end")

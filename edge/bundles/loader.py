@@ -1,0 +1,43 @@
+"""A verified bundle's file made into something to ask.
+
+Imports numpy and onnxruntime by what it uses: only a gateway with `[models]` imports it.
+"""
+
+from pathlib import Path
+
+from edge.bundles.admission import admit
+from edge.bundles.models_in_use import Load, Unusable
+from edge.errors import PredictError, UpdateRefused
+from edge.forecasting.forecaster import Forecaster
+from edge.forecasting.predict import Predictor
+from models.conditions import Condition
+from models.signing import TrustedKeys
+
+__all__ = ["loading"]
+
+_VERSION_DIGITS = 16  # of the file's sha256, where no version could be read
+
+
+def loading(trusted: TrustedKeys) -> Load:
+    """Loads bundles whose signatures these keys make good.
+
+    The file is verified again each time: files rot, keys are withdrawn, declarations change.
+    """
+
+    def load(path: Path, condition: Condition) -> Forecaster | Unusable:
+        try:
+            bundle = admit(path, trusted, condition)
+        except UpdateRefused as error:
+            return Unusable(
+                model="unreadable",
+                version=path.stem[:_VERSION_DIGITS],
+                reason=f"{error.code}: {error}",
+            )
+        manifest = bundle.manifest
+        try:
+            predictor = Predictor(bundle.model)
+        except PredictError as error:
+            return Unusable(model=manifest.model, version=manifest.version, reason=str(error))
+        return Forecaster(condition, manifest.model, manifest.version, predictor)
+
+    return load

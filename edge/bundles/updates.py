@@ -1,0 +1,259 @@
+"""Updates: from the desired state that the cloud sends to verified bundles on this gateway.
+
+Three threads meet here. The send loop hands over what it heard (`offer`). This module's own thread
+judges it, fetches, has each bundle tried out in a child process and stages it. The sense loop asks
+for news (`take`), swaps the slots and loads the models. Nobody waits for anybody, and nothing
+raised here reaches the other loops.
+
+A newer desired state takes the place of the one being worked off. What the network or the disk
+refuses is tried again with growing waits; what is wrong with a bundle itself is told once and not
+tried again until something else is desired, or the gateway begins anew.
+"""
+
+import logging
+import math
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from contract.desired import Desired, DesiredBundle, decode_desired
+from contract.errors import DewlineError
+from edge.bundles.delivery import Delivery
+from edge.bundles.slots import Slots
+from edge.configuration.config import ModelsConfig
+from edge.errors import UpdateError, UpdateRefused
+from models.conditions import Condition
+from models.signing import TrustedKeys
+from transport.backoff import Backoff
+
+__all__ = ["Refused", "Staged", "Updates"]
+
+log = logging.getLogger(__name__)
+
+_FIRST_WAIT_S = 1.0
+_JOIN_S = 2.0
+_REASON_CHARACTERS = 200  # of a ModelReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """A verified bundle lies ready to be swapped in.
+
+    Attributes:
+        condition_id: Whose slot it is for.
+        model: Name of the bundle.
+        version: Its version.
+        sha256: Names the file, `Slots.path(sha256)`.
+        counter: For `Slots.swap`.
+    """
+
+    condition_id: str
+    model: str
+    version: str
+    sha256: str
+    counter: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A bundle must not run here; told once for a desired state.
+
+    Attributes:
+        condition_id: Whose bundle it would have been.
+        model: Name that was announced.
+        version: Version that was announced.
+        sha256: Names the file.
+        code: Short stable name of why.
+        reason: Why, as a ModelReport holds it.
+    """
+
+    condition_id: str
+    model: str
+    version: str
+    sha256: str
+    code: str
+    reason: str
+
+
+class Updates:
+    """Works off desired states in a daemon thread of its own.
+
+    Args:
+        device_id: This gateway; states for another are refused.
+        conditions: As this gateway declares them.
+        config: `[models]`.
+        slots: The models' folder; the sense loop uses the same object.
+        trusted: The public keys in `config.trusted_keys`.
+
+    Attributes:
+        refused_total: Desired states and bundles refused since the start.
+    """
+
+    def __init__(
+        self,
+        device_id: str,
+        conditions: Sequence[Condition],
+        config: ModelsConfig,
+        slots: Slots,
+        trusted: TrustedKeys,
+    ) -> None:
+        self._device_id = device_id
+        self._delivery = Delivery(conditions, config, slots)
+        self._retry_max_s = config.retry_max_s
+        self._slots = slots
+        self._trusted = trusted
+        self._offers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[Staged | Refused] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="updates", daemon=True)
+        self._desired: Desired | None = None
+        self._staged: set[DesiredBundle] = set()  # and told, for this desired state
+        self._refused: set[DesiredBundle] = set()
+        self._backoff = Backoff(
+            first_s=_FIRST_WAIT_S, longest_s=config.retry_max_s, stable_s=math.inf
+        )
+        self._complaint = ""
+        self.refused_total = 0
+
+    def start(self) -> None:
+        """Begins; once, by the composition root."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread, by the composition root; a fetch goes on at the next start."""
+        self._stopping.set()
+        self._offers.put(b"")
+        if self._thread.ident is not None:
+            self._thread.join(_JOIN_S)
+        if self._thread.is_alive():
+            log.warning("models: an update still waits for its server; left behind")
+
+    def offer(self, payload: bytes) -> None:
+        """Hands over a desired state as it was heard; returns at once. By the send loop."""
+        self._offers.put(payload)
+
+    def take(self) -> list[Staged | Refused]:
+        """What happened since the last call, oldest first; returns at once. By the sense loop.
+
+        For a `Staged` call `Slots.swap`, then load the model. A swap that raises something
+        retryable is the sense loop's to try again: the bundle is not told a second time.
+        """
+        news = []
+        while not self._news.empty():
+            news.append(self._news.get())
+        return news
+
+    def _run(self) -> None:
+        wait_s = math.inf
+        while not self._stopping.is_set():
+            try:
+                self._listen(wait_s)
+                wait_s = self._work()
+            except Exception:  # a dead thread would let no model in, and nobody would know
+                log.exception("models: unexpected; tried again later")
+                wait_s = self._retry_max_s
+
+    def _listen(self, wait_s: float) -> bool:
+        """Takes what was offered, waiting at most so long for it; whether it was another."""
+        changed = False
+        try:
+            payload = self._offers.get(timeout=None if wait_s == math.inf else wait_s)
+            while True:
+                changed |= bool(payload) and self._consider(payload)
+                payload = self._offers.get_nowait()
+        except queue.Empty:
+            return changed
+
+    def _given_up(self) -> bool:
+        return self._stopping.is_set() or self._listen(0.0)
+
+    def _consider(self, payload: bytes) -> bool:
+        try:
+            desired = decode_desired(payload, self._trusted.verify)
+            self._require_ours(desired)
+        except DewlineError as error:
+            self.refused_total += 1
+            log.warning("models: a desired state is refused: %s", error)
+            return False
+        if desired == self._desired:  # told again at each connect: what is under way goes on
+            return False
+        self._desired = desired
+        self._staged &= set(desired.bundles)
+        self._refused.clear()
+        return True
+
+    def _require_ours(self, desired: Desired) -> None:
+        if desired.device_id != self._device_id:
+            raise UpdateRefused(
+                "other_device", f"it is for {desired.device_id}, this is {self._device_id}"
+            )
+        known = max(self._slots.desired_counter, self._desired.counter if self._desired else 0)
+        if desired.counter < known:
+            raise UpdateRefused(
+                "old_counter", f"its counter {desired.counter} is below {known}, which was taken"
+            )
+
+    def _work(self) -> float:
+        """Does what can be done now; seconds until the rest is tried again."""
+        desired = self._desired
+        if desired is None:
+            return math.inf
+        self._delivery.grown = False
+        if not self._tried(lambda: self._slots.take_desired(desired.counter)):
+            return self._backoff.wait_s()
+        done = True
+        for wanted in desired.bundles:
+            done &= self._tried(partial(self._bring, wanted))
+            if self._stopping.is_set() or self._desired is not desired:
+                return 0.0
+        keep = {wanted.sha256 for wanted in desired.bundles}
+        if self._tried(lambda: self._slots.collect(keep)) and done:
+            self._complaint = ""
+            return math.inf
+        return self._backoff.wait_s(math.inf if self._delivery.grown else 0.0)
+
+    def _tried(self, action: Callable[[], None]) -> bool:
+        try:
+            action()
+        except UpdateError as error:
+            text = str(error)
+            if text != self._complaint and not self._stopping.is_set():
+                log.warning("models: %s; tried again", text)
+            self._complaint = text
+            return False
+        return True
+
+    def _bring(self, wanted: DesiredBundle) -> None:
+        if self._settled(wanted):
+            return
+        try:
+            self._delivery.bring(wanted, self._given_up)
+        except UpdateRefused as error:
+            self._refuse(wanted, error)
+            return
+        self._staged.add(wanted)
+        self._news.put(Staged(counter=wanted.counter, **_names(wanted)))
+
+    def _settled(self, wanted: DesiredBundle) -> bool:
+        if wanted in self._refused:
+            return True
+        slot = self._slots.slot(wanted.condition_id)
+        runs = slot is not None and slot.current == wanted.sha256
+        return (runs or wanted in self._staged) and self._slots.whole(wanted.sha256)
+
+    def _refuse(self, wanted: DesiredBundle, error: UpdateRefused) -> None:
+        self._refused.add(wanted)
+        self.refused_total += 1
+        log.error(
+            "models: %s %s is refused: %s: %s", wanted.model, wanted.version, error.code, error
+        )
+        reason = "".join(c if c.isprintable() else " " for c in f"{error.code}: {error}")
+        reason = reason[:_REASON_CHARACTERS]
+        self._news.put(Refused(code=error.code, reason=reason, **_names(wanted)))
+
+
+def _names(wanted: DesiredBundle) -> "dict[str, str]":
+    names = ("condition_id", "model", "version", "sha256")
+    return {name: str(getattr(wanted, name)) for name in names}

@@ -1,0 +1,202 @@
+"""The gateway's configuration: one TOML file to frozen dataclasses, checked without any hardware.
+
+A sensor's own keys (address, pin) stay a table here: only its driver can type them, which the
+composition root lets it do. The tables themselves are in `edge.configuration.sections`.
+"""
+
+import logging
+import tomllib
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from contract.errors import ConfigError, ContractError
+from contract.quantities import Quantity
+from contract.signals import Signal
+from contract.typed import Id, build
+from edge.configuration.sections import (
+    BUILD_DATE,
+    AlertOutputConfig,
+    BoardConfig,
+    BoardKind,
+    ClockConfig,
+    CommitConfig,
+    ModelsConfig,
+    OutboxConfig,
+    Profile,
+    SensorConfig,
+    UplinkConfig,
+)
+from models.conditions import Condition, load_conditions, read_conditions, signals_of
+from transport.tls import tls_files
+
+__all__ = [
+    "AlertOutputConfig",
+    "BoardConfig",
+    "BoardKind",
+    "ClockConfig",
+    "CommitConfig",
+    "GatewayConfig",
+    "ModelsConfig",
+    "OutboxConfig",
+    "Profile",
+    "SensorConfig",
+    "UplinkConfig",
+    "load_config",
+    "parse_config",
+]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayConfig:
+    """The whole file.
+
+    Attributes:
+        device_id: Name of this gateway in the fleet.
+        outbox: The durable queue.
+        uplink: The broker; absent: the gateway measures, alerts and keeps.
+        board: The hardware.
+        clock: When UTC is believed.
+        commit: When the open block closes.
+        alert_output: A pin for alerts; absent: alerts go to the log only.
+        sensor: The chips.
+        condition: What to warn of.
+        conditions_file: TOML file with more `[[condition]]` tables and nothing else, the same one
+            on a whole fleet, of which those count whose sensors this gateway has; a relative path
+            counts from this file's folder.
+        models: Bundles that forecast; absent: rules only.
+    """
+
+    device_id: Id
+    outbox: OutboxConfig
+    sensor: tuple[SensorConfig, ...]
+    condition: tuple[Condition, ...] = ()
+    conditions_file: str | None = None
+    uplink: UplinkConfig | None = None
+    board: BoardConfig = field(default_factory=BoardConfig)
+    clock: ClockConfig = field(default_factory=ClockConfig)
+    commit: CommitConfig = field(default_factory=CommitConfig)
+    alert_output: AlertOutputConfig | None = None
+    models: ModelsConfig | None = None
+
+
+def load_config(path: Path) -> GatewayConfig:
+    """The configuration in a TOML file.
+
+    Raises:
+        ConfigError: The file is missing, not TOML, or says something wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: not UTF-8 at byte {error.start}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    return parse_config(table, str(path), path.parent)
+
+
+def parse_config(table: dict[str, Any], where: str, folder: Path = Path()) -> GatewayConfig:
+    """The configuration in a parsed table.
+
+    Args:
+        table: What the TOML parser returned.
+        where: File named in errors.
+        folder: From which a relative `conditions_file` counts.
+
+    Raises:
+        ConfigError: A key is unknown, missing or wrong.
+    """
+    own = load_conditions(table.get("condition", []), where)
+    try:
+        config = build(GatewayConfig, {**table, "condition": []}, where)
+    except ContractError as error:
+        raise ConfigError(str(error).removeprefix("bad_field: ")) from error
+    _check_sensors(config, where)
+    _check_floor(config, where)
+    _check_models(config, where)
+    _check_tls(config, where)
+    for condition in own:
+        _check_signals(condition, config, where)
+    return replace(config, condition=own + _shared_conditions(config, own, where, folder))
+
+
+def _shared_conditions(
+    config: GatewayConfig, own: tuple[Condition, ...], where: str, folder: Path
+) -> tuple[Condition, ...]:
+    if config.conditions_file is None:
+        return ()
+    path = folder / config.conditions_file
+    try:
+        shared = read_conditions(path)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: conditions_file: {error}") from error
+    if twice := sorted({c.id for c in own} & {c.id for c in shared}):
+        raise ConfigError(f"{where}: [[condition]] {twice[0]}: id: declared in {path} too")
+    foreign = {c.id: signals for c in shared if (signals := _foreign_signals(c, config))}
+    for name, signals in foreign.items():
+        _LOG.info("%s: %s is for other gateways: no sensor here for %s", path, name, signals[0])
+    return tuple(c for c in shared if c.id not in foreign)
+
+
+def _foreign_signals(condition: Condition, config: GatewayConfig) -> list[Signal]:
+    """What the condition waits for and no sensor of this gateway gives."""
+    sensors = {sensor.id for sensor in config.sensor}
+    return [signal for signal in signals_of(condition) if signal.sensor_id not in sensors]
+
+
+def _check_models(config: GatewayConfig, where: str) -> None:
+    if config.models is not None and not config.models.trusted_keys:
+        raise ConfigError(
+            f"{where}: [models] trusted_keys: expected at least one file with a public key"
+        )
+
+
+def _check_tls(config: GatewayConfig, where: str) -> None:
+    if (uplink := config.uplink) is not None:
+        tls_files(f"{where}: [uplink]", uplink.ca_file, uplink.certificate_file, uplink.key_file)
+    models = config.models
+    if models is not None and models.ca_file is not None and not models.url.startswith("https:"):
+        raise ConfigError(f"{where}: [models] ca_file: only for a url with https, not {models.url}")
+
+
+def _check_sensors(config: GatewayConfig, where: str) -> None:
+    seen: set[str] = set()
+    for sensor in config.sensor:
+        if sensor.id in seen:
+            raise ConfigError(f"{where}: [[sensor]] {sensor.id}: id: used twice")
+        seen.add(sensor.id)
+        for name, decimals in sensor.decimals.items():
+            if name not in list(Quantity) or type(decimals) is not int or not 0 <= decimals <= 9:
+                known = ", ".join(Quantity)
+                raise ConfigError(
+                    f"{where}: [[sensor]] {sensor.id}: decimals: expected <quantity> = 0 to 9 "
+                    f"with a quantity of {known}, found {name} = {decimals!r}"
+                )
+    if not config.sensor:
+        raise ConfigError(f"{where}: sensor: expected at least one [[sensor]]")
+
+
+def _check_floor(config: GatewayConfig, where: str) -> None:
+    try:
+        named = datetime.fromisoformat(config.clock.floor).tzinfo is not None
+    except ValueError:
+        named = False
+    if not named:
+        raise ConfigError(
+            f"{where}: [clock] floor: expected an instant such as {BUILD_DATE}, "
+            f"found {config.clock.floor!r}"
+        )
+
+
+def _check_signals(condition: Condition, config: GatewayConfig, where: str) -> None:
+    if foreign := _foreign_signals(condition, config):
+        raise ConfigError(
+            f"{where}: [[condition]] {condition.id}: {foreign[0]}: no such sensor; "
+            f"known are {', '.join(sensor.id for sensor in config.sensor)}"
+        )

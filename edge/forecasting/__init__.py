@@ -1,0 +1,1 @@
+"""Models asked about what comes next, and the alerts that follow."""

@@ -1,0 +1,76 @@
+"""A loaded bundle, asked at an instant: window to features to probability.
+
+Imports numpy, so a gateway without models must not import it; neither clock nor disk is touched.
+"""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.signals import Signal
+from edge.forecasting.window import Window
+from models.conditions import Condition, inputs_of
+from models.features import features, windows
+from models.replay import Readings
+
+__all__ = ["Forecaster", "Judge", "readings_of"]
+
+
+class Judge(Protocol):
+    """A model's session, as `edge.forecasting.predict.Predictor` is."""
+
+    def probability(self, features: NDArray[np.float64]) -> float:
+        """The probability for one row of features, 0 to 1; raises PredictError."""
+        ...
+
+
+class Forecaster:
+    """Answers for one condition.
+
+    Args:
+        condition: What is forecast.
+        model: Name of the bundle.
+        version: Its version.
+        judge: Its session.
+    """
+
+    def __init__(self, condition: Condition, model: str, version: str, judge: Judge) -> None:
+        self._condition = condition
+        self.model = model
+        self.version = version
+        self._judge = judge
+
+    def probability(self, window: Window, at_ms: int) -> float | None:
+        """The probability at an instant (UTC, ms); None if the window lacks something.
+
+        Raises:
+            PredictError: The model failed, or gave no probability.
+        """
+        instants = np.array([at_ms], np.int64)
+        grid = windows(readings_of(window, self._condition), instants, self._condition)
+        found = features(grid, instants, self._condition)
+        return self._judge.probability(found.values[0]) if found.usable[0] else None
+
+
+def readings_of(window: Window, condition: Condition) -> Readings:
+    """What the window holds of a condition's inputs, in the order in which it was measured.
+
+    At instants from the last `Window.settle` on, `models.features.windows` gives for it what it
+    gives for all readings ever taken.
+    """
+    rows = [
+        (sample.at_ms, signal, sample.value)
+        for signal in dict.fromkeys(filter(None, inputs_of(condition)))
+        for sample in window.samples(signal)
+    ]
+    rows.sort(key=_instant)
+    return Readings.of_rows(
+        [signal for _, signal, _ in rows],
+        np.array([at_ms for at_ms, _, _ in rows], np.int64),
+        np.array([value for _, _, value in rows], np.float64),
+    )
+
+
+def _instant(row: tuple[int, Signal, float | None]) -> int:
+    return row[0]

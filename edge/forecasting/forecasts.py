@@ -1,0 +1,229 @@
+"""Forecasts: models asked at each full step that does not hold, and the alerts that follow.
+
+A forecast alert is raised at a probability of at least `warn_at`. It is cleared when a later
+forecast is below that, when the condition holds (the observed alert takes over), or when no
+forecast has come for the condition's horizon. Its id is derived as an observed alert's is, from
+`<condition id>~forecast`: no condition's id holds a `~`, so the two never meet.
+
+Which alerts are open is text that goes into the outbox with the block, as for observed ones: no
+restart raises one twice. A kill in the middle of a tick can cost a forecast, never double one.
+Knows nothing of bundles and numbers: it asks `Models`. Used by the sense loop alone.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from contract.blocks import TimedEvent
+from contract.keys import alert_id
+from contract.records import Alert, AlertBasis, AlertState, Prediction
+from edge.forecasting.window import Window
+from edge.outputs.notifications import Notices
+from edge.sensing.alerts import Completed
+from edge.sensing.timeline import Timeline
+from models.conditions import Condition
+
+__all__ = ["Answer", "Forecasts", "Models"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a model said.
+
+    Attributes:
+        probability: That the condition holds within its horizon, 0 to 1.
+        model: Name of the bundle that said it.
+        version: Its version.
+    """
+
+    probability: float
+    model: str
+    version: str
+
+
+class Models(Protocol):
+    """Who is asked, as `edge.bundles.models_in_use.ModelsInUse` is."""
+
+    def ask(self, condition: Condition, window: Window, at_ms: int) -> Answer | None:
+        """The forecast at an instant (UTC, ms); None without a model or a usable window."""
+        ...
+
+
+@dataclass(slots=True)
+class _Warning:
+    """An open forecast alert; `latest_ms` is None until the time line is known that it is on."""
+
+    alert_id: str
+    latest_ms: int | None
+
+
+class Forecasts:
+    """The forecasts of all conditions of one gateway.
+
+    Args:
+        conditions: What is declared.
+        models: Who is asked.
+        notices: Told of each alert.
+        stored: What `dump` said before the last stop, None if it never was.
+
+    Attributes:
+        stale: Whether `dump` says something else than what was stored last.
+    """
+
+    def __init__(
+        self,
+        conditions: Sequence[Condition],
+        models: Models,
+        notices: Notices,
+        stored: str | None,
+    ) -> None:
+        self._conditions = {condition.id: condition for condition in conditions}
+        self._models = models
+        self._notices = notices
+        tables: dict[str, tuple[str, int | None]] = json.loads(stored or "{}")
+        self._open = {name: _Warning(*row) for name, row in tables.items()}
+        self.stale = False
+        for name, warning in self._open.items():
+            if name in self._conditions:
+                notices.reopen(warning.alert_id)
+
+    def resume(self, now_ms: int | None) -> list[TimedEvent]:
+        """Begins where the last stream on this outbox ended.
+
+        Alerts of conditions that are no longer declared are cleared: nothing else ever would. Call
+        it once, before all else.
+
+        Args:
+            now_ms: UTC, None if it is unknown: then an open alert's horizon begins anew, as it does
+                after a last forecast that lies ahead.
+        """
+        for warning in self._open.values():
+            latest_ms = warning.latest_ms
+            if now_ms is None or (latest_ms is not None and latest_ms > now_ms):
+                warning.latest_ms = None
+        undeclared = sorted(self._open.keys() - self._conditions.keys())
+        return [TimedEvent(0, self._cleared(name)) for name in undeclared]
+
+    def take(
+        self, completed: Iterable[Completed], window: Window, timeline: Timeline
+    ) -> list[TimedEvent]:
+        """Predictions for these steps, and the alerts that they raise or clear.
+
+        Args:
+            completed: In the order of their completion.
+            window: Holds all samples up to the last of these steps.
+            timeline: What the steps' instants count on; without UTC nobody is asked, since the hour
+                of day is unknown.
+        """
+        events: list[TimedEvent] = []
+        for one in completed:
+            events += self._expired(one.condition, one.step.at_ms, timeline)
+            offset_ms = max(0, timeline.to_offset(one.step.at_ms))
+            if one.step.holds:
+                events += self._taken_over(one, offset_ms)
+            elif one.step.full and timeline.epoch_ms is not None:
+                answer = self._models.ask(one.condition, window, one.step.at_ms)
+                if answer is not None:
+                    events += self._judged(one, answer, timeline, offset_ms)
+        return events
+
+    def advance(self, now_offset_ms: int, timeline: Timeline) -> list[TimedEvent]:
+        """Clears what no forecast has spoken for in time; call it after each `take`."""
+        now_ms = timeline.of_offset(now_offset_ms)
+        events: list[TimedEvent] = []
+        for name in list(self._open):
+            events += self._expired(self._conditions[name], now_ms, timeline)
+        return events
+
+    def rebase(self, delta_ms: int) -> None:
+        """Moves what is remembered to another time line; `delta_ms` is new minus old instant."""
+        for warning in self._open.values():
+            if warning.latest_ms is not None:
+                warning.latest_ms += delta_ms
+                self.stale = True
+
+    def dump(self) -> str:
+        """What must not be forgotten, as text."""
+        return json.dumps(
+            {name: [w.alert_id, w.latest_ms] for name, w in self._open.items()},
+            separators=(",", ":"),
+        )
+
+    def memory(self) -> list[tuple[str, str]]:
+        """Name and text of what to store with the block that closes now; empty if it stands."""
+        return [("forecasts", self.dump())] if self.stale else []
+
+    def _judged(
+        self, one: Completed, answer: Answer, timeline: Timeline, offset_ms: int
+    ) -> list[TimedEvent]:
+        condition = one.condition
+        probability = round(answer.probability, 6)
+        events = [TimedEvent(offset_ms, _prediction(condition, answer, probability))]
+        warning = self._open.get(condition.id)
+        if probability >= condition.warn_at:
+            self.stale = True
+            if warning is not None:
+                warning.latest_ms = one.step.at_ms
+                return events
+            begun = alert_id(f"{condition.id}~forecast", timeline.stream_id, offset_ms)
+            self._open[condition.id] = _Warning(begun, one.step.at_ms)
+            raised = _alert(condition.id, begun, AlertState.RAISED, one.step.value, probability)
+            return [*events, TimedEvent(offset_ms, self._notices.tell(raised))]
+        if warning is not None:
+            cleared = self._cleared(condition.id, one.step.value, probability)
+            events.append(TimedEvent(offset_ms, cleared))
+        return events
+
+    def _taken_over(self, one: Completed, offset_ms: int) -> list[TimedEvent]:
+        if one.condition.id not in self._open:
+            return []
+        return [TimedEvent(offset_ms, self._cleared(one.condition.id, one.step.value))]
+
+    def _expired(self, condition: Condition, now_ms: int, timeline: Timeline) -> list[TimedEvent]:
+        warning = self._open.get(condition.id)
+        if warning is None:
+            return []
+        if warning.latest_ms is None:
+            warning.latest_ms = now_ms
+            self.stale = True
+        ends_ms = warning.latest_ms + condition.horizon_s * 1000
+        if now_ms < ends_ms:
+            return []
+        return [TimedEvent(max(0, timeline.to_offset(ends_ms)), self._cleared(condition.id))]
+
+    def _cleared(
+        self, condition_id: str, value: float | None = None, probability: float | None = None
+    ) -> Alert:
+        self.stale = True
+        begun = self._open.pop(condition_id).alert_id
+        return self._notices.tell(
+            _alert(condition_id, begun, AlertState.CLEARED, value, probability)
+        )
+
+
+def _prediction(condition: Condition, answer: Answer, probability: float) -> Prediction:
+    return Prediction(
+        condition_id=condition.id,
+        model=answer.model,
+        version=answer.version,
+        horizon_s=condition.horizon_s,
+        probability=probability,
+    )
+
+
+def _alert(
+    condition_id: str,
+    begun: str,
+    state: AlertState,
+    value: float | None,
+    probability: float | None,
+) -> Alert:
+    return Alert(
+        alert_id=begun,
+        condition_id=condition_id,
+        state=state,
+        basis=AlertBasis.FORECAST,
+        value=None if value is None else round(value, 6),
+        probability=probability,
+    )

@@ -1,0 +1,1 @@
+"""Blocks from the outbox to the broker, and their acks back."""

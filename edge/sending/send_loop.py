@@ -1,0 +1,248 @@
+"""The send loop: outbox to broker, and out of the outbox only what the cloud has acked.
+
+One thread, one connection at a time. It owns every reconnect. A broker's PUBACK means nothing here:
+the block stays until the ack of the cloud names it.
+"""
+
+import logging
+import math
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Protocol
+
+from contract.acks import decode_ack
+from contract.errors import ContractError
+from contract.topics import presence_topic, up_topic
+from edge.clock import transport_s
+from edge.configuration.config import UplinkConfig
+from edge.errors import OutboxError, UplinkError, UplinkRefused, UplinkUnavailable
+from edge.sending.lanes import Lanes
+from edge.sending.mqtt import DesiredHeard, Heard, Lost, News, NobodyListens, Woken
+from edge.storage.outbox import Outbox, QueuedBlock
+from transport.backoff import Backoff
+
+__all__ = ["Connect", "SendLoop", "Wire"]
+
+log = logging.getLogger(__name__)
+
+_IDLE_S = 0.5  # how soon overdue acks are noticed when nothing wakes the loop
+_NOBODY_LIMIT_S = 2.0
+
+
+class Wire(Protocol):
+    """A live connection, as `edge.sending.mqtt.MqttConnection` is."""
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Hands one block over; raises UplinkUnavailable."""
+        ...
+
+    def close(self, presence: str | None = None) -> None:
+        """Ends the connection."""
+        ...
+
+
+Connect = Callable[["queue.SimpleQueue[News]"], Wire]
+OnDesired = Callable[[bytes], None]
+
+
+class SendLoop:
+    """Sends until it is stopped.
+
+    Args:
+        device_id: Whose topics to use.
+        config: `[uplink]`.
+        open_outbox: Opens this thread's own connection to the queue.
+        connect: Makes one connection that puts its news into the queue, or raises UplinkError.
+        on_desired: Called in this loop's thread with each desired state heard; must return at once
+            and raise nothing, as `edge.bundles.updates.Updates.offer` does. Absent: nobody cares.
+    """
+
+    def __init__(
+        self,
+        device_id: str,
+        config: UplinkConfig,
+        open_outbox: Callable[[], Outbox],
+        connect: Connect,
+        on_desired: OnDesired | None = None,
+    ) -> None:
+        self._device_id = device_id
+        self._config = config
+        self._open_outbox = open_outbox
+        self._connect = connect
+        self._on_desired = on_desired
+        self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._drained = threading.Event()
+        self._damaged: queue.SimpleQueue[QueuedBlock] = queue.SimpleQueue()
+        self._had_backlog = False
+        self._drain_until_s = math.inf
+        self._nobody = Backoff(first_s=0.5, longest_s=_NOBODY_LIMIT_S, stable_s=math.inf)
+        self._hold_until_s = 0.0
+        self._probing = False
+        self._connected_at_s: float | None = None
+        self._complaint = ""
+        self.acked_total = self.refused_acks_total = 0
+
+    def backlog_drained(self) -> bool:
+        """Whether a backlog has been worked off since the last call; for the sense loop."""
+        drained = self._drained.is_set()
+        self._drained.clear()
+        return drained
+
+    def notice(self) -> None:
+        """Something was committed: it need not wait for the next round. From any thread."""
+        self._news.put(Woken())
+
+    def take_damaged(self) -> list[QueuedBlock]:
+        """Blocks found unreadable since the last call; the sense loop writes their Loss."""
+        damaged = []
+        while not self._damaged.empty():
+            damaged.append(self._damaged.get())
+        return damaged
+
+    def stop(self, drain_s: float) -> None:
+        """Asks the loop to end once the queue is empty, at the latest after `drain_s` seconds."""
+        self._drain_until_s = transport_s() + drain_s
+        self._stopping.set()
+        self.notice()
+
+    def run(self) -> None:
+        """Connects, sends, waits, again and again, until stopped."""
+        backoff = Backoff(
+            first_s=1.0, longest_s=self._config.retry_max_s, stable_s=self._config.stable_s
+        )
+        while not self._expired():
+            try:
+                with closing(self._open_outbox()) as outbox:
+                    self._serve(outbox, backoff)
+            except OutboxError as error:
+                self._complain(error)
+            except Exception:  # a dead thread would keep all readings here, and nobody would know
+                log.exception("uplink: unexpected; it begins anew")
+            else:
+                return
+            self._stopping.wait(backoff.wait_s())
+
+    def _serve(self, outbox: Outbox, backoff: Backoff) -> None:
+        lanes = Lanes(
+            outbox, self._config.window, self._config.ack_timeout_s, self._config.retry_max_s
+        )
+        lanes.begin()
+        while not self._finished(lanes):
+            self._connected_at_s = None
+            try:
+                self._session(lanes)
+            except (UplinkError, OutboxError) as error:
+                lanes.forget_flights()
+                self._complain(error)
+                self._pause(backoff.wait_s(self._worked_s(), rarely=not error.retryable), lanes)
+
+    def _session(self, lanes: Lanes) -> None:
+        self._news = queue.SimpleQueue()
+        wire = self._connect(self._news)
+        self._connected_at_s = transport_s()
+        self._probing = False
+        self._hold_until_s = 0.0
+        log.info("uplink: connected")
+        try:
+            while not self._finished(lanes):
+                self._round(wire, lanes)
+        except BaseException:
+            wire.close()
+            raise
+        wire.close(presence_topic(self._device_id))
+
+    def _worked_s(self) -> float:
+        return 0.0 if self._connected_at_s is None else transport_s() - self._connected_at_s
+
+    def _complain(self, error: UplinkError | OutboxError) -> None:
+        text = str(error)
+        if self._connected_at_s is not None or text != self._complaint:
+            log.warning("uplink: %s", text)
+        self._complaint = text
+
+    def _round(self, wire: Wire, lanes: Lanes) -> None:
+        now_s = transport_s()
+        lanes.note_commits(now_s)
+        if now_s >= self._hold_until_s:
+            for outgoing in lanes.next(now_s, self._most(lanes)):
+                topic = up_topic(self._device_id, outgoing.lane)
+                wire.publish(topic, outgoing.block.payload)
+        for news in self._heard(0.0 if self._finished(lanes) else _IDLE_S):
+            self._hear(news, lanes)
+        self._notice_backlog(lanes)
+        for block in lanes.outbox.damaged():
+            self._damaged.put(block)
+
+    def _most(self, lanes: Lanes) -> int:
+        if self._probing:
+            return 0 if lanes.in_flight else 1
+        return self._config.window
+
+    def _heard(self, timeout_s: float) -> Iterator[News]:
+        """What is in the queue, after waiting for the first of it."""
+        try:
+            yield self._news.get(timeout=timeout_s) if timeout_s else self._news.get_nowait()
+            while True:
+                yield self._news.get_nowait()
+        except queue.Empty:
+            return
+
+    def _hear(self, news: News, lanes: Lanes) -> None:
+        if isinstance(news, Heard):
+            self._take_ack(news.payload, lanes)
+        elif isinstance(news, DesiredHeard):
+            if self._on_desired is not None:
+                self._on_desired(news.payload)
+        elif isinstance(news, NobodyListens):
+            self._hold(lanes)
+        elif isinstance(news, Lost):
+            raise UplinkRefused(news.reason) if news.refused else UplinkUnavailable(news.reason)
+
+    def _hold(self, lanes: Lanes) -> None:
+        """Nobody in the cloud took what was sent: later one block asks whether somebody does."""
+        if not self._probing:
+            log.warning("uplink: the broker takes blocks, but nobody in the cloud listens")
+        self._probing = True
+        lanes.forget_flights()
+        self._hold_until_s = transport_s() + self._nobody.wait_s()
+
+    def _take_ack(self, payload: bytes, lanes: Lanes) -> None:
+        try:
+            done = lanes.acked(decode_ack(payload))
+        except ContractError as error:
+            self.refused_acks_total += 1
+            log.warning("uplink: an ack that cannot be read: %s", error)
+            return
+        if done:
+            lanes.outbox.delete(done)
+            self.acked_total += len(done)
+            self._listened()
+
+    def _listened(self) -> None:
+        if self._probing:
+            log.info("uplink: somebody in the cloud listens again")
+        self._probing = False
+        self._nobody = Backoff(first_s=0.5, longest_s=_NOBODY_LIMIT_S, stable_s=math.inf)
+        self._hold_until_s = 0.0
+
+    def _notice_backlog(self, lanes: Lanes) -> None:
+        backlog = lanes.backlog()
+        if self._had_backlog and not backlog:
+            self._drained.set()
+        self._had_backlog = backlog
+
+    def _finished(self, lanes: Lanes) -> bool:
+        return self._stopping.is_set() and (self._expired() or lanes.empty())
+
+    def _expired(self) -> bool:
+        return self._stopping.is_set() and transport_s() >= self._drain_until_s
+
+    def _pause(self, seconds: float, lanes: Lanes) -> None:
+        until_s = transport_s() + seconds
+        while transport_s() < until_s and not self._finished(lanes):
+            for _ in self._heard(min(_IDLE_S, until_s - transport_s())):
+                pass  # woken, by a commit or by the stop
+            lanes.note_commits(transport_s())

@@ -1,0 +1,299 @@
+"""The sense loop: sample, judge, alert, look ahead, commit, until somebody stops it.
+
+One thread. It never waits for the network: what the send loop needs of it passes through the
+outbox, and what it needs of the send loop (is the backlog gone?) it asks of a small protocol. No
+alert waits for a model: outputs have been told of all that a tick's readings mean before a forecast
+is made, and a new model is loaded after the tick's commit.
+"""
+
+import logging
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from contract.blocks import TimedEvent
+from contract.records import Alert, ClockFix, Event, Phase, Prediction, Status
+from edge.clock import SenseClock, transport_s
+from edge.configuration.config import CommitConfig
+from edge.errors import OutboxFull
+from edge.forecasting.outlook import Outlook
+from edge.outputs.notifications import Notices
+from edge.sensing.alerts import Alerts, samples_of
+from edge.sensing.health import held, status
+from edge.sensing.sampler import Sampler
+from edge.sensing.timeline import StreamTime
+from edge.storage.journal import Journal, Tail
+from edge.storage.losses import Dropped, unclean_stop, unreadable
+from edge.storage.open_block import Measured
+from edge.storage.outbox import Outbox, QueuedBlock, StreamEnd
+from edge.supervisor import Supervisor
+
+__all__ = ["Queue", "Rhythm", "SenseLoop", "Senses"]
+
+log = logging.getLogger(__name__)
+
+MAX_UNCOMMITTED_RECORDS = 20_000  # held in memory while the disk refuses: some 3 MB
+RETRY_S = 5.0  # how soon a refused commit is tried again, on the sense clock
+MOST_EARLY_S = 0.1  # a commit that is due so soon after a tick comes before its readings
+CLOCK_FIX_UNCERTAINTY_MS = 1000  # what a network's clock may be off by just after a start
+
+
+class Queue(Protocol):
+    """What the sense loop asks of the send loop."""
+
+    def backlog_drained(self) -> bool:
+        """Whether a backlog has been worked off since the last call."""
+        ...
+
+    def take_damaged(self) -> list[QueuedBlock]:
+        """Blocks found unreadable since the last call."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """When records are committed.
+
+    Attributes:
+        commit: The configured rhythm.
+        held_s: A Held record at least this often, real seconds.
+    """
+
+    commit: CommitConfig
+    held_s: float
+
+
+@dataclass(slots=True)
+class Senses:
+    """What the loop works with; made by the composition root.
+
+    Attributes:
+        clock: The sense clock.
+        sampler: The sensors.
+        notices: The outputs.
+        alerts: The conditions.
+        outlook: Window, models and forecasts.
+        journal: Numbers and commits.
+        outbox: The durable connection.
+        queue: The send loop.
+        version: The program's version, for Status records.
+        supervisor: Is told of start, commits and stop; by default there is none.
+    """
+
+    clock: SenseClock
+    sampler: Sampler
+    notices: Notices
+    alerts: Alerts
+    outlook: Outlook
+    journal: Journal
+    outbox: Outbox
+    queue: Queue
+    version: str
+    supervisor: Supervisor = field(default_factory=Supervisor)
+
+
+@dataclass(slots=True)
+class _Due:
+    status_s: float
+    held_transport_s: float
+    retry_s: float = math.inf
+    beat_s: float = math.inf  # from the first commit on
+    forget: list[int] = field(default_factory=list)
+
+
+class SenseLoop:
+    """Runs `Senses` in a `Rhythm`.
+
+    Args:
+        senses: What to work with.
+        rhythm: When to commit.
+        previous: The stream before this one on the same outbox.
+    """
+
+    def __init__(self, senses: Senses, rhythm: Rhythm, previous: StreamEnd | None) -> None:
+        self._s = senses
+        self._rhythm = rhythm
+        self._time = StreamTime(senses.clock, senses.journal.stream_id)
+        self._due = _Due(self._now_s() + rhythm.commit.status_s, transport_s() + rhythm.held_s)
+        self._urgent: list[TimedEvent] = []
+        self._dropped = Dropped()
+        self._previous = previous
+        self._soon_s = min(MOST_EARLY_S, rhythm.commit.effective_rhythm_s / 10)
+
+    def run(self) -> None:
+        """Measures until the clock says stop; then what is open is committed and told as Held."""
+        self._start()
+        self._s.supervisor.ready()
+        while self._s.clock.sleep_until(self._next_s(), self._before_wait):
+            self._tick()
+        self._s.supervisor.stopping()
+        self._stop()
+
+    def _start(self) -> None:
+        now_ms = self._s.clock.utc_ms()
+        self._s.notices.resume()
+        self._urgent = self._s.alerts.resume(now_ms)
+        previous = self._previous
+        self._add(
+            Status(
+                phase=Phase.START,
+                version=self._s.version,
+                previous_stream_id=None if previous is None else previous.stream_id,
+                previous_last=None if previous is None else previous.last,
+            )
+        )
+        if previous is not None and not previous.clean:
+            self._add(unclean_stop(previous, now_ms, self._s.sampler.readings_in))
+        self._tell(self._s.outlook.start(now_ms))
+        self._commit()
+
+    def _stop(self) -> None:
+        self._add(self._status(Phase.STOP))
+        self._commit(clean=True)
+        self._tell_dropped()
+        self._add(held(self._s.outbox))
+        self._commit(clean=True)
+        self._s.notices.close()
+        self._s.sampler.close()
+
+    def _tick(self) -> None:
+        now_s = self._now_s()
+        if self._next_commit_s() - now_s <= self._soon_s:
+            self._commit()  # else a rhythm as long as the interval would gather two samples a block
+        self._follow_clock()
+        for measured in self._s.sampler.read_due(now_s, self._time.offset_ms, self._time.phase_s):
+            self._take(measured)
+        self._urgent += self._s.alerts.advance(self._time.offset_ms(), self._time.timeline)
+        self._look_ahead()
+        self._periodic(now_s)
+        if self._urgent or self._commit_due(now_s):
+            self._commit()
+        self._renew()
+
+    def _take(self, measured: Measured) -> None:
+        timeline, journal = self._time.timeline, self._s.journal
+        samples = samples_of(measured, timeline.of_offset(measured.offset_ms))
+        self._urgent += self._s.alerts.take(samples, timeline)
+        self._s.outlook.take(samples)
+        if self._has_room():
+            journal.add_reading(measured, self._time.utc_of(measured.offset_ms))
+        else:
+            self._dropped.add(measured)
+        most = self._rhythm.commit.records - self._s.sampler.widest
+        if journal.open_records > max(0, most):
+            self._commit()
+
+    def _has_room(self) -> bool:
+        return self._s.journal.uncommitted_records < MAX_UNCOMMITTED_RECORDS
+
+    def _look_ahead(self) -> None:
+        completed = self._s.alerts.take_completed()
+        offset_ms, timeline = self._time.offset_ms(), self._time.timeline
+        self._tell(self._s.outlook.look(completed, offset_ms, timeline))
+
+    def _renew(self) -> None:
+        self._tell(self._s.outlook.renew(self._time.offset_ms()))
+
+    def _tell(self, events: Iterable[TimedEvent]) -> None:
+        for timed in events:
+            if isinstance(timed.event, Alert):
+                self._urgent.append(timed)
+            elif self._has_room() or not isinstance(timed.event, Prediction):
+                # a forecast is worth no more than the readings that it is made of
+                self._s.journal.add_event(timed, self._time.utc_of(timed.offset_ms))
+
+    def _before_wait(self) -> None:
+        """A wait of unknown length: nothing that is known may wait with it."""
+        self._renew()
+        self._commit()
+
+    def _periodic(self, now_s: float) -> None:
+        silent = now_s >= self._due.beat_s and not self._s.journal.uncommitted_records
+        if silent or now_s >= self._due.status_s:
+            self._due.status_s = now_s + self._rhythm.commit.status_s
+            self._add(self._status(Phase.RUNNING))
+        if self._s.queue.backlog_drained() or transport_s() >= self._due.held_transport_s:
+            self._due.held_transport_s = transport_s() + self._rhythm.held_s
+            self._add(held(self._s.outbox))
+        self._tell_dropped()
+        for block in self._s.queue.take_damaged():
+            self._add(unreadable(block))
+            self._due.forget.append(block.row_id)
+
+    def _tell_dropped(self) -> None:
+        if self._dropped.readings_total and self._due.retry_s == math.inf:
+            self._add(self._dropped.told(self._time.utc_of))
+
+    def _commit_due(self, now_s: float) -> bool:
+        return now_s >= self._next_commit_s() - 1e-9
+
+    def _next_commit_s(self) -> float:
+        opened, due_s = self._s.journal.opened, min(self._due.retry_s, self._due.beat_s)
+        if opened is None:
+            return due_s
+        rhythm_s = self._rhythm.commit.effective_rhythm_s
+        return min(due_s, self._time.monotonic_s(opened[0]) + rhythm_s)
+
+    def _next_s(self) -> float:
+        return min(self._s.sampler.next_due_s(), self._due.status_s, self._next_commit_s())
+
+    def _commit(self, *, clean: bool = False) -> None:
+        memory = [("alerts", self._s.alerts.dump()), *self._s.outlook.memory()]
+        offset_ms = self._time.offset_ms()
+        tail = Tail(offset_ms, self._time.utc_of(offset_ms), self._tail_ms(), clean)
+        urgent, self._urgent = self._urgent, []
+        try:
+            committed = self._s.journal.commit(tail, urgent, memory, self._due.forget)
+        except OutboxFull as error:
+            if self._due.retry_s == math.inf:
+                log.error("nothing can be committed, readings wait in memory: %s", error)
+            self._due.retry_s = self._now_s() + RETRY_S
+        else:
+            if not committed:
+                return
+            self._committed()
+        self._s.supervisor.alive()  # of a disk that refuses too: a restart would lose what waits
+        self._due.beat_s = self._now_s() + self._s.supervisor.beat_s
+
+    def _committed(self) -> None:
+        if self._due.retry_s != math.inf:
+            log.info("the outbox takes commits again")
+        self._due.retry_s = math.inf
+        self._due.forget = []
+        self._s.outlook.stored()
+
+    def _follow_clock(self) -> None:
+        """Closes the open block when UTC has become known (a ClockFix tells it) or has jumped."""
+        unknown = self._time.timeline.epoch_ms is None
+        jumped = self._time.has_jumped()
+        if jumped:
+            self._commit()
+        elif self._s.journal.open_records or not self._time.has_drifted():
+            return
+        delta_ms = self._time.follow()
+        self._s.alerts.rebase(delta_ms)
+        self._s.outlook.rebase(delta_ms)
+        utc_at = self._time.utc_of(self._time.offset_ms())
+        if utc_at is None:
+            log.warning("the clock fell below the floor: UTC is unknown")
+        elif unknown:
+            self._add(ClockFix(utc_at=utc_at, uncertainty_ms=CLOCK_FIX_UNCERTAINTY_MS))
+            self._commit()
+        elif jumped:
+            log.warning("the clock jumped by %.1f s", delta_ms / 1000)
+
+    def _add(self, event: Event) -> None:
+        offset_ms = self._time.offset_ms()
+        self._s.journal.add_event(TimedEvent(offset_ms, event), self._time.utc_of(offset_ms))
+
+    def _status(self, phase: Phase) -> Status:
+        s = self._s
+        return status(phase, s.version, s.sampler, s.journal, s.outbox)
+
+    def _tail_ms(self) -> int:
+        seconds = self._rhythm.commit.effective_rhythm_s + self._s.sampler.longest_interval_s
+        return math.ceil(seconds * 1000)
+
+    def _now_s(self) -> float:
+        return self._s.clock.monotonic_s()

@@ -1,0 +1,32 @@
+"""What a gateway says of itself: Status and Held records."""
+
+from contract.records import Held, Phase, Status
+from edge.sensing.sampler import Sampler
+from edge.storage.journal import Journal
+from edge.storage.outbox import Outbox
+
+__all__ = ["held", "status"]
+
+MAX_HELD_SPANS = 200
+
+
+def status(
+    phase: Phase, version: str, sampler: Sampler, journal: Journal, outbox: Outbox
+) -> Status:
+    """How the gateway fares; `version` is the program's."""
+    queue = outbox.state()
+    return Status(
+        phase=phase,
+        version=version,
+        samples_total=sampler.samples_total,
+        sample_failures_total=sampler.failures_total,
+        committed_total=journal.last,
+        queued_blocks=queue.blocks,
+        queued_bytes=queue.payload_bytes,
+    )
+
+
+def held(outbox: Outbox) -> Held:
+    """What has been committed and not acked yet."""
+    spans = outbox.spans(MAX_HELD_SPANS + 1)
+    return Held(spans=tuple(spans[:MAX_HELD_SPANS]), truncated=len(spans) > MAX_HELD_SPANS)

@@ -1,0 +1,152 @@
+"""The journal: gives records their numbers and makes them durable, block by block.
+
+Owns the open block and the stream's numbers; the only writer of the outbox's blocks. Times come
+from outside as offsets. A commit that the disk refuses loses nothing: its blocks are closed and
+encoded, and wait for the next commit.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from contract.blocks import Block, TimedEvent, kinds_total
+from contract.records import Alert
+from contract.wire import encode
+from edge.storage.open_block import Measured, OpenBlock
+from edge.storage.outbox import Encoded, Outbox, StreamEnd
+
+__all__ = ["Committed", "Journal", "Tail", "trace_line"]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What one commit made durable.
+
+    Attributes:
+        blocks: In the order of their numbers.
+    """
+
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What the journal notes for a start that follows a sudden end.
+
+    Attributes:
+        offset_ms: Offset of the commit in the stream.
+        utc_at: UTC at the same instant, ms, None if not believable.
+        tail_ms: How long after a commit samples can wait for the next one.
+        clean: Whether the stream ends here in order.
+    """
+
+    offset_ms: int
+    utc_at: int | None
+    tail_ms: int
+    clean: bool = False
+
+
+class Journal:
+    """Numbers and commits the records of one stream.
+
+    Args:
+        outbox: The sense loop's durable connection.
+        stream_id: Minted at this start.
+        on_commit: Told after each commit has returned.
+    """
+
+    def __init__(
+        self, outbox: Outbox, stream_id: str, on_commit: Callable[[Committed], None]
+    ) -> None:
+        self.stream_id = stream_id
+        self._outbox = outbox
+        self._on_commit = on_commit
+        self._last = 0
+        self._open = OpenBlock()
+        self._closed: list[tuple[Block, Encoded]] = []
+
+    @property
+    def last(self) -> int:
+        """Number of the last committed record."""
+        return self._last
+
+    @property
+    def open_records(self) -> int:
+        """Records in the open block."""
+        return self._open.records_total
+
+    @property
+    def uncommitted_records(self) -> int:
+        """Records that are not on the disk: in the open block or in blocks that it refused."""
+        return self._last_closed - self._last + self._open.records_total
+
+    @property
+    def opened(self) -> tuple[int, int | None] | None:
+        """Offset and UTC (ms) at which the open block was begun, None if it is empty."""
+        return self._open.opened
+
+    def add_reading(self, measured: Measured, utc_at: int | None) -> None:
+        """Appends a reading to the open block; `utc_at` is the clock's word at its offset."""
+        self._open.open_at(measured.offset_ms, utc_at)
+        self._open.add_reading(measured)
+
+    def add_event(self, event: TimedEvent, utc_at: int | None) -> None:
+        """Appends an event that can wait for the rhythm."""
+        self._open.open_at(event.offset_ms, utc_at)
+        self._open.add_event(event.offset_ms, event.event)
+
+    def commit(
+        self,
+        tail: Tail,
+        urgent: Sequence[TimedEvent] = (),
+        memory: Iterable[tuple[str, str]] = (),
+        forget: Iterable[int] = (),
+    ) -> bool:
+        """Commits the open block and, behind it, the urgent events as a block of their own.
+
+        Both go in one transaction, with all blocks that were refused before.
+
+        Returns:
+            Whether there was anything to commit; if not, `memory` and `forget` were not looked at.
+
+        Raises:
+            OutboxFull: Nothing was committed. The blocks are kept, the urgent events among them;
+                the caller gives `memory` and `forget` again.
+        """
+        self._close(self._open)
+        self._open = OpenBlock()
+        self._close(_urgent_block(urgent, tail))
+        if not self._closed:
+            return False
+        last = self._last_closed
+        end = StreamEnd(self.stream_id, last, tail.utc_at, tail.tail_ms, tail.clean)
+        self._outbox.commit([encoded for _, encoded in self._closed], end, memory, forget)
+        committed = Committed(tuple(block for block, _ in self._closed))
+        self._last, self._closed = last, []
+        self._on_commit(committed)
+        return True
+
+    @property
+    def _last_closed(self) -> int:
+        return self._closed[-1][0].last if self._closed else self._last
+
+    def _close(self, filled: OpenBlock) -> None:
+        if filled.records_total:
+            block = filled.close(self.stream_id, self._last_closed + 1)
+            alert = any(isinstance(timed.event, Alert) for timed in block.events)
+            self._closed.append((block, Encoded(block.first, block.last, alert, encode(block))))
+
+
+def _urgent_block(urgent: Sequence[TimedEvent], tail: Tail) -> OpenBlock:
+    block = OpenBlock()
+    block.open_at(tail.offset_ms, tail.utc_at)
+    for event in urgent:
+        block.add_event(event.offset_ms, event.event)
+    return block
+
+
+def trace_line(block: Block) -> str:
+    """One committed block for an observer outside the process: JSON, one line."""
+    kinds = {kind.value: total for kind, total in kinds_total(block).items()}
+    line = {"stream": block.stream_id, "first": block.first, "last": block.last, "kinds": kinds}
+    return json.dumps(line, separators=(",", ":")) + "\n"

@@ -1,0 +1,113 @@
+"""Derived signals: computed from measured ones of the same step, each one row of a table.
+
+A formula is written once and evaluated twice: with `math` for one step on the gateway, with numpy
+for years of history. Standard library only, unless `values` is called.
+
+Humidity counts over water at every temperature, also below freezing, as sensors report it
+(WMO-No. 8, Guide to Instruments and Methods of Observation, annex 4.B, whose Magnus formula holds
+from -45 to 60 degrees Celsius).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from contract.quantities import Facts, Quantity
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Derived", "DerivedFacts", "dew_point_c"]
+
+_MAGNUS_FACTOR, _MAGNUS_C = 17.62, 243.12  # over water
+
+
+class Mathematics(Protocol):
+    """What formulas need: `math` for numbers, `numpy` for arrays."""
+
+    def log(self, value: Any, /) -> Any:
+        """Natural logarithm."""
+
+
+def dew_point_c(temperature_c: Any, humidity_pct: Any, using: Mathematics = math) -> Any:
+    """Dew point over water, degrees Celsius, by the Magnus formula.
+
+    Args:
+        temperature_c: Air temperature, degrees Celsius: a number, or an array with `numpy`.
+        humidity_pct: Relative humidity, %, above 0.
+        using: `math` or `numpy`.
+    """
+    gamma = using.log(humidity_pct / 100.0) + _MAGNUS_FACTOR * temperature_c / (
+        _MAGNUS_C + temperature_c
+    )
+    return _MAGNUS_C * gamma / (_MAGNUS_FACTOR - gamma)
+
+
+def _dew_point_margin(using: Mathematics, temperature_c: Any, humidity_pct: Any) -> Any:
+    return temperature_c - dew_point_c(temperature_c, humidity_pct, using)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivedFacts(Facts):
+    """Facts of one derived signal.
+
+    Attributes:
+        inputs: The quantities that it is computed from, in the order of the formula's arguments.
+        positive: Inputs that must be above zero; there is no value otherwise.
+        about: How it is computed and what it means, for people.
+        formula: `formula(using, *inputs)`.
+    """
+
+    inputs: tuple[Quantity, ...]
+    positive: tuple[Quantity, ...] = ()
+    about: str
+    formula: Callable[..., Any]
+
+    def value(self, *inputs: float) -> float | None:
+        """The value of one step, from the inputs in the order of `inputs`; None if none."""
+        for quantity, given in zip(self.inputs, inputs, strict=True):
+            if quantity in self.positive and given <= 0:
+                return None
+        return float(self.formula(math, *inputs))
+
+    def values(self, *inputs: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        """The same for arrays; NaN where there is no value."""
+        import numpy as np  # noqa: PLC0415 - a gateway without models does not load it
+
+        fit = [
+            np.where(given > 0, given, np.nan) if quantity in self.positive else given
+            for quantity, given in zip(self.inputs, inputs, strict=True)
+        ]
+        found: NDArray[np.float64] = self.formula(np, *fit)
+        return found
+
+
+_AIR = (Quantity.TEMPERATURE, Quantity.HUMIDITY)
+
+
+class Derived(StrEnum):
+    """A signal computed from others of the same step; its `facts` say how and in which unit."""
+
+    facts: DerivedFacts
+
+    def __new__(cls, value: str, facts: DerivedFacts) -> Self:
+        """The member of this row: its name in a declaration and its facts."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.facts = facts
+        return member
+
+    DEW_POINT_MARGIN = (
+        "dew_point_margin",
+        DerivedFacts(
+            title="Dew-point margin",
+            shown_unit="K",
+            inputs=_AIR,
+            positive=(Quantity.HUMIDITY,),
+            about="temperature minus dew point; water condenses at 0 K",
+            formula=_dew_point_margin,
+        ),
+    )

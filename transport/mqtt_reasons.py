@@ -1,0 +1,34 @@
+"""The reason codes of MQTT 5 (section 2.4) that decide what gateways and cloud do next.
+
+A broker answers CONNECT, SUBSCRIBE and PUBLISH with one byte. From 0x80 on it is a failure.
+"""
+
+from enum import IntEnum
+
+__all__ = ["Reason", "is_lasting"]
+
+
+class Reason(IntEnum):
+    """Codes under the names that the standard gives them."""
+
+    NO_MATCHING_SUBSCRIBERS = 0x10
+    UNSUPPORTED_PROTOCOL_VERSION = 0x84
+    CLIENT_IDENTIFIER_NOT_VALID = 0x85
+    BAD_USER_NAME_OR_PASSWORD = 0x86
+    NOT_AUTHORIZED = 0x87
+    BANNED = 0x8A
+    BAD_AUTHENTICATION_METHOD = 0x8C
+    TOPIC_FILTER_INVALID = 0x8F
+    TOPIC_NAME_INVALID = 0x90
+    PACKET_TOO_LARGE = 0x95
+    RETAIN_NOT_SUPPORTED = 0x9A
+    QOS_NOT_SUPPORTED = 0x9B
+    SERVER_MOVED = 0x9D
+
+
+def is_lasting(code: int) -> bool:
+    """Whether a refusal does not pass with time: somebody must change something."""
+    return code in _LASTING
+
+
+_LASTING = frozenset(Reason) - {Reason.NO_MATCHING_SUBSCRIBERS}
