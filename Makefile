@@ -27,11 +27,12 @@ test: ## all tests, on real servers
 	@$(SETUP) tests
 	$(PYTHON) -m pytest $(WORKERS) --durations=15
 
-check: environment ## lint, format, types, layers, documentation: seconds
+check: environment ## lint, format, types, layers, spelling, documentation: seconds
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
+	.venv/bin/codespell
 	cd deploy/ansible && PATH="$(CURDIR)/.venv/bin:$$PATH" ansible-lint --offline --profile production -q
 	$(PYTHON) -m pytest tests/docs -q
 

@@ -8,7 +8,7 @@ from cloud.cli import _NEEDS_SPARK
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-ROOMS = ("contract", "firmware_bridge", "models", "transport", "edge", "cloud")
+PACKAGES = ("contract", "firmware_bridge", "models", "transport", "edge", "cloud")
 
 
 def section(title):
@@ -18,10 +18,10 @@ def section(title):
 
 
 def importers():
-    """Files of the rooms by what they import from outside, first part of the name."""
+    """Files of the packages by what they import from outside, first part of the name."""
     found = {}
-    for room in ROOMS:
-        for path in sorted((ROOT / room).rglob("*.py")):
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
             for name in imported(ast.parse(path.read_text(encoding="utf-8"))):
                 found.setdefault(name, set()).add(str(path.relative_to(ROOT)))
     return found
@@ -37,7 +37,7 @@ def imported(tree):
 
 def test_libraries_are_imported_where_the_page_says_and_nowhere_else():
     found = importers()
-    rows = re.findall(r"^\| (`[\w`, ]+) \| (`[^|]+) \|$", section("Rooms"), re.MULTILINE)
+    rows = re.findall(r"^\| (`[\w`, ]+) \| (`[^|]+) \|$", section("Packages"), re.MULTILINE)
     assert len(rows) > 10
     for names, files in rows:
         for name in re.findall(r"`(\w+)`", names):
@@ -45,13 +45,13 @@ def test_libraries_are_imported_where_the_page_says_and_nowhere_else():
 
 
 def test_what_needs_spark_is_named():
-    text = section("Rooms").rpartition("has all commands but")[2]
+    text = " ".join(section("Packages").split()).rpartition("has all commands but")[2]
     assert set(_NEEDS_SPARK) == set(re.findall(r"`(\w+)`", text))
 
 
-def test_every_room_has_its_row():
-    rows = set(re.findall(r"^\| `(\w+)/` \|", section("Rooms"), re.MULTILINE))
-    assert rows == {*ROOMS, "deploy"}
+def test_every_package_has_its_row():
+    rows = set(re.findall(r"^\| `(\w+)/` \|", section("Packages"), re.MULTILINE))
+    assert rows == {*PACKAGES, "deploy"}
 
 
 def test_every_file_that_is_named_exists():

@@ -138,7 +138,8 @@ def test_every_decision_is_in_the_index():
 def test_no_registry_and_no_private_path_is_named():
     hosts = ("py" + "pi.org", "pythonhosted" + ".org", "registry.npm" + "js", "maven" + ".org")
     hosts += ("deb.deb" + "ian.org", "proxy.go" + "lang", "static.cra" + "tes.io")
-    paths = ("/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/", "/Us" + "ers/", ":\\Us" + "ers")
+    paths = ("/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/")  # codespell:ignore ot
+    paths += ("/Us" + "ers/", ":\\Us" + "ers")
     for path in committed():
         try:
             text = path.read_text(encoding="utf-8")

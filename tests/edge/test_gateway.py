@@ -218,7 +218,7 @@ def test_no_uplink_is_worth_a_remark(table):
     [
         ({"driver": "bmp999"}, ["no driver 'bmp999'", "known are bme280, dht22, sht4x"]),
         (
-            {"options": {"adress": 0x44}},
+            {"options": {"adress": 0x44}},  # codespell:ignore adress
             ["[[sensor]] hall", "unknown key 'adress'", "known are bus"],
         ),
         ({"options": {"address": 0x76}}, ["[[sensor]] hall", "address", "68, 69, 70", "118"]),

@@ -97,7 +97,7 @@ def test_a_file_that_is_none(tmp_path, text, words):
 
 REFUSED = {
     "unknown key": (
-        [{**PLAIN, "limt": 3}],
+        [{**PLAIN, "limt": 3}],  # codespell:ignore limt
         ["gateway.toml", "[[condition]] damp", "unknown key 'limt'", "known are id, comparison"],
     ),
     "missing key": ([without(PLAIN, "limit")], ["[[condition]] damp", "'limit' is missing"]),

@@ -54,7 +54,7 @@ def test_the_file_is_of_the_specification(stack):
         (("services", "api", "restart"), 5, "restart"),
         (("services", "api", "depends_on", "migrate", "condition"), "up", "condition"),
         (("services", "api", "deploy", "resources", "limits", "memry"), "1g", "memry"),
-        (("volumes", "lake", "drivr"), "local", "drivr"),
+        (("volumes", "lake", "drivr"), "local", "drivr"),  # codespell:ignore drivr
     ],
 )
 def test_the_schema_finds_what_is_wrong(stack, path, value, said):
