@@ -9,7 +9,7 @@ fresh air).
 
 The chip measures on its own, once in 5 seconds, and a reading never waits for it. A reading before
 the first result, or sooner than 5 seconds after the one before, has no value (`no_answer`). Set
-`interval_s` to 10 or more.
+`interval_s` to 10 or more. `dewline-gateway read` waits for the first result.
 
 Quirks, by section of the data sheet:
 - 3.5.1: while it measures, the chip accepts few commands. So `open` first stops a measurement that
@@ -42,6 +42,7 @@ _SERIAL, _SET_ALTITUDE, _SET_SELF_CALIBRATION = 0x3682, 0x2427, 0x2416
 _READY_BITS = 0x07FF  # any of them set: there is a new result
 _COMMAND_S, _STOP_S = 0.001, 0.5
 _PERIOD_S = 5.0
+_SLOWEST_PERIOD_S = 1.1 * _PERIOD_S  # the chip's clock is its own
 _SILENT_S = 3 * _PERIOD_S
 _PAUSE_S = 0.01
 
@@ -121,13 +122,17 @@ class _Scd4x:
         silent_s = self._clock.monotonic_s() - self._heard_s
         if silent_s > _SILENT_S:
             self.start()
+            silent_s = 0.0
             text = f"was silent and is started again: its first result comes in {_PERIOD_S:g} s"
         else:
             text = (
-                f"no new result since {silent_s:.1f} s: it has one each {_PERIOD_S:g} s, "
+                f"no new result since {silent_s:.1f} s: the chip has one each {_PERIOD_S:g} s, "
                 "the first that long after the start. Set interval_s to 10 or more"
             )
-        return SensorUnavailable(f"{self._where}: {text}", flag=Flag.NO_ANSWER)
+        ready_in_s = max(_PAUSE_S, _SLOWEST_PERIOD_S - silent_s)
+        return SensorUnavailable(
+            f"{self._where}: {text}", flag=Flag.NO_ANSWER, ready_in_s=ready_in_s
+        )
 
     def _fetch(self) -> dict[Quantity, float]:
         # Asked once: after a failure the chip's buffer is empty, and no other attempt can succeed.

@@ -41,6 +41,7 @@ def test_before_the_first_result_there_is_no_value_and_no_waiting(make_bench):
         chip.read()
     assert caught.value.flag is Flag.NO_ANSWER
     assert bench.clock.now_s - started_s < 0.02
+    assert caught.value.ready_in_s == pytest.approx(5.5, abs=0.02)
     bench.clock.now_s = started_s + 5.0
     assert dict(chip.read().values)[Quantity.CO2] == 812.0
 
@@ -59,8 +60,12 @@ def test_one_result_is_one_reading(make_bench):
     chip = bench.open()
     bench.read(chip)
     bench.clock.now_s += 2.0
-    with pytest.raises(SensorUnavailable, match=r"no new result since 2\.0 s.*interval_s"):
+    with pytest.raises(
+        SensorUnavailable, match=r"no new result since 2\.0 s.*interval_s"
+    ) as caught:
         chip.read()
+    bench.clock.now_s += caught.value.ready_in_s
+    assert chip.read().flags == frozenset()
 
 
 @pytest.mark.parametrize("fault", [Fault.CHECK_FLIPPED, Fault.FLOATING, Fault.STUCK_LOW])
