@@ -58,9 +58,9 @@ def _full_window() -> tuple[Window, int]:
 
 def _ask(model: bytes, steps: int) -> tuple[list[float], list[float]]:
     from edge.forecasting.forecaster import Forecaster  # noqa: PLC0415 - what these bring in is measured
-    from edge.forecasting.predict import Predictor  # noqa: PLC0415 - as above
+    from models.inference import Inference  # noqa: PLC0415 - as above
 
-    forecaster = Forecaster(dew_condition(), "dew-bench", "1", Predictor(model))
+    forecaster = Forecaster(dew_condition(), "dew-bench", "1", Inference(model))
     window, begin = _full_window()
     wall_us, cpu_us = [], []
     for minute in range(begin, begin + _WARM_UP + steps):

@@ -22,7 +22,7 @@ from cloud.registry import Alias, DecisionRow, ModelRow, Registry, in_force
 from cloud.rollout import DesiredStates, known_devices, roll_out
 from cloud.training.history import History
 from cloud.training.learners import BASELINE
-from cloud.training.release import Origins
+from cloud.training.release import Provenance
 from cloud.training.train import Trainer, load_model
 from models.conditions import Condition
 from models.signing import Signer
@@ -114,18 +114,18 @@ class Cycle:
             DewlineError: A step failed; call again with the same instant.
         """
         self.source.refresh()
-        origins = Origins(
+        provenance = Provenance(
             cycle_at=at_ms,
             dataset_version=self.source.version(),
             code_version=self.code_version,
         )
         table = self.source.history(at_ms)
-        self.told(f"{table.num_rows:,} steps from readings version {origins.dataset_version}")
+        self.told(f"{table.num_rows:,} steps from readings version {provenance.dataset_version}")
         decisions: list[DecisionRow] = []
         judged: list[Judged] = []
         for condition in self.conditions:
             history = History.of(table, condition.id)
-            decided = self._judge(condition, history, origins, train=train)
+            decided = self._judge(condition, history, provenance, train=train)
             if decided is not None:
                 decisions.append(decided)
             else:
@@ -134,9 +134,9 @@ class Cycle:
         return CycleResult(decisions=tuple(decisions), told=told, judged=tuple(judged))
 
     def _judge(
-        self, condition: Condition, history: History, origins: Origins, *, train: bool
+        self, condition: Condition, history: History, provenance: Provenance, *, train: bool
     ) -> DecisionRow | None:
-        at_ms = origins.cycle_at
+        at_ms = provenance.cycle_at
         write_truth(self.engine, condition.id, history.truth())
         join_outcomes(self.engine, condition, history, self._baselines(condition))
         outcomes = read_outcomes(self.engine, condition.id, 0, at_ms)
@@ -148,7 +148,7 @@ class Cycle:
         write_assessment(self.engine, at_ms, found)
         if reason is None or not train:
             return None
-        return self.trainer.train(condition, history, origins, reason)
+        return self.trainer.train(condition, history, provenance, reason)
 
     def _baselines(self, condition: Condition) -> list[Baseline]:
         rows = [a for a in self.registry.aliases() if a.alias is Alias.BASELINE]

@@ -30,7 +30,7 @@ from transport.backoff import Backoff
 __all__ = [
     "DesiredRow",
     "DesiredStates",
-    "Device",
+    "GatewaySignals",
     "Plan",
     "Rollout",
     "Sign",
@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
+class GatewaySignals:
     """A gateway and the signals that it has."""
 
     device_id: str
@@ -73,7 +73,7 @@ class DesiredRow:
 
 
 def plan(
-    devices: Iterable[Device],
+    devices: Iterable[GatewaySignals],
     conditions: Sequence[Condition],
     champions: Mapping[str, ModelRow],
 ) -> Plan:
@@ -106,7 +106,7 @@ def _bundle(row: ModelRow) -> DesiredBundle:
     )
 
 
-def known_devices(engine: Engine) -> tuple[Device, ...]:
+def known_devices(engine: Engine) -> tuple[GatewaySignals, ...]:
     """Every device that has readings in the warehouse. Raises WarehouseError."""
     at = FACTS[Kind.READING].c
     query = select(at.device_id, at.sensor_id, at.quantity).distinct()
@@ -115,7 +115,8 @@ def known_devices(engine: Engine) -> tuple[Device, ...]:
         for device_id, sensor_id, quantity in connection.execute(query):
             signals.setdefault(device_id, set()).add(Signal.parse(f"{sensor_id}/{quantity}"))
     return tuple(
-        Device(device_id=name, signals=frozenset(found)) for name, found in sorted(signals.items())
+        GatewaySignals(device_id=name, signals=frozenset(found))
+        for name, found in sorted(signals.items())
     )
 
 
@@ -203,7 +204,7 @@ def _payload(old: Any, bundles: tuple[DesiredBundle, ...], sign: Sign) -> bytes:
 def roll_out(
     registry: Registry,
     states: DesiredStates,
-    devices: Iterable[Device],
+    devices: Iterable[GatewaySignals],
     conditions: Sequence[Condition],
     sign: Sign,
     at_ms: int,

@@ -113,6 +113,45 @@ class Quantity(StrEnum):
             column="co2_ppm",
         ),
     )
+    ILLUMINANCE = (
+        "illuminance",
+        QuantityFacts(
+            title="Illuminance",
+            shown_unit="lx",
+            unit="lx",
+            low=0.0,
+            high=200_000.0,
+            resolution=1.0,
+            decimals=0,
+            column="illuminance_lx",
+        ),
+    )
+    VOLTAGE = (
+        "voltage",
+        QuantityFacts(
+            title="Voltage",
+            shown_unit="V",
+            unit="V",
+            low=-1_000.0,
+            high=1_000.0,
+            resolution=0.001,
+            decimals=3,
+            column="voltage_v",
+        ),
+    )
+    CONTACT = (
+        "contact",
+        QuantityFacts(
+            title="Contact (1 closed, 0 open)",
+            shown_unit="",
+            unit="/",
+            low=0.0,
+            high=1.0,
+            resolution=1.0,
+            decimals=0,
+            column="contact",
+        ),
+    )
 
 
 class Quality(StrEnum):

@@ -5,7 +5,6 @@ DewlineError
 │ ├ OutboxFull          +   the disk is full or busy: keep the records, try at the next commit
 │ ├ OutboxCorrupt       -   the file is damaged: set aside, a new one is begun
 │ └ OutboxNewer         -   a newer dewline wrote the file: install that
-├ PredictError          -   a model cannot be loaded, or its answer is no probability: do without
 ├ UpdateError
 │ ├ FetchUnavailable    +   no whole answer: back off; what was fetched so far is kept
 │ ├ SlotsUnavailable    +   the models' folder cannot be read or written for now
@@ -26,7 +25,6 @@ __all__ = [
     "OutboxError",
     "OutboxFull",
     "OutboxNewer",
-    "PredictError",
     "SlotsUnavailable",
     "TrialUnavailable",
     "UpdateError",
@@ -53,10 +51,6 @@ class OutboxCorrupt(OutboxError):
 
 class OutboxNewer(OutboxError):
     """The file was written by a newer dewline, whose tables this one does not know."""
-
-
-class PredictError(DewlineError):
-    """A model is no use: onnxruntime does not take it, or it answers with no probability."""
 
 
 class UpdateError(DewlineError):

@@ -225,11 +225,12 @@ def _with_models(config: GatewayConfig) -> "WithModels | None":
         return None
     try:
         from edge.with_models import compose  # noqa: PLC0415 - numpy only where models run
+
+        return compose(config.device_id, config.condition, config.models)
     except ImportError as error:
         raise ConfigError(
             f"[models]: {error}; install what a gateway with models needs, or remove the table"
         ) from error
-    return compose(config.device_id, config.condition, config.models)
 
 
 def _sender(config: GatewayConfig, models: "WithModels | None") -> SendLoop | None:

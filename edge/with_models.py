@@ -14,6 +14,7 @@ from edge.bundles.slots import Slots
 from edge.bundles.updates import Updates
 from edge.configuration.config import ModelsConfig
 from models.conditions import Condition
+from models.inference import require_runtime
 from models.signing import TrustedKeys
 
 __all__ = ["WithModels", "compose"]
@@ -37,7 +38,9 @@ def compose(device_id: str, conditions: Sequence[Condition], config: ModelsConfi
 
     Raises:
         ConfigError: A trusted key cannot be read.
+        ImportError: onnxruntime is not installed.
     """
+    require_runtime()
     trusted = TrustedKeys.load([Path(key) for key in config.trusted_keys])
     slots = Slots(Path(config.folder))
     updates = Updates(device_id, conditions, config, slots, trusted)

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Derived", "DerivedFacts", "dew_point_c"]
 
-_MAGNUS_FACTOR, _MAGNUS_C = 17.62, 243.12  # over water
+_MAGNUS_PA, _MAGNUS_FACTOR, _MAGNUS_C = 611.2, 17.62, 243.12  # over water
+_VAPOUR_J_PER_KG_K = 461.52  # gas constant of water vapour
+_ZERO_C_K = 273.15
 
 
 class Mathematics(Protocol):
@@ -30,6 +32,9 @@ class Mathematics(Protocol):
 
     def log(self, value: Any, /) -> Any:
         """Natural logarithm."""
+
+    def exp(self, value: Any, /) -> Any:
+        """Power of e."""
 
 
 def dew_point_c(temperature_c: Any, humidity_pct: Any, using: Mathematics = math) -> Any:
@@ -46,8 +51,22 @@ def dew_point_c(temperature_c: Any, humidity_pct: Any, using: Mathematics = math
     return _MAGNUS_C * gamma / (_MAGNUS_FACTOR - gamma)
 
 
+def _saturation_pa(using: Mathematics, temperature_c: Any) -> Any:
+    """Vapour pressure of saturated air over water, Pa, by the Magnus formula."""
+    return _MAGNUS_PA * using.exp(_MAGNUS_FACTOR * temperature_c / (_MAGNUS_C + temperature_c))
+
+
 def _dew_point_margin(using: Mathematics, temperature_c: Any, humidity_pct: Any) -> Any:
     return temperature_c - dew_point_c(temperature_c, humidity_pct, using)
+
+
+def _absolute_humidity(using: Mathematics, temperature_c: Any, humidity_pct: Any) -> Any:
+    vapour_pa = humidity_pct / 100.0 * _saturation_pa(using, temperature_c)
+    return 1000.0 * vapour_pa / (_VAPOUR_J_PER_KG_K * (temperature_c + _ZERO_C_K))
+
+
+def _vapour_pressure_deficit(using: Mathematics, temperature_c: Any, humidity_pct: Any) -> Any:
+    return (1.0 - humidity_pct / 100.0) * _saturation_pa(using, temperature_c) / 1000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,5 +128,25 @@ class Derived(StrEnum):
             positive=(Quantity.HUMIDITY,),
             about="temperature minus dew point; water condenses at 0 K",
             formula=_dew_point_margin,
+        ),
+    )
+    ABSOLUTE_HUMIDITY = (
+        "absolute_humidity",
+        DerivedFacts(
+            title="Absolute humidity",
+            shown_unit="g/m³",
+            inputs=_AIR,
+            about="mass of water vapour in a cubic metre of air",
+            formula=_absolute_humidity,
+        ),
+    )
+    VAPOUR_PRESSURE_DEFICIT = (
+        "vapour_pressure_deficit",
+        DerivedFacts(
+            title="Vapour-pressure deficit",
+            shown_unit="kPa",
+            inputs=_AIR,
+            about="how much more vapour pressure the air could take up; plants feel it as drought",
+            formula=_vapour_pressure_deficit,
         ),
     )

@@ -1,13 +1,18 @@
 """What is refused on the way from a trained model to a running one, rooted in `contract.errors`.
 
 DewlineError
+├ ModelError         -   a model cannot be loaded, or its answer is no probability: do without
 ├ SignatureRefused   -   not signed by somebody trusted: `unknown_key`, `bad_signature`
 └ BundleRefused      -   a bundle must not run, with a code: never tried again as it is
 """
 
 from contract.errors import DewlineError
 
-__all__ = ["BundleRefused", "SignatureRefused"]
+__all__ = ["BundleRefused", "ModelError", "SignatureRefused"]
+
+
+class ModelError(DewlineError):
+    """A model is no use: onnxruntime does not take it, or it answers with no probability."""
 
 
 class SignatureRefused(DewlineError):

@@ -16,12 +16,12 @@ from typing import Final
 
 from cloud.ca import files
 from cloud.ca.issuer import Issued, Issuer
-from cloud.ca.register import SERIAL_DIGITS, Certificate, Role, decode, encode
+from cloud.ca.register import SERIAL_DIGITS, RegisteredCertificate, Role, decode, encode
 from cloud.errors import AuthorityError
 from contract.errors import ContractError
 from contract.typed import Id, build
 
-__all__ = ["CRL_DAYS", "SERVICES", "Authority", "Certificate", "Issued", "Role"]
+__all__ = ["CRL_DAYS", "SERVICES", "Authority", "Issued", "RegisteredCertificate", "Role"]
 
 SERVICES: Final = ("ingest", "rollout", "observer")  # the broker's rules know them by name
 
@@ -142,7 +142,7 @@ class Authority:
                 )
         return self._list(self._devices.server(hosts, _whole(now), days))
 
-    def revoke(self, name_or_serial: str, now: datetime) -> tuple[Certificate, ...]:
+    def revoke(self, name_or_serial: str, now: datetime) -> tuple[RegisteredCertificate, ...]:
         """Withdraws one certificate by its serial, or all of a name, and writes the lists.
 
         Returns those that are newly revoked. Done again it changes no row, but writes the lists
@@ -162,7 +162,7 @@ class Authority:
             self._write_crls(after, at)
         return tuple(row for row in after if row.serial in new)
 
-    def certificates(self) -> tuple[Certificate, ...]:
+    def certificates(self) -> tuple[RegisteredCertificate, ...]:
         """Everything that was issued, in that order.
 
         Raises:
@@ -195,15 +195,19 @@ class Authority:
         return issued
 
     def _crl(
-        self, issuer: Issuer, roles: Sequence[Role], rows: Sequence[Certificate], now: datetime
+        self,
+        issuer: Issuer,
+        roles: Sequence[Role],
+        rows: Sequence[RegisteredCertificate],
+        now: datetime,
     ) -> bytes:
         revoked = [row for row in rows if row.role in roles and row.revoked_at is not None]
         return issuer.crl_pem(revoked, _whole(now), self._crl_days)
 
-    def _write_register(self, rows: Sequence[Certificate]) -> None:
+    def _write_register(self, rows: Sequence[RegisteredCertificate]) -> None:
         files.write_whole(self._folder / "register.json", encode(rows), files.PRIVATE)
 
-    def _write_crls(self, rows: Sequence[Certificate], now: datetime) -> None:
+    def _write_crls(self, rows: Sequence[RegisteredCertificate], now: datetime) -> None:
         devices = self._crl(self._devices, (Role.DEVICE, Role.SERVER), rows, now)
         services = self._crl(self._services, (Role.SERVICE,), rows, now)
         files.write_whole(self._folder / "crl.pem", devices, files.PUBLIC)
@@ -249,7 +253,9 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _meant(rows: Sequence[Certificate], name_or_serial: str) -> list[Certificate]:
+def _meant(
+    rows: Sequence[RegisteredCertificate], name_or_serial: str
+) -> list[RegisteredCertificate]:
     # OpenSSL prints capitals and no leading zero bytes, browsers put colons between.
     serial = name_or_serial.replace(":", "").lower().zfill(SERIAL_DIGITS)
     meant = [row for row in rows if row.serial == serial]

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from cloud.ca.register import Certificate, Role
+from cloud.ca.register import RegisteredCertificate, Role
 from cloud.errors import AuthorityError
 
 __all__ = ["Issued", "Issuer"]
@@ -38,7 +38,7 @@ class Issued:
 
     certificate_pem: bytes
     key_pem: bytes = field(repr=False)
-    listed: Certificate
+    listed: RegisteredCertificate
 
 
 class Issuer:
@@ -118,7 +118,7 @@ class Issuer:
         names = x509.SubjectAlternativeName([_alternative(host) for host in hosts])
         return self._issue(hosts[0], Role.SERVER, (now, days), (usage, names))
 
-    def crl_pem(self, revoked: Iterable[Certificate], now: datetime, days: int) -> bytes:
+    def crl_pem(self, revoked: Iterable[RegisteredCertificate], now: datetime, days: int) -> bytes:
         """The list of these revoked certificates, to be believed for `days`."""
         draft = x509.CertificateRevocationListBuilder()
         draft = draft.issuer_name(self._certificate.subject)
@@ -180,8 +180,8 @@ class Issuer:
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
 
 
-def _listed(signed: x509.Certificate, name: str, role: Role) -> Certificate:
-    return Certificate(
+def _listed(signed: x509.Certificate, name: str, role: Role) -> RegisteredCertificate:
+    return RegisteredCertificate(
         serial=f"{signed.serial_number:040x}",
         name=name,
         role=role,

@@ -15,7 +15,7 @@ from cloud.errors import AuthorityError
 from contract.errors import ContractError
 from contract.typed import Between, Pattern, build, plain
 
-__all__ = ["SERIAL_DIGITS", "Certificate", "Role", "decode", "encode", "shown"]
+__all__ = ["SERIAL_DIGITS", "RegisteredCertificate", "Role", "decode", "encode", "shown"]
 
 SERIAL_DIGITS: Final = 40  # RFC 5280 section 4.1.2.2: at most 20 bytes
 
@@ -29,7 +29,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
+class RegisteredCertificate:
     """One certificate that was issued; instants are UTC with whole seconds.
 
     Attributes:
@@ -71,7 +71,7 @@ class _File:
     certificates: tuple[_Written, ...]
 
 
-def encode(certificates: Sequence[Certificate]) -> bytes:
+def encode(certificates: Sequence[RegisteredCertificate]) -> bytes:
     """The register's file."""
     rows = [
         _Written(
@@ -88,7 +88,7 @@ def encode(certificates: Sequence[Certificate]) -> bytes:
     return json.dumps(table, indent=1).encode() + b"\n"
 
 
-def decode(data: bytes, where: str) -> tuple[Certificate, ...]:
+def decode(data: bytes, where: str) -> tuple[RegisteredCertificate, ...]:
     """What `encode` wrote.
 
     Args:
@@ -113,8 +113,8 @@ def shown(at: datetime) -> str:
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
-def _certificate(row: _Written) -> Certificate:
-    return Certificate(
+def _certificate(row: _Written) -> RegisteredCertificate:
+    return RegisteredCertificate(
         serial=row.serial,
         name=row.name,
         role=row.role,

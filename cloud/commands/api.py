@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from cloud.clock import SystemClock
 from cloud.commands.arguments import Verbs, add_noun, add_verb, stop_on_signal
-from cloud.commands.opening import open_warehouse
+from cloud.composition.servers import open_warehouse
 from cloud.config import ApiConfig, CloudConfig, HealthConfig, need
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cloud.ca import files
-from cloud.ca.authority import Authority, Certificate, Issued, Role
+from cloud.ca.authority import Authority, Issued, RegisteredCertificate, Role
 from cloud.ca.register import shown
 from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
-from cloud.commands.tables import print_table
+from cloud.commands.printing import print_table
 from cloud.config import CaConfig, CloudConfig, need
 from contract.errors import ConfigError
 
@@ -118,7 +118,7 @@ def _list(args: argparse.Namespace, config: CloudConfig) -> int:
     return 0
 
 
-def _table(row: Certificate) -> dict[str, str | None]:
+def _table(row: RegisteredCertificate) -> dict[str, str | None]:
     return {
         "serial": row.serial,
         "name": row.name,
@@ -129,18 +129,18 @@ def _table(row: Certificate) -> dict[str, str | None]:
     }
 
 
-def _cells(row: Certificate, now: datetime) -> Sequence[str]:
+def _cells(row: RegisteredCertificate, now: datetime) -> Sequence[str]:
     span = (shown(row.not_before), shown(row.not_after))
     return (row.serial, row.name, row.role.value, *span, _state(row, now))
 
 
-def _state(row: Certificate, now: datetime) -> str:
+def _state(row: RegisteredCertificate, now: datetime) -> str:
     if row.revoked_at is not None:
         return f"revoked {shown(row.revoked_at)}"
     return "expired" if row.not_after <= now else "valid"
 
 
-def _until(row: Certificate) -> str:
+def _until(row: RegisteredCertificate) -> str:
     return f"until {shown(row.not_after)}"
 
 

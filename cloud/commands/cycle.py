@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from cloud.commands.arguments import Verbs, add_as_of, add_json, add_noun, add_verb, as_of_ms
-from cloud.commands.tables import print_table
+from cloud.commands.printing import print_table
 from cloud.config import CloudConfig
 from cloud.instants import shown_instant
 
@@ -34,8 +34,8 @@ def register(nouns: Verbs) -> None:
 
 
 def _run(args: argparse.Namespace, config: CloudConfig) -> int:
-    from cloud.commands.cycling import open_cycle  # noqa: PLC0415 - see above
-    from cloud.commands.transforming import private_session  # noqa: PLC0415 - see above
+    from cloud.composition.cycle import open_cycle  # noqa: PLC0415 - see above
+    from cloud.composition.spark import private_session  # noqa: PLC0415 - see above
 
     with private_session(config) as spark:
         cycle = open_cycle(config, spark, _silent if args.json else print)

@@ -5,8 +5,8 @@ import json
 from dataclasses import asdict
 
 from cloud.commands.arguments import Verbs, add_json, add_verb
-from cloud.commands.checking import checks_of, missing_of
-from cloud.commands.tables import print_table
+from cloud.commands.printing import print_table
+from cloud.composition.checks import checks_of, missing_of
 from cloud.config import CloudConfig
 from cloud.health.finding import Finding, State, healthy
 from cloud.health.look import look_at

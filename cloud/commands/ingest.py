@@ -23,10 +23,10 @@ def register(nouns: Verbs) -> None:
 
 def _run(_args: argparse.Namespace, config: CloudConfig) -> int:
     # here and not above: other commands do without broker and Arrow
+    from cloud.composition.lake import open_store  # noqa: PLC0415 - see the docstring
     from cloud.ingest.service import run_ingest  # noqa: PLC0415 - see the docstring
-    from cloud.lake.store import FolderStore  # noqa: PLC0415 - see the docstring
 
-    lake = need(config.lake, "lake", config)
+    store = open_store(config)
     ingest = need(config.ingest, "ingest", config)
-    run_ingest(ingest, FolderStore(lake.folder), SystemClock(), stop_on_signal())
+    run_ingest(ingest, store, SystemClock(), stop_on_signal())
     return 0

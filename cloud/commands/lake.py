@@ -16,6 +16,7 @@ from cloud.commands.arguments import (
     day,
     stop_on_signal,
 )
+from cloud.composition.lake import open_raw, open_store
 from cloud.config import CloudConfig, LakeConfig, need
 from cloud.errors import LakeError
 from cloud.lake.cursors import all_cursors
@@ -28,9 +29,8 @@ from cloud.lake.survey import show, verify
 from contract.typed import plain
 from transport.backoff import Backoff
 
-__all__ = ["RAW_FOLDER", "register"]
+__all__ = ["register"]
 
-RAW_FOLDER = "raw"
 _FOLD_EVERY_S = 60.0
 
 _log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def _open(config: CloudConfig) -> tuple[LakeConfig, FolderStore, RawTable]:
     lake = need(config.lake, "lake", config)
     if not lake.folder.is_dir():
         raise LakeError(f"{lake.folder} is no folder: nothing was ever committed to this lake")
-    return lake, FolderStore(lake.folder), RawTable(lake.folder / RAW_FOLDER)
+    return lake, open_store(config), open_raw(config)
 
 
 def _fold(args: argparse.Namespace, config: CloudConfig) -> int:

@@ -3,15 +3,15 @@
 import argparse
 
 from cloud.commands.arguments import Verbs, add_as_of, add_json, add_noun, add_verb, as_of_ms
-from cloud.commands.opening import open_warehouse
+from cloud.commands.printing import print_table
 from cloud.commands.projecting import add_projecting
-from cloud.commands.tables import print_table
+from cloud.composition.projections import open_ledger
+from cloud.composition.servers import open_warehouse
 from cloud.config import CloudConfig
 from cloud.instants import shown_instant
 from cloud.ledger.proof import block_list, proof
 from cloud.ledger.queries import LedgerReader
-from cloud.ledger.report import Line, Totals, as_json, notes, summary
-from cloud.projections.ledger import LedgerProjection
+from cloud.ledger.report import StreamLine, Totals, as_json, notes, summary
 
 __all__ = ["register"]
 
@@ -33,7 +33,7 @@ _HEADINGS = (
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
     verbs = add_noun(nouns, "ledger", "Which numbers are stored, lost, held or unexplained.")
-    add_projecting(verbs, lambda config: LedgerProjection(open_warehouse(config)))
+    add_projecting(verbs, open_ledger)
     show = add_verb(
         verbs,
         "show",
@@ -73,7 +73,7 @@ def _show(args: argparse.Namespace, config: CloudConfig) -> int:
     return 0
 
 
-def _cells(line: Line) -> list[str | int]:
+def _cells(line: StreamLine) -> list[str | int]:
     times = [shown_instant(line.first_at), shown_instant(line.last_at)]
     return [line.device, line.stream, *times, *_counts(line)]
 
@@ -82,7 +82,7 @@ def _sums(totals: Totals) -> list[str | int]:
     return ["total", "", "", "", *_counts(totals)]
 
 
-def _counts(of: Line | Totals) -> list[str | int]:
+def _counts(of: StreamLine | Totals) -> list[str | int]:
     return [
         of.stored,
         of.lost,

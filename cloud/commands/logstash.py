@@ -8,11 +8,11 @@ from pathlib import Path
 
 from cloud.clock import SystemClock
 from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
-from cloud.commands.opening import open_door, open_search
+from cloud.composition.servers import open_door, open_search
 from cloud.config import CloudConfig, need
 from cloud.logstash import dead_letters
 from cloud.logstash.cases import read_cases
-from cloud.logstash.trial import Trial, Verdict, prefix_of_check
+from cloud.logstash.pipeline_trial import CaseResult, PipelineTrial, prefix_of_check
 
 __all__ = ["register"]
 
@@ -55,23 +55,23 @@ def _check(args: argparse.Namespace, config: CloudConfig) -> int:
     cases = read_cases(args.cases, prefix_of_check(prefix))
     door, store = open_door(config, url=args.url), open_search(config)
     try:
-        trial = Trial(door, store, prefix, SystemClock(), time.sleep)
-        verdicts = trial.run(cases, args.limit)
+        trial = PipelineTrial(door, store, prefix, SystemClock(), time.sleep)
+        results = trial.run(cases, args.limit)
     finally:
         door.close()
         store.close()
-    _print(verdicts, as_json=args.json)
-    return 1 if any(verdict.faults for verdict in verdicts) else 0
+    _print(results, as_json=args.json)
+    return 1 if any(result.faults for result in results) else 0
 
 
-def _print(verdicts: Sequence[Verdict], *, as_json: bool) -> None:
-    failed = [verdict for verdict in verdicts if verdict.faults]
+def _print(results: Sequence[CaseResult], *, as_json: bool) -> None:
+    failed = [result for result in results if result.faults]
     if as_json:
-        faults = {verdict.case: list(verdict.faults) for verdict in failed}
-        print(json.dumps({"cases": len(verdicts), "failed": len(failed), "faults": faults}))
+        faults = {result.case: list(result.faults) for result in failed}
+        print(json.dumps({"cases": len(results), "failed": len(failed), "faults": faults}))
         return
-    for verdict in verdicts:
-        print(f"{'fails' if verdict.faults else 'holds'}  {verdict.case}")
-        for fault in verdict.faults:
+    for result in results:
+        print(f"{'fails' if result.faults else 'holds'}  {result.case}")
+        for fault in result.faults:
             print(f"       {fault}")
-    print(f"{len(failed)} of {len(verdicts)} cases fail")
+    print(f"{len(failed)} of {len(results)} cases fail")

@@ -4,19 +4,17 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
-from cloud.commands.opening import open_warehouse
-from cloud.commands.tables import print_table
-from cloud.config import CloudConfig, need
+from cloud.commands.printing import print_table
+from cloud.composition.registry import key_path, open_registry
+from cloud.config import CloudConfig
 from cloud.instants import shown_instant
-from cloud.registry import AliasRow, DecisionRow, ModelRow, Registry
-from contract.errors import ConfigError
+from cloud.registry import AliasRow, DecisionRow, ModelRow
 from models.signing import Signer
 
-__all__ = ["open_registry", "open_signer", "register"]
+__all__ = ["register"]
 
 _MODELS = ("condition", "counter", "model", "version", "family", "created", "bytes", "sha256")
 _ALIASES = ("condition", "alias", "from", "model", "version")
@@ -32,36 +30,9 @@ def register(nouns: Verbs) -> None:
     add_verb(verbs, "key", about, "models key > dewline.pem", _key)
 
 
-def open_registry(config: CloudConfig) -> Registry:
-    """The registry of sections `[registry]` and `[warehouse]`.
-
-    Raises:
-        ConfigError: A section or the password's file is missing.
-        WarehouseError: The schema is another one, or the server did not answer.
-    """
-    section = need(config.registry, "registry", config)
-    return Registry(open_warehouse(config), section.path)
-
-
-def open_signer(config: CloudConfig) -> Signer:
-    """What signs, with the key of section `[registry]`.
-
-    Raises:
-        ConfigError: The key is not named or cannot be read.
-    """
-    return Signer.load(_key_path(config))
-
-
-def _key_path(config: CloudConfig) -> Path:
-    named = need(config.registry, "registry", config).signing_key
-    if named is None:
-        raise ConfigError(f"{config.source}: registry: key 'signing_key' is missing; needed here")
-    return Path(named)
-
-
 def _key(args: argparse.Namespace, config: CloudConfig) -> int:
     del args
-    path = _key_path(config)
+    path = key_path(config)
     if path.exists():
         print(f"{path} was there and stays as it is", file=sys.stderr)
     else:

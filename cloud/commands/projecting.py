@@ -4,10 +4,9 @@ import logging
 from collections.abc import Callable
 
 from cloud.commands.arguments import Run, Verbs, add_verb, stop_on_signal
-from cloud.commands.opening import open_lake, open_store
+from cloud.composition.projections import open_runner
 from cloud.config import CloudConfig
-from cloud.lake.cursors import CursorStore
-from cloud.projections.runner import Projection, ProjectionRunner
+from cloud.projections.runner import Projection
 from contract.errors import DewlineError
 
 __all__ = ["add_projecting", "follow", "run_once"]
@@ -46,7 +45,7 @@ def run_once(config: CloudConfig, projection: Projection) -> int:
     Raises:
         DewlineError: Of the lake or the target; what was applied before stays.
     """
-    files_total = _runner(config, projection).run_once()
+    files_total = open_runner(config, projection).run_once()
     print(f"{projection.name}: {files_total} files applied")
     return 0
 
@@ -57,13 +56,8 @@ def follow(config: CloudConfig, projection: Projection) -> int:
     Raises:
         DewlineError: One that waiting does not mend.
     """
-    _runner(config, projection).follow(stop_on_signal(), _POLL_S, _FailureLog(projection.name))
+    open_runner(config, projection).follow(stop_on_signal(), _POLL_S, _FailureLog(projection.name))
     return 0
-
-
-def _runner(config: CloudConfig, projection: Projection) -> ProjectionRunner:
-    cursors = CursorStore(open_store(config), projection.name)
-    return ProjectionRunner(open_lake(config), cursors, projection)
 
 
 class _FailureLog:

@@ -5,19 +5,13 @@ import base64
 import json
 from typing import Any
 
-from cloud.clock import SystemClock
 from cloud.commands.arguments import Verbs, add_as_of, add_json, add_noun, add_verb
-from cloud.commands.opening import open_warehouse
+from cloud.commands.printing import print_table
 from cloud.commands.projecting import add_projecting
-from cloud.commands.tables import print_table
+from cloud.composition.projections import open_quarantine, open_quarantine_projection
 from cloud.config import CloudConfig
 from cloud.instants import LAST_INSTANT, shown_instant
-from cloud.projections.quarantine import (
-    SEARCH_REFUSED,
-    Quarantine,
-    Quarantined,
-    QuarantineProjection,
-)
+from cloud.projections.quarantine import SEARCH_REFUSED, Quarantined
 from contract.errors import ContractError
 from contract.wire import decode
 
@@ -27,7 +21,7 @@ __all__ = ["register"]
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
     verbs = add_noun(nouns, "quarantine", "Blocks and documents that were refused, and why.")
-    add_projecting(verbs, lambda config: QuarantineProjection(_open(config)))
+    add_projecting(verbs, open_quarantine_projection)
     about = "How many of each reason, and the newest ones."
     show = add_verb(verbs, "show", about, "quarantine show --newest 5", _show)
     add_json(show)
@@ -40,16 +34,12 @@ def register(nouns: Verbs) -> None:
         add_as_of(verb)
 
 
-def _open(config: CloudConfig) -> Quarantine:
-    return Quarantine(open_warehouse(config), SystemClock())
-
-
 def _as_of(args: argparse.Namespace) -> int:
     return LAST_INSTANT if args.as_of is None else int(args.as_of)
 
 
 def _show(args: argparse.Namespace, config: CloudConfig) -> int:
-    quarantine, as_of = _open(config), _as_of(args)
+    quarantine, as_of = open_quarantine(config), _as_of(args)
     totals = quarantine.totals(as_of=as_of)
     items = list(quarantine.items(as_of=as_of, newest=args.newest))
     if args.json:
@@ -88,7 +78,7 @@ def _table(item: Quarantined) -> dict[str, Any]:
 
 
 def _export(args: argparse.Namespace, config: CloudConfig) -> int:
-    for item in _open(config).items(as_of=_as_of(args)):
+    for item in open_quarantine(config).items(as_of=_as_of(args)):
         payload = base64.b64encode(item.payload).decode("ascii")
         print(json.dumps(_table(item) | {"payload": payload}))
     return 0
@@ -96,7 +86,7 @@ def _export(args: argparse.Namespace, config: CloudConfig) -> int:
 
 def _retry(args: argparse.Namespace, config: CloudConfig) -> int:
     readable = blocks_total = 0
-    for item in _open(config).items(as_of=_as_of(args)):
+    for item in open_quarantine(config).items(as_of=_as_of(args)):
         if item.code == SEARCH_REFUSED:
             continue
         blocks_total += 1

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from cloud.commands.arguments import Verbs, add_as_of, add_json, add_noun, add_verb, as_of_ms
-from cloud.commands.opening import open_warehouse
+from cloud.composition.servers import open_warehouse
 from cloud.config import CloudConfig, fleet_conditions
 from contract.errors import ConfigError
 

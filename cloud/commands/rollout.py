@@ -2,14 +2,13 @@
 
 import argparse
 import json
-import secrets
 from dataclasses import asdict
 from typing import Any
 
 from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb, stop_on_signal
-from cloud.commands.opening import open_warehouse
-from cloud.commands.tables import print_table
-from cloud.config import CloudConfig, need, read_secret
+from cloud.commands.printing import print_table
+from cloud.composition.servers import broker_settings, open_warehouse
+from cloud.config import CloudConfig, need
 from cloud.instants import shown_instant
 from contract.desired import Desired, decode_desired
 
@@ -29,18 +28,10 @@ def register(nouns: Verbs) -> None:
 
 def _run(_args: argparse.Namespace, config: CloudConfig) -> int:
     # here and not above: the help does without a broker
-    from cloud.mqtt import BrokerSettings  # noqa: PLC0415 - see above
     from cloud.rollout import DesiredStates, Rollout  # noqa: PLC0415 - see above
 
     section = need(config.rollout, "rollout", config)
-    settings = BrokerSettings(
-        host=section.host,
-        port=section.port,
-        client_id=f"rollout-{secrets.token_hex(4)}",
-        username=section.username,
-        password=read_secret(section.password_file),
-        tls=section.tls,
-    )
+    settings = broker_settings(section, "rollout")
     stop = stop_on_signal()
     Rollout(DesiredStates(open_warehouse(config)), settings, section.poll_s).run(stop)
     return 0

@@ -5,17 +5,17 @@ import json
 import logging
 
 from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb, stop_on_signal
-from cloud.commands.opening import open_store
+from cloud.composition.lake import open_store
 from cloud.config import CloudConfig
-from cloud.lake.cursors import CursorStore
+from cloud.lake.cursors import SCORING_CURSOR, CursorStore
 from cloud.lake.landed import Cursor
+from cloud.scoring.pace import FILES_PER_BATCH, TRIGGER_S
 from contract.errors import DewlineError
 from contract.typed import plain
 
 __all__ = ["register"]
 
 # Spark is imported by the verbs: the help must work without it, and at once.
-_PROJECTION = "scoring"
 
 _log = logging.getLogger(__name__)
 
@@ -28,9 +28,9 @@ def register(nouns: Verbs) -> None:
     run.add_argument(
         "--every",
         type=float,
-        default=1.0,
+        default=TRIGGER_S,
         metavar="SECONDS",
-        help="time between begins of batches (default 1)",
+        help=f"time between begins of batches (default {TRIGGER_S:g})",
     )
     _add_files(run)
     about = "Score everything that has landed by now, then end."
@@ -45,15 +45,15 @@ def _add_files(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--files",
         type=int,
-        default=200,
+        default=FILES_PER_BATCH,
         metavar="N",
-        help="most landing files in one batch (default 200)",
+        help=f"most landing files in one batch (default {FILES_PER_BATCH})",
     )
 
 
 def _run(args: argparse.Namespace, config: CloudConfig) -> int:
-    from cloud.commands.live_scoring import open_scoring  # noqa: PLC0415 - see above
-    from cloud.commands.transforming import private_session  # noqa: PLC0415 - see above
+    from cloud.composition.scoring import open_scoring  # noqa: PLC0415 - see above
+    from cloud.composition.spark import private_session  # noqa: PLC0415 - see above
 
     stop = stop_on_signal()
     with private_session(config) as spark:
@@ -67,8 +67,8 @@ def _said(error: DewlineError) -> None:
 
 
 def _once(args: argparse.Namespace, config: CloudConfig) -> int:
-    from cloud.commands.live_scoring import open_scoring  # noqa: PLC0415 - see above
-    from cloud.commands.transforming import private_session  # noqa: PLC0415 - see above
+    from cloud.composition.scoring import open_scoring  # noqa: PLC0415 - see above
+    from cloud.composition.spark import private_session  # noqa: PLC0415 - see above
 
     with private_session(config) as spark:
         scoring = open_scoring(config, spark, files_per_batch=args.files)
@@ -86,6 +86,6 @@ def _once(args: argparse.Namespace, config: CloudConfig) -> int:
 
 
 def _rebuild(_args: argparse.Namespace, config: CloudConfig) -> int:
-    CursorStore(open_store(config), _PROJECTION).save(Cursor())
+    CursorStore(open_store(config), SCORING_CURSOR).save(Cursor())
     print("scoring: the cursor is at the lake's beginning; the next run scores everything again")
     return 0

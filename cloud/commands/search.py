@@ -1,36 +1,24 @@
-"""`dewline-cloud search ...`: composes the search projection and translates arguments.
+"""`dewline-cloud search ...`: translates arguments.
 
 What the verbs do is done in `cloud.search` and `cloud.projections`; nothing is decided here.
 """
 
 import argparse
 import json
-import random
-import time
 from collections.abc import Sequence
 
-from cloud.clock import SystemClock
 from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
-from cloud.commands.opening import (
-    open_door,
-    open_lake,
-    open_search,
-    open_store,
-    open_warehouse,
-)
+from cloud.commands.printing import print_table
 from cloud.commands.projecting import add_projecting
-from cloud.commands.tables import print_table
-from cloud.config import CloudConfig, Writer, need
+from cloud.composition.lake import open_lake, open_store
+from cloud.composition.search import open_search_projection
+from cloud.composition.servers import index_names, open_search
+from cloud.config import CloudConfig
 from cloud.lake.cursors import CursorStore
 from cloud.lake.landed import Cursor
-from cloud.logstash.delivery import Delivery, DeliveryLimits
-from cloud.logstash.writer import LogstashWriter
-from cloud.projections.quarantine import Quarantine
-from cloud.projections.search import DocumentWriter, SearchProjection
-from cloud.search.bulk import BulkLimits, BulkWriter
-from cloud.search.names import IndexNames
+from cloud.projections.search import SearchProjection
 from cloud.search.templates import install
-from cloud.search.verify import Comparison, compare, keys_in_lake, search_counts, totals
+from cloud.search.verify import StreamComparison, compare, keys_in_lake, search_counts, totals
 
 __all__ = ["register"]
 
@@ -44,7 +32,7 @@ def register(subparsers: Verbs) -> None:
     setup.add_argument(
         "--replicas", type=int, default=0, metavar="N", help="copies of each index (default 0)"
     )
-    add_projecting(verbs, _projection)
+    add_projecting(verbs, open_search_projection)
     about = "compare the documents with the lake's keys; exit code 1 if they differ"
     add_json(add_verb(verbs, "verify", about, "search verify --json", _verify))
     about = "reset the cursor: the next run writes the whole lake again"
@@ -52,14 +40,14 @@ def register(subparsers: Verbs) -> None:
 
 
 def _setup(args: argparse.Namespace, config: CloudConfig) -> int:
-    for name in install(open_search(config), _names(config), replicas=args.replicas):
+    for name in install(open_search(config), index_names(config), replicas=args.replicas):
         print(f"template {name}")
     return 0
 
 
 def _verify(args: argparse.Namespace, config: CloudConfig) -> int:
     lake = keys_in_lake(open_lake(config).after(Cursor()))
-    found = compare(lake, search_counts(open_search(config), _names(config)))
+    found = compare(lake, search_counts(open_search(config), index_names(config)))
     if args.json:
         print(_as_json(found))
     else:
@@ -73,7 +61,7 @@ def _rebuild(_args: argparse.Namespace, config: CloudConfig) -> int:
     return 0
 
 
-def _as_json(found: Sequence[Comparison]) -> str:
+def _as_json(found: Sequence[StreamComparison]) -> str:
     differing = [c for c in found if not c.equal]
     return json.dumps(
         {
@@ -94,7 +82,7 @@ def _as_json(found: Sequence[Comparison]) -> str:
     )
 
 
-def _print(found: Sequence[Comparison]) -> None:
+def _print(found: Sequence[StreamComparison]) -> None:
     lake, search = totals(found, lambda c: c.lake), totals(found, lambda c: c.search)
     print_table(("kind", "lake", "search"), [(k.value, lake[k], search[k]) for k in lake])
     differing = [c for c in found if not c.equal]
@@ -104,19 +92,3 @@ def _print(found: Sequence[Comparison]) -> None:
             f"{c.lake.records} keys in the lake, {c.search.records} documents"
         )
     print(f"{len(differing)} of {len(found)} streams differ")
-
-
-def _names(config: CloudConfig) -> IndexNames:
-    period = need(config.lake, "lake", config).period
-    return IndexNames(need(config.search, "search", config).prefix, period)
-
-
-def _projection(config: CloudConfig) -> SearchProjection:
-    # The warehouse takes the refused documents only: search goes on while MySQL is away.
-    refused = Quarantine(open_warehouse(config, current=False), SystemClock())
-    client, source = open_search(config), random.Random()  # noqa: S311  # spreads load, guards nothing
-    writer: DocumentWriter = BulkWriter(client, refused, BulkLimits(), time.sleep, source)
-    if need(config.search, "search", config).writer is Writer.LOGSTASH:
-        delivery = Delivery(open_door(config), DeliveryLimits(), time.sleep, source)
-        writer = LogstashWriter(delivery, writer, client, _names(config))
-    return SearchProjection(client, writer, _names(config))

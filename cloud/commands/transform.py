@@ -5,10 +5,10 @@ import json
 from collections.abc import Mapping
 
 from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
-from cloud.commands.opening import open_store
-from cloud.commands.tables import print_table
+from cloud.commands.printing import print_table
+from cloud.composition.lake import open_store
 from cloud.config import CloudConfig
-from cloud.lake.cursors import CursorStore
+from cloud.lake.cursors import TRANSFORM_CURSOR, CursorStore
 from contract.records import Kind
 
 __all__ = ["register"]
@@ -30,7 +30,8 @@ def register(nouns: Verbs) -> None:
 
 
 def _run(args: argparse.Namespace, config: CloudConfig) -> int:
-    from cloud.commands.transforming import open_transform, private_session  # noqa: PLC0415 - see the docstring
+    from cloud.composition.spark import private_session  # noqa: PLC0415 - see the docstring
+    from cloud.composition.transform import open_transform  # noqa: PLC0415 - see the docstring
 
     with private_session(config) as spark:
         transform = open_transform(config, spark)
@@ -53,14 +54,14 @@ def _print_run(rows: Mapping[Kind, int], seconds: Mapping[str, float], *, as_jso
 
 
 def _show(args: argparse.Namespace, config: CloudConfig) -> int:
-    from cloud.commands.transforming import private_session, tables_of  # noqa: PLC0415 - see the docstring
-    from cloud.jobs.derive import stored_counts  # noqa: PLC0415 - see the docstring
-    from cloud.jobs.transform import PROJECTION  # noqa: PLC0415 - see the docstring
+    from cloud.composition.spark import private_session  # noqa: PLC0415 - see the docstring
+    from cloud.composition.transform import tables_of  # noqa: PLC0415 - see the docstring
+    from cloud.transforms.batch import stored_counts  # noqa: PLC0415 - see the docstring
 
     with private_session(config) as spark:
         stored = stored_counts(spark, tables_of(config))
     rows = {kind.value: stored.get(kind, 0) for kind in Kind}
-    passed = CursorStore(open_store(config), PROJECTION).load().passed
+    passed = CursorStore(open_store(config), TRANSFORM_CURSOR).load().passed
     files = {f"{s.node}/{s.start_id}/{s.lane}": n for s, n in sorted(passed.items())}
     if args.json:
         print(json.dumps({"rows": rows, "cursor": files}))

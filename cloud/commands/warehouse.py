@@ -6,8 +6,8 @@ import json
 from sqlalchemy import func, select
 
 from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
-from cloud.commands.opening import open_warehouse
-from cloud.commands.tables import print_table
+from cloud.commands.printing import print_table
+from cloud.composition.servers import open_warehouse
 from cloud.config import CloudConfig
 from cloud.warehouse.engine import converted
 from cloud.warehouse.migrate import current, migrate

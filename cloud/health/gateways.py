@@ -10,7 +10,14 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Engine, func, select
 
-from cloud.health.verdict import Asked, Figures, GatewayHealth, Known, ModelState, judge
+from cloud.health.verdict import (
+    Asked,
+    GatewayFacts,
+    GatewayHealth,
+    ModelState,
+    StatusFigures,
+    judge,
+)
 from cloud.ledger.account import DeviceAccount
 from cloud.ledger.queries import LedgerReader
 from cloud.warehouse.engine import converted
@@ -58,10 +65,10 @@ def _known(
     account: DeviceAccount | None,
     streams: Sequence[tuple[int, str]],
     models: tuple[ModelState, ...],
-) -> Known:
+) -> GatewayFacts:
     newest = [stream_id for _, stream_id in streams[:_STREAMS]]
     at = DELIVERIES.c
-    return Known(
+    return GatewayFacts(
         device_id=device_id,
         heard_at=streams[0][0] if streams else None,
         reading_at=_last_with(connection, device_id, newest, at.reading_total),
@@ -118,7 +125,9 @@ def _last_with(
     return None
 
 
-def _figures(connection: Connection, device_id: str, streams: Sequence[str]) -> Figures | None:
+def _figures(
+    connection: Connection, device_id: str, streams: Sequence[str]
+) -> StatusFigures | None:
     at = _STATUS.c
     for stream_id in streams:
         query = (
@@ -129,7 +138,7 @@ def _figures(connection: Connection, device_id: str, streams: Sequence[str]) -> 
         )
         row = connection.execute(query).one_or_none()
         if row is not None:
-            return Figures(
+            return StatusFigures(
                 received_at=row.received_at,
                 phase=row.phase,
                 version=row.version,

@@ -9,6 +9,7 @@ from pathlib import Path
 from cloud.errors import LakeError
 from cloud.health.finding import Finding, State
 from cloud.instants import shown_span
+from cloud.lake.cursors import RAW_CURSOR, SCORING_CURSOR, TRANSFORM_CURSOR
 from cloud.lake.lags import Lag, lags, last_landed_at
 from cloud.lake.raw import RawTable
 from cloud.lake.store import Store
@@ -16,11 +17,10 @@ from cloud.lake.store import Store
 __all__ = ["CursorLimits", "look_at_cursors", "look_at_lake"]
 
 _MOVERS = {  # by cursor, what moves it
-    "raw": "lake fold",
-    "derive": "transform run",
-    "scoring": "scoring run",
+    RAW_CURSOR: "lake fold",
+    TRANSFORM_CURSOR: "transform run",
+    SCORING_CURSOR: "scoring run",
 }
-_BATCH = "derive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ def look_at_cursors(
 
 
 def _cursor(lag: Lag, now_ms: int, limits: CursorLimits) -> Finding:
-    limit_s = limits.batch_s if lag.projection == _BATCH else limits.follow_s
+    limit_s = limits.batch_s if lag.projection == TRANSFORM_CURSOR else limits.follow_s
     missing = lag.behind_files > 0 and lag.oldest_at is None
     age_ms = 0 if lag.oldest_at is None else now_ms - lag.oldest_at
     late = missing or age_ms > limit_s * 1000

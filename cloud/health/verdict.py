@@ -5,7 +5,15 @@ from enum import StrEnum
 
 from cloud.instants import shown_instant, shown_span
 
-__all__ = ["Asked", "Figures", "GatewayHealth", "Known", "ModelState", "Verdict", "judge"]
+__all__ = [
+    "Asked",
+    "GatewayFacts",
+    "GatewayHealth",
+    "ModelState",
+    "StatusFigures",
+    "Verdict",
+    "judge",
+]
 
 
 class Verdict(StrEnum):
@@ -17,7 +25,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class StatusFigures:
     """The newest Status record that the transform has written.
 
     Attributes:
@@ -61,7 +69,7 @@ class ModelState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class GatewayFacts:
     """What the warehouse knows of a gateway; instants in ms since 1970 UTC.
 
     Attributes:
@@ -79,7 +87,7 @@ class Known:
     heard_at: int | None = None
     reading_at: int | None = None
     status_at: int | None = None
-    figures: Figures | None = None
+    figures: StatusFigures | None = None
     models: tuple[ModelState, ...] = ()
     unexplained: int = 0
     doubled: int = 0
@@ -112,12 +120,12 @@ class GatewayHealth:
         reasons: Why it is not healthy; empty if it is.
     """
 
-    known: Known
+    known: GatewayFacts
     verdict: Verdict
     reasons: tuple[str, ...]
 
 
-def judge(known: Known, asked: Asked) -> GatewayHealth:
+def judge(known: GatewayFacts, asked: Asked) -> GatewayHealth:
     """The verdict on one gateway."""
     if known.heard_at is None:
         return GatewayHealth(
@@ -128,7 +136,7 @@ def judge(known: Known, asked: Asked) -> GatewayHealth:
     return GatewayHealth(known=known, verdict=verdict, reasons=reasons)
 
 
-def _silence(known: Known, asked: Asked) -> list[str]:
+def _silence(known: GatewayFacts, asked: Asked) -> list[str]:
     heard_at = known.heard_at or 0
     if asked.since is None:
         silent_ms = asked.now - heard_at
@@ -141,12 +149,12 @@ def _silence(known: Known, asked: Asked) -> list[str]:
     return []
 
 
-def _ledger(known: Known) -> list[str]:
+def _ledger(known: GatewayFacts) -> list[str]:
     counts = (("unexplained", known.unexplained), ("doubled", known.doubled))
     return [f"{total} numbers are {what}" for what, total in counts if total]
 
 
-def _sensors(known: Known) -> list[str]:
+def _sensors(known: GatewayFacts) -> list[str]:
     figures = known.figures
     if figures is None or figures.received_at < (known.status_at or 0):
         return []  # an older Status says nothing of now
@@ -156,7 +164,7 @@ def _sensors(known: Known) -> list[str]:
     return []
 
 
-def _models(known: Known) -> list[str]:
+def _models(known: GatewayFacts) -> list[str]:
     return [
         f"{m.condition_id}: {m.model} {m.version} {m.reported}"
         + (f": {m.reason}" if m.reason else "")

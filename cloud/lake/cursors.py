@@ -18,9 +18,12 @@ from contract.errors import ContractError
 from contract.topics import Lane
 from contract.typed import Between, Id, Pattern, build, plain
 
-__all__ = ["RAW_CURSOR", "CursorStore", "all_cursors"]
+__all__ = ["RAW_CURSOR", "SCORING_CURSOR", "TRANSFORM_CURSOR", "CursorStore", "all_cursors"]
 
 RAW_CURSOR = "raw"  # of the fold: it projects the landing into table `raw`
+# An older name, kept: a lake that exists has its cursor under it.
+TRANSFORM_CURSOR = "derive"
+SCORING_CURSOR = "scoring"
 
 _PREFIX = "cursors/"
 _KEPT = 3

@@ -11,7 +11,17 @@ from typing import Protocol
 
 from contract.topics import Lane
 
-__all__ = ["Cursor", "FileSequence", "Lake", "LandedBlock", "LandedFile", "Position"]
+__all__ = [
+    "RAW_FOLDER",
+    "Cursor",
+    "FileSequence",
+    "Lake",
+    "LandedBlock",
+    "LandedFile",
+    "Position",
+]
+
+RAW_FOLDER = "raw"  # of the table of every landed block, in the lake's folder
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -12,11 +12,11 @@ from contract.blocks import Block, entries, kinds_total
 from contract.keys import payload_digest
 from contract.records import Held, Kind, Loss, LossReason, Phase, Span, Status
 
-__all__ = ["Delivery", "Fact", "HeldFact", "LossFact", "Origin", "StartFact", "facts_of"]
+__all__ = ["BlockFact", "Fact", "HeldFact", "LossFact", "SourceRecord", "StartFact", "facts_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class BlockFact:
     """One readable block in one committed file.
 
     Attributes:
@@ -53,7 +53,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class SourceRecord:
     """The record that a fact was told by.
 
     Attributes:
@@ -75,7 +75,7 @@ class Origin:
 class StartFact:
     """A stream began, after the one it names (None: on an empty outbox)."""
 
-    origin: Origin
+    origin: SourceRecord
     previous_stream_id: str | None
     previous_last: int | None
 
@@ -84,7 +84,7 @@ class StartFact:
 class LossFact:
     """The gateway says that something will never come; fields as in `contract.records.Loss`."""
 
-    origin: Origin
+    origin: SourceRecord
     reason: LossReason
     lost: Span | None = None
     from_at: int | None = None
@@ -96,12 +96,12 @@ class LossFact:
 class HeldFact:
     """The gateway says what it still holds; fields as in `contract.records.Held`."""
 
-    origin: Origin
+    origin: SourceRecord
     spans: tuple[Span, ...] = ()
     truncated: bool = False
 
 
-Fact = Delivery | StartFact | LossFact | HeldFact
+Fact = BlockFact | StartFact | LossFact | HeldFact
 
 
 def facts_of(landed: LandedBlock, position: Position, block: Block) -> Iterator[Fact]:
@@ -111,7 +111,7 @@ def facts_of(landed: LandedBlock, position: Position, block: Block) -> Iterator[
     if not any(isinstance(e.event, Status | Loss | Held) for e in block.events):
         return
     for entry in entries(block):
-        origin = Origin(
+        origin = SourceRecord(
             device_id=landed.device_id,
             stream_id=block.stream_id,
             seq=entry.seq,
@@ -121,7 +121,7 @@ def facts_of(landed: LandedBlock, position: Position, block: Block) -> Iterator[
         yield from _told(origin, entry.record)
 
 
-def _told(origin: Origin, record: object) -> Iterator[Fact]:
+def _told(origin: SourceRecord, record: object) -> Iterator[Fact]:
     if isinstance(record, Status) and record.phase is Phase.START:
         yield StartFact(
             origin=origin,
@@ -141,10 +141,10 @@ def _told(origin: Origin, record: object) -> Iterator[Fact]:
         yield HeldFact(origin=origin, spans=record.spans, truncated=record.truncated)
 
 
-def _delivery(landed: LandedBlock, position: Position, block: Block, digest: str) -> Delivery:
+def _delivery(landed: LandedBlock, position: Position, block: Block, digest: str) -> BlockFact:
     offsets = [s.offsets_ms[i] for s in block.sensors for i in (0, -1)]
     offsets += [e.offset_ms for e in block.events]
-    return Delivery(
+    return BlockFact(
         device_id=landed.device_id,
         stream_id=block.stream_id,
         first=block.first,

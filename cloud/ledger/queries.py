@@ -26,7 +26,7 @@ from sqlalchemy import (
 from cloud.instants import LAST_INSTANT
 from cloud.lake.landed import FileSequence, Position
 from cloud.ledger.account import DeviceAccount, Told, account
-from cloud.ledger.facts import Delivery, HeldFact, LossFact, Origin, StartFact
+from cloud.ledger.facts import BlockFact, HeldFact, LossFact, SourceRecord, StartFact
 from cloud.ledger.recent import begins
 from cloud.ledger.tally import BlockLine, block_lines, tallies
 from cloud.warehouse.engine import converted
@@ -93,7 +93,7 @@ class LedgerReader:
         with converted(), self._engine.connect() as connection:
             yield from block_lines(self._deliveries(connection))
 
-    def _deliveries(self, connection: Connection) -> Iterator[Delivery]:
+    def _deliveries(self, connection: Connection) -> Iterator[BlockFact]:
         if self._since is None:
             yield from _streamed(connection, self._wanted(DELIVERIES))
             return
@@ -141,7 +141,7 @@ class LedgerReader:
         )
 
 
-def _streamed(connection: Connection, wanted: Sequence[ColumnElement[bool]]) -> Iterator[Delivery]:
+def _streamed(connection: Connection, wanted: Sequence[ColumnElement[bool]]) -> Iterator[BlockFact]:
     query = select(DELIVERIES).where(*wanted).order_by(*DELIVERIES.primary_key)
     rows = connection.execute(
         query, execution_options={"stream_results": True, "max_row_buffer": _FETCH_ROWS}
@@ -157,8 +157,8 @@ def _by_device(facts: Iterator[_F]) -> defaultdict[str, list[_F]]:
     return grouped
 
 
-def _delivery(row: Row[Any]) -> Delivery:
-    return Delivery(
+def _delivery(row: Row[Any]) -> BlockFact:
+    return BlockFact(
         device_id=row.device_id,
         stream_id=row.stream_id,
         first=row.first_seq,
@@ -173,8 +173,8 @@ def _delivery(row: Row[Any]) -> Delivery:
     )
 
 
-def _origin(row: Row[Any]) -> Origin:
-    return Origin(
+def _origin(row: Row[Any]) -> SourceRecord:
+    return SourceRecord(
         device_id=row.device_id,
         stream_id=row.stream_id,
         seq=row.seq,

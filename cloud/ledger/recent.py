@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Select, and_, func, select
 
 from cloud.lake.landed import FileSequence, Position
-from cloud.ledger.facts import Delivery
+from cloud.ledger.facts import BlockFact
 from cloud.warehouse.ledger_tables import DELIVERIES
 from contract.topics import Lane
 
@@ -34,10 +34,10 @@ class Begin:
     stream_id: str
     first: int
 
-    def granted(self) -> Iterator[Delivery]:
+    def granted(self) -> Iterator[BlockFact]:
         """What stands for all numbers below; nothing if there are none."""
         if self.first > 1:
-            yield Delivery(
+            yield BlockFact(
                 device_id=self.device_id,
                 stream_id=self.stream_id,
                 first=1,

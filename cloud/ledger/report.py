@@ -13,11 +13,20 @@ from cloud.ledger.account import DeviceAccount, Fork, ForkKind, StreamAccount
 from cloud.ledger.facts import LossFact
 from cloud.ledger.spans import count, shown
 
-__all__ = ["Line", "Summary", "Totals", "as_json", "fork_text", "notes", "stop_text", "summary"]
+__all__ = [
+    "StreamLine",
+    "Summary",
+    "Totals",
+    "as_json",
+    "fork_text",
+    "notes",
+    "stop_text",
+    "summary",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class StreamLine:
     """One stream in the table; numbers are counts of records, but for blocks."""
 
     device: str
@@ -52,7 +61,7 @@ class Totals:
 class Summary:
     """The whole table."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[StreamLine, ...]
     totals: Totals
     by_kind: tuple[tuple[str, int], ...]
 
@@ -83,9 +92,9 @@ def summary(accounts: Sequence[DeviceAccount]) -> Summary:
     return Summary(lines=lines, totals=totals, by_kind=tuple(sorted(kinds.items())))
 
 
-def _line(stream: StreamAccount) -> Line:
+def _line(stream: StreamAccount) -> StreamLine:
     tally = stream.tally
-    return Line(
+    return StreamLine(
         device=stream.device_id,
         stream=stream.stream_id,
         first_at=tally.first_at if tally else None,
@@ -169,7 +178,7 @@ def as_json(accounts: Sequence[DeviceAccount], as_of: int) -> str:
     return json.dumps(document, indent=2)
 
 
-def _line_table(line: Line) -> dict[str, Any]:
+def _line_table(line: StreamLine) -> dict[str, Any]:
     times = {name: getattr(line, name) for name in ("first_at", "last_at")}
     shown_times = {
         name: shown_instant(at) if at is not None else None for name, at in times.items()
@@ -177,5 +186,5 @@ def _line_table(line: Line) -> dict[str, Any]:
     return _table(line) | shown_times
 
 
-def _table(value: Line | Totals) -> dict[str, Any]:
+def _table(value: StreamLine | Totals) -> dict[str, Any]:
     return {f.name: getattr(value, f.name) for f in fields(value)}

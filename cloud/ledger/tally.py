@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from cloud.ledger.facts import Delivery
+from cloud.ledger.facts import BlockFact
 from cloud.ledger.spans import Run, RunMerger, Runs
 from contract.records import Kind
 
@@ -81,7 +81,7 @@ class Tally:
     sha256: str
 
 
-def tallies(deliveries: Iterable[Delivery]) -> Iterator[Tally]:
+def tallies(deliveries: Iterable[BlockFact]) -> Iterator[Tally]:
     """One tally a stream, of deliveries sorted by device, stream and then as said above."""
     for (device_id, stream_id), stream in groupby(
         deliveries, key=lambda d: (d.device_id, d.stream_id)
@@ -92,7 +92,7 @@ def tallies(deliveries: Iterable[Delivery]) -> Iterator[Tally]:
         yield counter.tally(device_id, stream_id)
 
 
-def block_lines(deliveries: Iterable[Delivery]) -> Iterator[BlockLine]:
+def block_lines(deliveries: Iterable[BlockFact]) -> Iterator[BlockLine]:
     """The lines that `Tally.sha256` is made of, each one followed by a newline."""
     for (device_id, stream_id), stream in groupby(
         deliveries, key=lambda d: (d.device_id, d.stream_id)
@@ -112,13 +112,13 @@ def block_lines(deliveries: Iterable[Delivery]) -> Iterator[BlockLine]:
 class _SameNumbers:
     """Distinct blocks of one range, the winner first, and how many deliveries there were."""
 
-    blocks: tuple[Delivery, ...]
+    blocks: tuple[BlockFact, ...]
     deliveries_total: int
 
 
-def _same_numbers(stream: Iterable[Delivery]) -> Iterator[_SameNumbers]:
+def _same_numbers(stream: Iterable[BlockFact]) -> Iterator[_SameNumbers]:
     for _, group in groupby(stream, key=lambda d: (d.first, d.last)):
-        blocks: dict[str, Delivery] = {}
+        blocks: dict[str, BlockFact] = {}
         deliveries_total = 0
         for delivery in group:
             blocks.setdefault(delivery.digest, delivery)
@@ -129,7 +129,7 @@ def _same_numbers(stream: Iterable[Delivery]) -> Iterator[_SameNumbers]:
 class _Counter:
     def __init__(self) -> None:
         self._stored, self._doubled = RunMerger(), RunMerger()
-        self._open: list[Delivery] = []  # blocks that a later one can still overlap
+        self._open: list[BlockFact] = []  # blocks that a later one can still overlap
         self._conflicts: list[Conflict] = []
         self._totals: Counter[Kind] = Counter()
         self._blocks_total = self._repeated_total = self._payload_bytes = 0
@@ -159,7 +159,7 @@ class _Counter:
             # find doubled numbers, and of these the ones received first are the ones to name.
             self._open = sorted([*self._open, block], key=lambda b: -b.last)[:_CONFLICTS_NAMED]
 
-    def _name(self, one: Delivery, other: Delivery) -> None:
+    def _name(self, one: BlockFact, other: BlockFact) -> None:
         if len(self._conflicts) == _CONFLICTS_NAMED:
             return
         winner, loser = sorted((one, other), key=lambda d: d.precedence)
@@ -171,7 +171,7 @@ class _Counter:
             )
         )
 
-    def _widen(self, block: Delivery) -> None:
+    def _widen(self, block: BlockFact) -> None:
         if block.first_at is None or block.last_at is None:
             return
         low, high = self._times or (block.first_at, block.last_at)

@@ -1,7 +1,8 @@
 """Checks a pipeline's text without a Logstash: most of what `--config.test_and_exit` would say.
 
 Pure. A fault has a name that tests and people can hold on to. What the filters do to an event is
-not checked here: sample events with expected documents are for that (`cloud.logstash.trial`).
+not checked here: `cloud.logstash.pipeline_trial` does that, by sample events with expected
+documents.
 """
 
 import re

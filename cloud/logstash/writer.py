@@ -8,7 +8,7 @@ writer returns, and so go the direct way. They are few. Deletions go it as well.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
-from cloud.logstash.delivery import Delivery, DeliveryLimits
+from cloud.logstash.sender import BatchSender, SenderLimits
 from cloud.search.bulk import Document
 from cloud.search.names import IndexNames
 from contract.records import Kind
@@ -40,9 +40,9 @@ class LogstashWriter:
     """Writes documents by way of Logstash; holds one batch at a time."""
 
     def __init__(
-        self, delivery: Delivery, direct: Direct, indices: Indices, names: IndexNames
+        self, sender: BatchSender, direct: Direct, indices: Indices, names: IndexNames
     ) -> None:
-        self._delivery = delivery
+        self._sender = sender
         self._direct = direct
         self._indices = indices
         self._read_back = is_read_back(names)
@@ -54,7 +54,7 @@ class LogstashWriter:
             ProjectionError: Not all of them were taken; calling again is safe.
             ConfigError: Logstash refuses for a reason that somebody must remove.
         """
-        for held in _batches(documents, self._delivery.limits):
+        for held in _batches(documents, self._sender.limits):
             self._write(held)
             held.clear()  # before the next document is made: one batch is held and not two
 
@@ -71,7 +71,7 @@ class LogstashWriter:
         self._direct.create(d for d in held if self._read_back(d.index_name))
         for index in {document.index_name: None for document in through}:
             self._indices.ensure_index(index)
-        self._delivery.deliver(through)
+        self._sender.send(through)
 
 
 def is_read_back(names: IndexNames) -> Callable[[str], bool]:
@@ -81,7 +81,7 @@ def is_read_back(names: IndexNames) -> Callable[[str], bool]:
     return lambda index: index in unsynced or index.startswith(fixes)
 
 
-def _batches(documents: Iterable[Document], limits: DeliveryLimits) -> Iterator[list[Document]]:
+def _batches(documents: Iterable[Document], limits: SenderLimits) -> Iterator[list[Document]]:
     """Lists within the limits, each handed out before the next document is asked for."""
     held: list[Document] = []
     characters = 0

@@ -13,7 +13,15 @@ from sqlalchemy import Connection, Engine, Table, func
 from sqlalchemy.dialects.mysql import insert
 
 from cloud.lake.landed import LandedFile
-from cloud.ledger.facts import Delivery, Fact, HeldFact, LossFact, Origin, StartFact, facts_of
+from cloud.ledger.facts import (
+    BlockFact,
+    Fact,
+    HeldFact,
+    LossFact,
+    SourceRecord,
+    StartFact,
+    facts_of,
+)
 from cloud.warehouse.engine import converted
 from cloud.warehouse.ledger_tables import DELIVERIES, HELD, LOSSES, STARTS
 from contract.errors import ContractError
@@ -69,7 +77,7 @@ def _write(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
 
 
 def _row(fact: Fact) -> tuple[Table, Row]:
-    if isinstance(fact, Delivery):
+    if isinstance(fact, BlockFact):
         return DELIVERIES, _delivery(fact)
     if isinstance(fact, StartFact):
         return STARTS, _origin(fact.origin) | {
@@ -93,7 +101,7 @@ def _spans(fact: HeldFact) -> str:
     return json.dumps([[s.stream_id, s.first, s.last] for s in fact.spans], separators=(",", ":"))
 
 
-def _origin(origin: Origin) -> Row:
+def _origin(origin: SourceRecord) -> Row:
     return {
         "device_id": origin.device_id,
         "stream_id": origin.stream_id,
@@ -103,7 +111,7 @@ def _origin(origin: Origin) -> Row:
     }
 
 
-def _delivery(fact: Delivery) -> Row:
+def _delivery(fact: BlockFact) -> Row:
     sequence = fact.position.sequence
     totals = dict(fact.totals)
     return {

@@ -13,7 +13,7 @@ from typing import Protocol
 from cloud.clock_fix import Fix, first_fix
 from cloud.lake.landed import LandedBlock, LandedFile
 from cloud.search.bulk import Document
-from cloud.search.documents import Origin, documents
+from cloud.search.documents import BlockContext, documents
 from cloud.search.names import IndexNames
 from cloud.search.query import Filter, Hit
 from cloud.search.templates import TIMESTAMP
@@ -112,7 +112,7 @@ class SearchProjection:
         self, decoded: Iterable[_Decoded], fixes: Mapping[_Stream, Fix]
     ) -> Iterator[Document]:
         for item in decoded:
-            origin = Origin(
+            origin = BlockContext(
                 device_id=item.stream.device_id,
                 received_at=item.received_at,
                 fix=fixes.get(item.stream),

@@ -22,7 +22,14 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cloud.reports.report import Bin, Decision, DeviceReport, ForecastDay, Interval, Monitored
+from cloud.reports.report import (
+    Bin,
+    DeviceReport,
+    ForecastDay,
+    GateDecision,
+    Monitored,
+    TruthInterval,
+)
 
 __all__ = [
     "PALETTE",
@@ -147,7 +154,7 @@ def _signal(axes: Axes, timeline: Timeline) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5))
 
 
-def _shade(axes: Axes, truth: Sequence[Interval], until_at: int) -> None:
+def _shade(axes: Axes, truth: Sequence[TruthInterval], until_at: int) -> None:
     spans = [
         (i.began_at / _DAY_MS, ((i.ended_at or until_at) - i.began_at) / _DAY_MS) for i in truth
     ]
@@ -216,7 +223,7 @@ def draw_reliability(bins: Sequence[Bin], size: Size, alt: str) -> str:
     return _svg(draw, size, alt)
 
 
-def draw_skill(rows: Sequence[tuple[str, Monitored | Decision]], size: Size, alt: str) -> str:
+def draw_skill(rows: Sequence[tuple[str, Monitored | GateDecision]], size: Size, alt: str) -> str:
     """Skill with its bounds, one row each, against the line of no skill."""
 
     def draw(figure: Figure) -> None:

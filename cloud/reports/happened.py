@@ -8,7 +8,13 @@ from typing import Any, TypeVar
 from sqlalchemy import BigInteger, Connection, Date, Select, func, select
 
 from cloud.monitoring.alerts import Happened, judge
-from cloud.reports.report import DeviceReport, ForecastCounts, ForecastDay, Held, Interval
+from cloud.reports.report import (
+    DeviceReport,
+    ForecastCounts,
+    ForecastDay,
+    HeldTotals,
+    TruthInterval,
+)
 from cloud.reports.signals import SignalReader
 from cloud.warehouse.model_tables import CLOUD_PREDICTIONS, OUTCOMES, TRUTH
 from cloud.warehouse.tables import FACTS
@@ -69,11 +75,11 @@ def device_reports(
     return tuple(found)
 
 
-def held(intervals: Sequence[Interval]) -> Held:
+def held(intervals: Sequence[TruthInterval]) -> HeldTotals:
     """How often and how long; an open interval counts as a time, its hours are not known yet."""
     ended = [i.ended_at - i.began_at for i in intervals if i.ended_at is not None]
     is_open = [i.began_at for i in intervals if i.ended_at is None]
-    return Held(
+    return HeldTotals(
         times=len(intervals),
         hours=sum(ended) / _HOUR_MS,
         longest_h=max(ended) / _HOUR_MS if ended else None,
@@ -81,7 +87,7 @@ def held(intervals: Sequence[Interval]) -> Held:
     )
 
 
-def _history(intervals: Sequence[Interval], alerts: _Alerts, told: _Forecasts) -> Happened:
+def _history(intervals: Sequence[TruthInterval], alerts: _Alerts, told: _Forecasts) -> Happened:
     known = [at for i in intervals for at in (i.began_at, i.ended_at) if at is not None]
     if told.known_until is not None:
         known.append(told.known_until)
@@ -103,16 +109,16 @@ def _measuring(connection: Connection, condition: Condition) -> set[str]:
     return {str(device_id) for (device_id,) in connection.execute(query.distinct())}
 
 
-def _truth(connection: Connection, condition_id: str) -> Mapping[str, tuple[Interval, ...]]:
+def _truth(connection: Connection, condition_id: str) -> Mapping[str, tuple[TruthInterval, ...]]:
     at = TRUTH.c
     query = (
         select(at.device_id, at.began_at, at.ended_at)
         .where(at.condition_id == condition_id)
         .order_by(at.device_id, at.began_at)
     )
-    found: defaultdict[str, list[Interval]] = defaultdict(list)
+    found: defaultdict[str, list[TruthInterval]] = defaultdict(list)
     for device_id, began_at, ended_at in connection.execute(query):
-        found[device_id].append(Interval(began_at=began_at, ended_at=ended_at))
+        found[device_id].append(TruthInterval(began_at=began_at, ended_at=ended_at))
     return _tuples(found)
 
 

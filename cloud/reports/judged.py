@@ -6,17 +6,17 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Select, Table, func, select
 
-from cloud.reports.report import Bin, Candidate, Decision, Monitored
+from cloud.reports.report import Bin, Candidate, GateDecision, Monitored
 from cloud.warehouse.model_tables import CANDIDATES, DECISIONS, MONITORING, RELIABILITY
 
 __all__ = ["candidates", "decisions", "monitored", "reliability"]
 
-_T = TypeVar("_T", Bin, Candidate, Decision, Monitored)
+_T = TypeVar("_T", Bin, Candidate, GateDecision, Monitored)
 
 
-def decisions(connection: Connection, condition_id: str) -> tuple[Decision, ...]:
+def decisions(connection: Connection, condition_id: str) -> tuple[GateDecision, ...]:
     """Every decision about the condition, oldest first."""
-    return _read(connection, _every(DECISIONS, condition_id), Decision)
+    return _read(connection, _every(DECISIONS, condition_id), GateDecision)
 
 
 def candidates(connection: Connection, condition_id: str) -> tuple[Candidate, ...]:

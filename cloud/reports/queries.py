@@ -13,7 +13,7 @@ from cloud.ledger.report import notes, summary
 from cloud.reports.fleet import installed, refusals
 from cloud.reports.happened import device_reports
 from cloud.reports.judged import candidates, decisions, monitored, reliability
-from cloud.reports.report import Completeness, ConditionReport, Readings, Report
+from cloud.reports.report import Completeness, ConditionReport, ReadingCounts, Report
 from cloud.reports.signals import SignalReader
 from cloud.warehouse.engine import converted
 from cloud.warehouse.model_tables import DECISIONS, OUTCOMES, TRUTH
@@ -64,7 +64,7 @@ def completeness(accounts: Sequence[DeviceAccount], now: int) -> Completeness:
     )
 
 
-def _readings(connection: Connection) -> Iterator[Readings]:
+def _readings(connection: Connection) -> Iterator[ReadingCounts]:
     at = FACTS[Kind.READING].c
     dated = func.nullif(at.event_day, UNSYNCED_DAY, type_=at.event_day.type)
     first, last = (f(dated, type_=at.event_day.type) for f in (func.min, func.max))
@@ -74,7 +74,9 @@ def _readings(connection: Connection) -> Iterator[Readings]:
         .order_by(at.device_id)
     )
     for device_id, total, first_day, last_day in connection.execute(query):
-        yield Readings(device_id=device_id, total=total, first_day=first_day, last_day=last_day)
+        yield ReadingCounts(
+            device_id=device_id, total=total, first_day=first_day, last_day=last_day
+        )
 
 
 def _condition(

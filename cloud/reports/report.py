@@ -15,23 +15,23 @@ __all__ = [
     "Candidate",
     "Completeness",
     "ConditionReport",
-    "Decision",
     "DeviceReport",
     "ForecastCounts",
     "ForecastDay",
-    "Held",
+    "GateDecision",
+    "HeldTotals",
     "Installed",
-    "Interval",
     "Monitored",
     "Point",
-    "Readings",
+    "ReadingCounts",
     "Refusal",
     "Report",
+    "TruthInterval",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Readings:
+class ReadingCounts:
     """How many readings of one device are stored, and from which days.
 
     Attributes:
@@ -48,7 +48,7 @@ class Readings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
+class TruthInterval:
     """A time in which the condition held; `ended_at` is None while it does."""
 
     began_at: int
@@ -56,7 +56,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class HeldTotals:
     """How often and how long a condition held.
 
     Attributes:
@@ -118,10 +118,10 @@ class DeviceReport:
     """One condition on one device; `signal` and `days` are empty where no chart is drawn."""
 
     device_id: str
-    held: Held
+    held: HeldTotals
     alerts: AlertCounts
     forecasts: tuple[ForecastCounts, ...]
-    truth: tuple[Interval, ...]
+    truth: tuple[TruthInterval, ...]
     signal: tuple[Point, ...]
     days: tuple[ForecastDay, ...]
 
@@ -158,7 +158,7 @@ class Monitored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class GateDecision:
     """What the gate decided at one cycle, on which figures."""
 
     cycle_at: int
@@ -196,7 +196,7 @@ class ConditionReport:
     devices: tuple[DeviceReport, ...]
     reliability: tuple[Bin, ...]
     monitored: tuple[Monitored, ...]
-    decisions: tuple[Decision, ...]
+    decisions: tuple[GateDecision, ...]
     candidates: tuple[Candidate, ...]
 
 
@@ -259,7 +259,7 @@ class Report:
     """
 
     written_at: int
-    readings: tuple[Readings, ...]
+    readings: tuple[ReadingCounts, ...]
     conditions: tuple[ConditionReport, ...]
     undeclared: tuple[str, ...]
     installed: tuple[Installed, ...]

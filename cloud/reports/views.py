@@ -15,7 +15,7 @@ from cloud.reports.charts import (
     draw_skill,
     draw_timeline,
 )
-from cloud.reports.report import ConditionReport, Decision, DeviceReport, Monitored, Report
+from cloud.reports.report import ConditionReport, DeviceReport, GateDecision, Monitored, Report
 from contract.records import Origin
 from models.conditions import Condition, facts_of, signals_of
 
@@ -170,7 +170,7 @@ def _whose(row: Monitored) -> str:
 
 
 def _skill_chart(
-    title: str, of: str, rows: Sequence[tuple[str, Monitored | Decision]]
+    title: str, of: str, rows: Sequence[tuple[str, Monitored | GateDecision]]
 ) -> Iterator[Chart]:
     if any(row.skill is not None for _, row in rows):
         alt = (

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
 from cloud.lake.landed import FileSequence, Position
-from cloud.scoring.forecast import DAY_MS, Span, day_of
+from cloud.scoring.forecast import DAY_MS, TimeSpan, day_of
 from cloud.transforms.schema import SOURCE
 from contract.records import Kind
 from contract.topics import Lane
@@ -97,7 +97,7 @@ def _positions(rows: Sequence[Row]) -> Iterator[Position]:
             yield Position(FileSequence(row["node"], row["start_id"], Lane(row["lane"])), row["n"])
 
 
-def affected(devices: Mapping[str, Arrival], warm: int) -> dict[str, Span]:
+def affected(devices: Mapping[str, Arrival], warm: int) -> dict[str, TimeSpan]:
     """Per device the steps that its new readings may change.
 
     Args:
@@ -105,6 +105,6 @@ def affected(devices: Mapping[str, Arrival], warm: int) -> dict[str, Span]:
         warm: Whole days that a day's steps rest on, from `forecast.warm_days`.
     """
     return {
-        device: Span(a.first_ms, day_of(a.last_ms) + (warm + 1) * DAY_MS)
+        device: TimeSpan(a.first_ms, day_of(a.last_ms) + (warm + 1) * DAY_MS)
         for device, a in devices.items()
     }

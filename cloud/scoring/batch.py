@@ -14,15 +14,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
 from cloud.errors import ProjectionError
-from cloud.jobs.transform import CursorReader, CursorWriter
 from cloud.lake.landed import Cursor
 from cloud.scoring.arrivals import Arrival, Arrivals, affected, arrivals_of
 from cloud.scoring.champions import Term
-from cloud.scoring.forecast import Forecast, Span, warm_days
-from cloud.scoring.history import History, Known
+from cloud.scoring.forecast import Forecast, TimeSpan, warm_days
+from cloud.scoring.history import KnownReadings, ReadingSource
 from cloud.scoring.offsets import covers
 from cloud.scoring.score import scored
 from cloud.spark import converted
+from cloud.transforms.run import CursorReader, CursorWriter
 from contract.records import Kind
 from models.conditions import all_signals
 
@@ -40,7 +40,7 @@ class Terms(Protocol):
 class Sink(Protocol):
     """Where forecasts go."""
 
-    def standing(self, spans: Mapping[str, Span]) -> list[Forecast]:
+    def standing(self, spans: Mapping[str, TimeSpan]) -> list[Forecast]:
         """What stands within the spans."""
         ...
 
@@ -89,18 +89,18 @@ class BatchScorer:
 
     def __init__(  # the composition of a projection: its sources and targets
         self,
-        history: History,
+        history: ReadingSource,
         terms: Terms,
         sink: Sink,
         *,
-        derived: CursorReader,
+        transformed: CursorReader,
         cursor: CursorWriter,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._history = history
         self._terms = terms
         self._sink = sink
-        self._derived = derived
+        self._transformed = transformed
         self._cursor = cursor
         self._now_s = now_s
         # Readings up to here may wait for a date: nobody remembers what passed before this start.
@@ -158,10 +158,12 @@ class BatchScorer:
         kept = {_place(f) for f in made}
         return _Change([f for f in standing if _place(f) not in kept], made)
 
-    def _known(self, until: Cursor) -> Known:
-        derived = self._derived.load()  # before the table is opened: see History.known
-        unsure = not covers(derived, self._dates_until)
-        return self._history.known(derived, until, dates_change=unsure)
+    def _known(self, until: Cursor) -> KnownReadings:
+        transformed = (
+            self._transformed.load()
+        )  # before the table is opened: see ReadingSource.known
+        unsure = not covers(transformed, self._dates_until)
+        return self._history.known(transformed, until, dates_change=unsure)
 
 
 class _Watch:
@@ -178,7 +180,7 @@ class _Watch:
         self.seconds[name] = self._now_s() - began_s
 
 
-def _in_force(terms: Sequence[Term], spans: Mapping[str, Span]) -> list[Term]:
+def _in_force(terms: Sequence[Term], spans: Mapping[str, TimeSpan]) -> list[Term]:
     first = min(s.from_ms for s in spans.values())
     end = max(s.until_ms for s in spans.values())
     return [t for t in terms if t.from_at < end and (t.until_at is None or t.until_at > first)]
@@ -189,7 +191,7 @@ def _place(f: Forecast) -> tuple[object, ...]:
     return (f.device_id, f.stream_id, f.seq, f.condition_id, f.model, f.version, f.issued_at)
 
 
-def _dated(rows: DataFrame, known: Known) -> Mapping[str, Arrival]:
+def _dated(rows: DataFrame, known: KnownReadings) -> Mapping[str, Arrival]:
     """What clock fixes date now: readings of this batch, or that waited for one that it brings."""
     fix = F.col("kind") == Kind.CLOCK_FIX.value
     asking = fix | ((F.col("kind") == Kind.READING.value) & F.col("observed_at").isNull())

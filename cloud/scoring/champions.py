@@ -17,7 +17,7 @@ from models.conditions import Condition
 from models.features import features
 from models.signing import TrustedKeys
 
-__all__ = ["Champions", "Registry", "Term"]
+__all__ = ["Champions", "ModelSource", "Term"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Term:
     until_at: int | None
 
 
-class Registry(Protocol):
+class ModelSource(Protocol):
     """What is recorded of models."""
 
     def champions(self) -> Sequence[AliasRow]:
@@ -66,7 +66,7 @@ class Champions:
     """
 
     def __init__(
-        self, registry: Registry, conditions: Sequence[Condition], trusted: TrustedKeys
+        self, registry: ModelSource, conditions: Sequence[Condition], trusted: TrustedKeys
     ) -> None:
         self._registry = registry
         self._conditions = {c.id: c for c in conditions}

@@ -17,7 +17,7 @@ from models.conditions import Condition, all_signals, signals_of
 from models.features import HOUR_MS, LAGS, MAX_AGE_H, features, windows
 from models.replay import Readings, replay
 
-__all__ = ["DAY_MS", "Device", "Forecast", "Span", "day_of", "forecasts", "warm_days"]
+__all__ = ["DAY_MS", "DeviceReadings", "Forecast", "TimeSpan", "day_of", "forecasts", "warm_days"]
 
 DAY_MS = 86_400_000
 _REACH_MS = int((LAGS - 1 + max(MAX_AGE_H)) * HOUR_MS)  # how far a window looks back
@@ -56,7 +56,7 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeSpan:
     """Instants from `from_ms` up to, without, `until_ms`; ms since 1970 UTC."""
 
     from_ms: int
@@ -64,7 +64,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class DeviceReadings:
     """Readings of one device in order of their times, and where each came from.
 
     Attributes:
@@ -94,7 +94,7 @@ def warm_days(terms: Sequence[Term]) -> int:
 
 
 def forecasts(
-    device: Device, terms: Sequence[Term], span: Span, warm: int, run: Run
+    device: DeviceReadings, terms: Sequence[Term], span: TimeSpan, warm: int, run: Run
 ) -> Iterator[Forecast]:
     """What the terms in force forecast at each step of the span.
 
@@ -116,7 +116,7 @@ def forecasts(
 
 
 def _completing(
-    readings: Readings, condition: Condition, span: Span, warm: int
+    readings: Readings, condition: Condition, span: TimeSpan, warm: int
 ) -> NDArray[np.int64]:
     """Rows that completed a step after which the condition does not hold."""
     rows = np.flatnonzero(readings.are(signals_of(condition)))
@@ -137,7 +137,9 @@ def _of_day(mine: Readings, condition: Condition, day_ms: int, warm: int) -> NDA
     return np.asarray(chosen[chosen >= begin])
 
 
-def _of_term(device: Device, term: Term, rows: NDArray[np.int64], run: Run) -> Iterator[Forecast]:
+def _of_term(
+    device: DeviceReadings, term: Term, rows: NDArray[np.int64], run: Run
+) -> Iterator[Forecast]:
     at_ms = device.readings.at_ms[rows]
     made = features(windows(device.readings, at_ms, term.condition), at_ms, term.condition)
     rows, at_ms = rows[made.usable], at_ms[made.usable]
@@ -160,7 +162,9 @@ def _of_term(device: Device, term: Term, rows: NDArray[np.int64], run: Run) -> I
         )
 
 
-def _late(device: Device, condition: Condition, at_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _late(
+    device: DeviceReadings, condition: Condition, at_ms: NDArray[np.int64]
+) -> NDArray[np.bool_]:
     readings = device.readings
     used = readings.are(all_signals((condition,))) & ~np.isnan(readings.values)
     used &= device.backfilled

@@ -13,21 +13,21 @@ from operator import or_
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
-from cloud.jobs.dating import dated
-from cloud.jobs.delta import Tables, table_at
 from cloud.lake.landed import Cursor
 from cloud.scoring.arrivals import Arrival, devices_of
-from cloud.scoring.forecast import DAY_MS, Span, day_of
+from cloud.scoring.forecast import DAY_MS, TimeSpan, day_of
 from cloud.scoring.offsets import covers
 from cloud.scoring.source import LakeSource, span_options
+from cloud.transforms.dating import dated
 from cloud.transforms.deduplicate import deduplicate
+from cloud.transforms.delta import Tables, table_at
 from cloud.transforms.period import with_period
 from cloud.transforms.schema import SOURCE
 from cloud.transforms.signals import of_signals
 from contract.records import Kind
 from contract.signals import Signal
 
-__all__ = ["History", "Known"]
+__all__ = ["KnownReadings", "ReadingSource"]
 
 _COLUMNS = (
     *("device_id", "stream_id", "seq", "observed_at", "received_at"),
@@ -36,7 +36,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownReadings:
     """Everything up to the end of a batch.
 
     Attributes:
@@ -47,7 +47,7 @@ class Known:
     stored: DataFrame | None
     landed: DataFrame | None
 
-    def of(self, spans: Mapping[str, Span], wanted: frozenset[Signal], warm: int) -> DataFrame:
+    def of(self, spans: Mapping[str, TimeSpan], wanted: frozenset[Signal], warm: int) -> DataFrame:
         """Dated readings of the wanted signals, for each device those that its span rests on."""
         inside = reduce(or_, (_within(device, span, warm) for device, span in spans.items()))
         received_ms = F.unix_millis("received_at").alias("received_ms")
@@ -73,7 +73,7 @@ class Known:
         return reduce(DataFrame.unionByName, parts)
 
 
-class History:
+class ReadingSource:
     """Opens what is known; one per session."""
 
     def __init__(self, spark: SparkSession, tables: Tables, tasks: int) -> None:
@@ -82,11 +82,11 @@ class History:
         self._tables = tables
         self._tasks = tasks
 
-    def known(self, derived: Cursor, until: Cursor, *, dates_change: bool) -> Known:
+    def known(self, transformed: Cursor, until: Cursor, *, dates_change: bool) -> KnownReadings:
         """Everything up to `until`.
 
         Args:
-            derived: The transform's cursor, loaded before this call: so the table may hold more
+            transformed: The transform's cursor, loaded before this call: so the table may hold more
                 than it says, and never less.
             until: The batch's end.
             dates_change: Whether readings beyond the transform's cursor may wait for a date, or
@@ -96,18 +96,18 @@ class History:
             LakeError: A table cannot be read.
         """
         stored = table_at(self._spark, self._tables.readings)
-        if stored is not None and covers(derived, until):
-            return Known(stored, None)
-        options = span_options(self._tables.root, derived, until, self._tasks)
+        if stored is not None and covers(transformed, until):
+            return KnownReadings(stored, None)
+        options = span_options(self._tables.root, transformed, until, self._tasks)
         landed = self._spark.read.format(LakeSource.name()).options(**options).load()
         landed = landed.where(F.col("kind").isNotNull())
         if dates_change:
             placed = with_period(deduplicate(landed), self._tables.period)
             landed = dated(placed, self._tables, with_waiting=True)
-        return Known(stored, landed.where(F.col("kind") == Kind.READING.value))
+        return KnownReadings(stored, landed.where(F.col("kind") == Kind.READING.value))
 
 
-def _within(device: str, span: Span, warm: int) -> Column:
+def _within(device: str, span: TimeSpan, warm: int) -> Column:
     first = F.timestamp_millis(F.lit(day_of(span.from_ms) - warm * DAY_MS))
     end = F.timestamp_millis(F.lit(span.until_ms))
     at = F.col("observed_at")

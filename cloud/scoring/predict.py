@@ -11,8 +11,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud.inference import Inference, ModelError
 from contract.errors import DewlineError
+from models.errors import ModelError
+from models.inference import Inference
 
 __all__ = ["ModelFailed", "OnnxModel", "probabilities"]
 

@@ -10,7 +10,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from cloud.errors import ProjectionError
 from cloud.scoring.champions import Term
-from cloud.scoring.forecast import Device, Forecast, Span, forecasts
+from cloud.scoring.forecast import DeviceReadings, Forecast, TimeSpan, forecasts
 from cloud.scoring.predict import probabilities
 from cloud.spark import converted
 from cloud.transforms.schema import SOURCE, require
@@ -39,7 +39,7 @@ _SCHEMA = pa.schema(
 
 
 def scored(
-    readings: DataFrame, terms: Sequence[Term], spans: Mapping[str, Span], warm: int
+    readings: DataFrame, terms: Sequence[Term], spans: Mapping[str, TimeSpan], warm: int
 ) -> list[Forecast]:
     """The forecasts of each device within its span, in no order.
 
@@ -62,7 +62,7 @@ def scored(
 
 
 def _scorer(
-    terms: tuple[Term, ...], spans: Mapping[str, Span], warm: int
+    terms: tuple[Term, ...], spans: Mapping[str, TimeSpan], warm: int
 ) -> Callable[[pa.Table], pa.Table]:
     def score(rows: pa.Table) -> pa.Table:
         device = device_of(rows)
@@ -72,7 +72,7 @@ def _scorer(
     return score
 
 
-def device_of(rows: pa.Table) -> Device:
+def device_of(rows: pa.Table) -> DeviceReadings:
     """One device's rows in `READING_COLUMNS`: each key once, in the order of their times."""
     first = [("stream_id", "ascending"), ("seq", "ascending")]
     rows = rows.sort_by([*first, ("received_ms", "ascending"), (SOURCE, "ascending")])
@@ -82,7 +82,7 @@ def device_of(rows: pa.Table) -> Device:
         [("at_ms", "ascending"), ("seq", "ascending"), ("stream_id", "ascending")]
     )
     lanes = (source.split(" ")[3] for source in rows[SOURCE].to_pylist())
-    return Device(
+    return DeviceReadings(
         device_id=rows["device_id"][0].as_py(),
         readings=as_readings(rows),
         stream_ids=rows["stream_id"].to_pylist(),

@@ -15,20 +15,20 @@ from sqlalchemy import Connection, Engine, delete, select, tuple_
 from sqlalchemy.dialects.mysql import Insert, insert
 
 from cloud.scoring.documents import document_of
-from cloud.scoring.forecast import Forecast, Span
+from cloud.scoring.forecast import Forecast, TimeSpan
 from cloud.search.bulk import Document
 from cloud.search.names import IndexNames
 from cloud.warehouse.engine import converted
 from cloud.warehouse.model_tables import CLOUD_PREDICTIONS
 
-__all__ = ["DocumentWriter", "ForecastSink"]
+__all__ = ["DocumentStore", "ForecastSink"]
 
 _AT_ONCE = 1000
 _TABLE = CLOUD_PREDICTIONS
 _KEY = tuple(column.name for column in _TABLE.primary_key)
 
 
-class DocumentWriter(Protocol):
+class DocumentStore(Protocol):
     """What takes documents for good."""
 
     def index(self, documents: Iterable[Document]) -> None:
@@ -43,12 +43,12 @@ class DocumentWriter(Protocol):
 class ForecastSink:
     """Writes batches; the same one may come again."""
 
-    def __init__(self, engine: Engine, documents: DocumentWriter, names: IndexNames) -> None:
+    def __init__(self, engine: Engine, documents: DocumentStore, names: IndexNames) -> None:
         self._engine = engine
         self._documents = documents
         self._names = names
 
-    def standing(self, spans: Mapping[str, Span]) -> list[Forecast]:
+    def standing(self, spans: Mapping[str, TimeSpan]) -> list[Forecast]:
         """What stands in the table within each device's span.
 
         Raises:
@@ -101,7 +101,7 @@ def _upsert() -> Insert:
 
 
 def _standing(
-    connection: Connection, device: str, span: Span, conditions: Sequence[str]
+    connection: Connection, device: str, span: TimeSpan, conditions: Sequence[str]
 ) -> Iterator[Forecast]:
     # By condition, so that the index on (condition, device, instant) serves.
     at = _TABLE.c

@@ -32,7 +32,7 @@ from pyspark.sql.types import StructType
 
 from cloud.errors import LakeError, LakeMissing
 from cloud.lake.cursors import CursorStore
-from cloud.lake.landed import Cursor, LandedFile, Position
+from cloud.lake.landed import RAW_FOLDER, Cursor, LandedFile, Position
 from cloud.lake.landing import landed_paths, read_file
 from cloud.lake.raw import RawTable
 from cloud.lake.raw_rows import name_of
@@ -144,7 +144,7 @@ class _Files:
             return None
 
     def _folded(self, positions: Iterable[Position]) -> Iterator[LandedFile]:
-        raw = RawTable(self.root / "raw")
+        raw = RawTable(self.root / RAW_FOLDER)
         for span in _joined(positions):
             n = span.first
             for file in raw.read_range(span.sequence, span.first, span.last):

@@ -17,7 +17,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from cloud.errors import ProjectionError
-from cloud.lake.cursors import CursorStore
+from cloud.lake.cursors import SCORING_CURSOR, CursorStore
 from cloud.lake.landed import Cursor
 from cloud.lake.store import FolderStore
 from cloud.scoring.batch import BatchResult, BatchScorer
@@ -27,9 +27,8 @@ from cloud.spark import converted
 from contract.errors import DewlineError
 from transport.backoff import Backoff
 
-__all__ = ["PROJECTION", "Scoring", "ScoringTotals", "StreamSettings"]
+__all__ = ["Scoring", "ScoringTotals", "StreamSettings"]
 
-PROJECTION = "scoring"  # name of the cursor
 _WATCH_S = 0.2
 _IDLE_LIMIT_S = 10.0
 _IDLE_POLL_S = 0.02
@@ -207,7 +206,7 @@ class Scoring:
         if self._query is not None:
             raise ProjectionError("the stream runs already")
         s = self._settings
-        options = stream_options(s.root, PROJECTION, s.files_per_batch, s.tasks)
+        options = stream_options(s.root, SCORING_CURSOR, s.files_per_batch, s.tasks)
         self._failed, self._stopping = None, False
         self._checkpoint = tempfile.TemporaryDirectory(prefix="dewline-scoring-")
         with converted(ProjectionError, "the stream did not start"):

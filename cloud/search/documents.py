@@ -19,13 +19,13 @@ from contract.blocks import Block, Entry, Mark, SensorColumns, entries, kind_of
 from contract.keys import Key, event_day
 from contract.records import Kind
 
-__all__ = ["Origin", "documents", "entry_document"]
+__all__ = ["BlockContext", "documents", "entry_document"]
 
 _DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class BlockContext:
     """What a block's documents share that does not stand in the block.
 
     Attributes:
@@ -39,7 +39,7 @@ class Origin:
     fix: Fix | None = None
 
 
-def documents(origin: Origin, block: Block, names: IndexNames) -> Iterator[Document]:
+def documents(origin: BlockContext, block: Block, names: IndexNames) -> Iterator[Document]:
     """The block's records as documents, in the order of their numbers."""
     seq = block.first
     for sensor in block.sensors:
@@ -49,7 +49,9 @@ def documents(origin: Origin, block: Block, names: IndexNames) -> Iterator[Docum
         yield entry_document(origin, block.stream_id, _dated(origin, entry), names)
 
 
-def entry_document(origin: Origin, stream_id: str, entry: Entry, names: IndexNames) -> Document:
+def entry_document(
+    origin: BlockContext, stream_id: str, entry: Entry, names: IndexNames
+) -> Document:
     """One record as a document, by its columns."""
     kind = kind_of(entry.record)
     cells = row(origin.device_id, stream_id, origin.received_at, entry)
@@ -64,7 +66,7 @@ def entry_document(origin: Origin, stream_id: str, entry: Entry, names: IndexNam
     return Document(names.index(kind, day), str(key), _json(present))
 
 
-def _dated(origin: Origin, entry: Entry) -> Entry:
+def _dated(origin: BlockContext, entry: Entry) -> Entry:
     if entry.observed_at is not None or origin.fix is None:
         return entry
     return replace(entry, observed_at=origin.fix.observed_at(entry.offset_ms))
@@ -75,7 +77,7 @@ def _json(value: Any) -> str:
 
 
 def _readings(
-    origin: Origin, block: Block, sensor: SensorColumns, seq: int, names: IndexNames
+    origin: BlockContext, block: Block, sensor: SensorColumns, seq: int, names: IndexNames
 ) -> Iterator[Document]:
     key = f"{origin.device_id}:{block.stream_id}:"
     owner = _json({"device_id": origin.device_id, "stream_id": block.stream_id})[:-1]
@@ -93,7 +95,7 @@ def _readings(
 
 
 def _times(
-    origin: Origin, block: Block, sensor: SensorColumns, names: IndexNames
+    origin: BlockContext, block: Block, sensor: SensorColumns, names: IndexNames
 ) -> list[tuple[str, str]]:
     """Per row the index and the fields that tell when."""
     days: dict[int | None, tuple[str, str]] = {}
@@ -112,7 +114,7 @@ def _times(
     return times
 
 
-def _tails(origin: Origin, sensor: SensorColumns, number: int) -> list[str]:
+def _tails(origin: BlockContext, sensor: SensorColumns, number: int) -> list[str]:
     """Per row the end of the document: what the series, the mark and the count say."""
     series = {
         "received_at": origin.received_at,

@@ -18,8 +18,8 @@ from contract.records import Kind
 from contract.wire import decode
 
 __all__ = [
-    "Comparison",
     "Counted",
+    "StreamComparison",
     "StreamOfKind",
     "compare",
     "keys_in_lake",
@@ -57,7 +57,7 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class StreamComparison:
     """What lake and search store hold of one kind in one stream."""
 
     of: StreamOfKind
@@ -109,16 +109,16 @@ def search_counts(server: StreamCounts, names: IndexNames) -> dict[StreamOfKind,
 
 def compare(
     lake: Mapping[StreamOfKind, Counted], search: Mapping[StreamOfKind, Counted]
-) -> list[Comparison]:
+) -> list[StreamComparison]:
     """Both sides of every stream that either of them knows, in order."""
     return [
-        Comparison(stream, lake.get(stream, Counted()), search.get(stream, Counted()))
+        StreamComparison(stream, lake.get(stream, Counted()), search.get(stream, Counted()))
         for stream in sorted(lake.keys() | search.keys())
     ]
 
 
 def totals(
-    comparisons: Iterable[Comparison], side: Callable[[Comparison], Counted]
+    comparisons: Iterable[StreamComparison], side: Callable[[StreamComparison], Counted]
 ) -> dict[Kind, int]:
     """Records of one side by kind; every kind is named."""
     found = dict.fromkeys(Kind, 0)

@@ -30,11 +30,11 @@ from skl2onnx.algebra.onnx_ops import (
 )
 from skl2onnx.common.data_types import FloatTensorType
 
-from cloud.inference import Inference
 from cloud.training.learners import CLIP, FIRST, LOGIT_WEIGHT, Beyond, logit
 from cloud.training.walk import Trained
 from contract.errors import DewlineError
 from models.features import FEATURE_NAMES
+from models.inference import Inference
 
 __all__ = ["PARITY_LIMIT", "ParityError", "check_parity", "mllib_to_onnx", "sklearn_to_onnx"]
 

@@ -17,7 +17,7 @@ from cloud.training.walk import Learner, Trained, Walked, folds, learnable, mont
 from models.conditions import Condition
 from models.skill import MIN_EVENT_WEEKS, WEEK_MS, Skill, skill
 
-__all__ = ["CandidateScore", "Decision", "Verdict", "fresh_from", "judge", "undecided"]
+__all__ = ["CandidateScore", "Decision", "Judgement", "fresh_from", "judge", "undecided"]
 
 Floats = NDArray[np.float64]
 
@@ -52,7 +52,7 @@ class CandidateScore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Judgement:
     """What the judge says.
 
     Attributes:
@@ -87,7 +87,7 @@ def judge(
     learners: tuple[Learner, Sequence[Learner]],
     champion: Trained | None,
     span: tuple[int, int],
-) -> Verdict:
+) -> Judgement:
     """Chooses among candidates and judges the chosen one.
 
     Args:
@@ -109,7 +109,9 @@ def judge(
         text = f"{found.event_weeks} weeks with events, {MIN_EVENT_WEEKS} are needed"
         return undecided(text, found, chosen.family, scores)
     decision, text = _decide(found, _against_champion(examples, walked, champion))
-    return Verdict(decision=decision, reason=text, winner=chosen.family, scores=scores, skill=found)
+    return Judgement(
+        decision=decision, reason=text, winner=chosen.family, scores=scores, skill=found
+    )
 
 
 def _enough(examples: History, span: tuple[int, int]) -> bool:
@@ -124,9 +126,9 @@ def undecided(
     found: Skill = _NO_WINDOWS,
     winner: str | None = None,
     scores: tuple[CandidateScore, ...] = (),
-) -> Verdict:
-    """The verdict where there is no evidence to decide on."""
-    return Verdict(
+) -> Judgement:
+    """The judgement where there is no evidence to decide on."""
+    return Judgement(
         decision=Decision.INSUFFICIENT_EVIDENCE,
         reason=text,
         winner=winner,

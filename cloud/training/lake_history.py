@@ -7,10 +7,10 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from cloud.errors import LakeError
-from cloud.jobs.delta import Tables, table_at
 from cloud.spark import converted
 from cloud.training.dataset import history_table
 from cloud.training.history import HISTORY_SCHEMA
+from cloud.transforms.delta import Tables, table_at
 from models.conditions import Condition
 
 __all__ = ["LakeHistory"]

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud.inference import Inference
 from cloud.registry import ModelRow, Registry
 from cloud.training.export import PARITY_ROWS, check_parity
 from cloud.training.history import History
@@ -18,9 +17,10 @@ from contract.errors import DewlineError
 from models.bundle import Family, Golden, Lineage, Manifest, pack
 from models.conditions import MODEL_INPUTS, Condition
 from models.features import FEATURE_NAMES, FEATURES_VERSION, LAGS, features
+from models.inference import Inference
 from models.signing import Signer
 
-__all__ = ["MIN_EXAMPLES", "Origins", "Publisher", "TooFewGolden", "releasable", "version_of"]
+__all__ = ["MIN_EXAMPLES", "Provenance", "Publisher", "TooFewGolden", "releasable", "version_of"]
 
 Export = Callable[[Trained], bytes]
 MIN_EXAMPLES = PARITY_ROWS
@@ -33,7 +33,7 @@ class TooFewGolden(DewlineError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origins:
+class Provenance:
     """What a model was made of.
 
     Attributes:
@@ -82,7 +82,7 @@ class Publisher:
         family: str,
         trained: Trained,
         examples: History,
-        origins: Origins,
+        provenance: Provenance,
     ) -> ModelRow:
         """The recorded bundle; what an interrupted cycle had recorded already is taken as it is.
 
@@ -91,13 +91,13 @@ class Publisher:
             TooFewGolden: Too few windows for golden vectors; nothing is recorded.
             DewlineError: Registry or warehouse did not take it; call again.
         """
-        known = self._registry.find(condition.id, version_of(origins.cycle_at, family))
+        known = self._registry.find(condition.id, version_of(provenance.cycle_at, family))
         if known is not None:
             return known
         model = self._export(trained)
         parity = check_parity(trained, model, examples.features)
         counter = self._registry.next_counter(condition.id)
-        manifest = _manifest(condition, family, examples, origins, counter)
+        manifest = _manifest(condition, family, examples, provenance, counter)
         golden = golden_of(condition, examples, Inference(model))
         card = _card(manifest, len(examples), parity)
         data = pack(manifest, model, golden, card, self._signer)
@@ -107,21 +107,21 @@ class Publisher:
 
 
 def _manifest(
-    condition: Condition, family: str, examples: History, origins: Origins, counter: int
+    condition: Condition, family: str, examples: History, provenance: Provenance, counter: int
 ) -> Manifest:
     return Manifest(
         model=condition.id,
-        version=version_of(origins.cycle_at, family),
+        version=version_of(provenance.cycle_at, family),
         family=Family(family),
         condition=condition,
         horizon_s=condition.horizon_s,
         features_version=FEATURES_VERSION,
         feature_names=FEATURE_NAMES,
         counter=counter,
-        created_at=origins.cycle_at,
+        created_at=provenance.cycle_at,
         lineage=Lineage(
-            dataset_version=origins.dataset_version,
-            code_version=origins.code_version,
+            dataset_version=provenance.dataset_version,
+            code_version=provenance.code_version,
             trained_from=_iso(int(examples.begins_ms.min())),
             trained_to=_iso(int(examples.begins_ms.max())),
             parameters=_parameters(family),

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cloud.inference import Inference
 from cloud.registry import Alias, AliasRow, DecisionRow, ModelRow, Registry
 from cloud.training.decisions import Decisions
 from cloud.training.history import History
-from cloud.training.judge import Decision, Verdict, fresh_from, judge, undecided
+from cloud.training.judge import Decision, Judgement, fresh_from, judge, undecided
 from cloud.training.learners import BASELINE
-from cloud.training.release import MIN_EXAMPLES, Origins, releasable
+from cloud.training.release import MIN_EXAMPLES, Provenance, releasable
 from cloud.training.walk import Learner, Trained, learnable
 from models.bundle import unpack
 from models.conditions import MODEL_INPUTS, Condition, forecastable
+from models.inference import Inference
 from models.signing import TrustedKeys
 
 __all__ = ["Publishes", "Trainer", "load_model"]
@@ -32,7 +32,7 @@ class Publishes(Protocol):
         family: str,
         trained: Trained,
         examples: History,
-        origins: Origins,
+        provenance: Provenance,
     ) -> ModelRow:
         """The recorded bundle."""
         ...
@@ -70,31 +70,31 @@ class Trainer:
     told: Callable[[str], None]
 
     def train(
-        self, condition: Condition, history: History, origins: Origins, why: str
+        self, condition: Condition, history: History, provenance: Provenance, why: str
     ) -> DecisionRow:
         """Judges, releases and decides for one condition.
 
         Args:
             condition: Which.
             history: Its steps on every device up to the cycle.
-            origins: The cycle and its data.
+            provenance: The cycle and its data.
             why: The reason for training now.
 
         Raises:
             DewlineError: A step failed; call again with the same arguments.
         """
-        known = self.decisions.find(origins.cycle_at, condition.id)
+        known = self.decisions.find(provenance.cycle_at, condition.id)
         if known is not None:
             return known
         examples = history.examples
-        verdict = self._judge(condition, examples, origins.cycle_at)
-        self.told(f"{condition.id}: {verdict.decision}: {verdict.reason}")
-        champion = self._release(condition, examples, origins, verdict)
-        row = _decision(condition, origins, verdict, champion, why)
-        self.decisions.write(row, verdict.scores)
+        judgement = self._judge(condition, examples, provenance.cycle_at)
+        self.told(f"{condition.id}: {judgement.decision}: {judgement.reason}")
+        champion = self._release(condition, examples, provenance, judgement)
+        row = _decision(condition, provenance, judgement, champion, why)
+        self.decisions.write(row, judgement.scores)
         return row
 
-    def _judge(self, condition: Condition, examples: History, cycle_at: int) -> Verdict:
+    def _judge(self, condition: Condition, examples: History, cycle_at: int) -> Judgement:
         if not forecastable(condition):
             seen = ", ".join(MODEL_INPUTS)
             return undecided(f"models look at {seen}, and its signal is {condition.signal}")
@@ -109,35 +109,35 @@ class Trainer:
         return judge(examples, condition, self.learners, model, span)
 
     def _release(
-        self, condition: Condition, examples: History, origins: Origins, verdict: Verdict
+        self, condition: Condition, examples: History, provenance: Provenance, judgement: Judgement
     ) -> ModelRow | None:
         """The champion from now on; None while there is nothing to learn from."""
-        before = self.registry.champion_at(condition.id, origins.cycle_at - 1)
+        before = self.registry.champion_at(condition.id, provenance.cycle_at - 1)
         if not (learnable(examples.labels) and releasable(examples)):
             return before
-        baseline = self._publish(condition, self.learners[0], examples, origins)
-        self._name(Alias.BASELINE, baseline, origins)
+        baseline = self._publish(condition, self.learners[0], examples, provenance)
+        self._name(Alias.BASELINE, baseline, provenance)
         adopted = None
-        if verdict.winner is not None:
-            winner = next(c for c in self.learners[1] if c.family == verdict.winner)
-            adopted = self._publish(condition, winner, examples, origins)
-            self._name(Alias.CHALLENGER, adopted, origins)
-        champion = _champion(verdict.decision, baseline, adopted, before)
-        self._name(Alias.CHAMPION, champion, origins)
+        if judgement.winner is not None:
+            winner = next(c for c in self.learners[1] if c.family == judgement.winner)
+            adopted = self._publish(condition, winner, examples, provenance)
+            self._name(Alias.CHALLENGER, adopted, provenance)
+        champion = _champion(judgement.decision, baseline, adopted, before)
+        self._name(Alias.CHAMPION, champion, provenance)
         return champion
 
     def _publish(
-        self, condition: Condition, learner: Learner, examples: History, origins: Origins
+        self, condition: Condition, learner: Learner, examples: History, provenance: Provenance
     ) -> ModelRow:
         trained = learner.fit(examples)
-        return self.publisher.publish(condition, learner.family, trained, examples, origins)
+        return self.publisher.publish(condition, learner.family, trained, examples, provenance)
 
-    def _name(self, alias: Alias, row: ModelRow, origins: Origins) -> None:
+    def _name(self, alias: Alias, row: ModelRow, provenance: Provenance) -> None:
         self.registry.set_alias(
             AliasRow(
                 condition_id=row.condition_id,
                 alias=alias,
-                from_at=origins.cycle_at,
+                from_at=provenance.cycle_at,
                 model=row.model,
                 version=row.version,
             )
@@ -157,16 +157,16 @@ def _champion(
 
 def _decision(
     condition: Condition,
-    origins: Origins,
-    verdict: Verdict,
+    provenance: Provenance,
+    judgement: Judgement,
     champion: ModelRow | None,
     why: str,
 ) -> DecisionRow:
-    found = verdict.skill
+    found = judgement.skill
     return DecisionRow(
-        cycle_at=origins.cycle_at,
+        cycle_at=provenance.cycle_at,
         condition_id=condition.id,
-        candidate=verdict.winner,
+        candidate=judgement.winner,
         brier_baseline=found.brier_baseline,
         brier_model=found.brier_model,
         skill=found.skill,
@@ -174,8 +174,8 @@ def _decision(
         skill_high=found.high,
         event_weeks=found.event_weeks,
         windows_total=found.windows_total,
-        decision=verdict.decision.value,
-        reason=f"{verdict.reason} (trained since {why})",
+        decision=judgement.decision.value,
+        reason=f"{judgement.reason} (trained since {why})",
         model=champion.model if champion else None,
         version=champion.version if champion else None,
     )

@@ -1,1 +1,5 @@
-"""Transforms: DataFrame to DataFrame, no path, no clock, the same for batch and stream."""
+"""The transform: what has landed becomes rows of the warehouse and of the lake's tables.
+
+`run`, `batch`, `dating`, `delta` and `load` read and write. Every other module turns a DataFrame
+into a DataFrame, without a path or a clock, the same for batch and stream.
+"""

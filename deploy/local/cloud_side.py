@@ -14,7 +14,8 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from cloud.commands.opening import open_lake, open_search, open_store, open_warehouse
+from cloud.composition.lake import open_lake, open_store
+from cloud.composition.servers import open_search, open_warehouse
 from cloud.config import CloudConfig, load_config, need
 from cloud.lake.cursors import CursorStore
 from cloud.search.client import SearchClient

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cloud.commands.opening import open_warehouse
+from cloud.composition.servers import open_warehouse
 from cloud.rollout import DesiredStates
 from contract.desired import Desired, decode_desired
 from deploy.local.cloud_side import CloudSide

@@ -21,9 +21,9 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from cloud.commands.cycle import result_table
-from cloud.commands.cycling import open_cycle
-from cloud.commands.live_scoring import open_scoring
-from cloud.commands.transforming import private_session
+from cloud.composition.cycle import open_cycle
+from cloud.composition.scoring import open_scoring
+from cloud.composition.spark import private_session
 from cloud.config import CloudConfig, load_config
 from contract.errors import DewlineError
 

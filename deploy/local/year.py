@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cloud.commands.models import open_registry
-from cloud.commands.opening import open_lake, open_warehouse
+from cloud.composition.lake import open_lake
+from cloud.composition.registry import open_registry
+from cloud.composition.servers import open_warehouse
 from cloud.config import fleet_conditions, need
 from cloud.ledger.report import Totals
 from cloud.search.kibana.query import Scope

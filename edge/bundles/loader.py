@@ -5,12 +5,14 @@ Imports numpy and onnxruntime by what it uses: only a gateway with `[models]` im
 
 from pathlib import Path
 
-from edge.bundles.admission import admit
 from edge.bundles.models_in_use import Load, Unusable
-from edge.errors import PredictError, UpdateRefused
+from edge.bundles.slots import read_bundle
+from edge.bundles.trust import opened
+from edge.errors import UpdateRefused
 from edge.forecasting.forecaster import Forecaster
-from edge.forecasting.predict import Predictor
 from models.conditions import Condition
+from models.errors import ModelError
+from models.inference import Inference
 from models.signing import TrustedKeys
 
 __all__ = ["loading"]
@@ -26,7 +28,7 @@ def loading(trusted: TrustedKeys) -> Load:
 
     def load(path: Path, condition: Condition) -> Forecaster | Unusable:
         try:
-            bundle = admit(path, trusted, condition)
+            bundle = opened(read_bundle(path), trusted, condition)
         except UpdateRefused as error:
             return Unusable(
                 model="unreadable",
@@ -35,9 +37,9 @@ def loading(trusted: TrustedKeys) -> Load:
             )
         manifest = bundle.manifest
         try:
-            predictor = Predictor(bundle.model)
-        except PredictError as error:
+            inference = Inference(bundle.model)
+        except ModelError as error:
             return Unusable(model=manifest.model, version=manifest.version, reason=str(error))
-        return Forecaster(condition, manifest.model, manifest.version, predictor)
+        return Forecaster(condition, manifest.model, manifest.version, inference)
 
     return load

@@ -18,10 +18,11 @@ from typing import Protocol
 from contract.records import ModelReport
 from edge.bundles.slots import Slots
 from edge.bundles.updates import Refused, Staged
-from edge.errors import PredictError, UpdateError
+from edge.errors import UpdateError
 from edge.forecasting.forecasts import Answer
 from edge.forecasting.window import Window
 from models.conditions import Condition
+from models.errors import ModelError
 
 __all__ = ["Load", "Loaded", "ModelsInUse", "Unusable", "Updates"]
 
@@ -45,7 +46,7 @@ class Loaded(Protocol):
     version: str
 
     def probability(self, window: Window, at_ms: int) -> float | None:
-        """The probability at an instant; None if the window lacks something; PredictError."""
+        """The probability at an instant; None if the window lacks something; ModelError."""
         ...
 
 
@@ -120,7 +121,7 @@ class ModelsInUse:
             model = in_use.loaded
             try:
                 probability = model.probability(window, at_ms)
-            except PredictError as error:
+            except ModelError as error:
                 self._misbehaved(condition, in_use, str(error))
                 continue
             if probability is None:

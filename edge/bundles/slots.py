@@ -21,34 +21,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from contract.desired import Sha256
+from contract.desired import MAX_BUNDLE_BYTES
 from contract.errors import ContractError
-from contract.typed import Between, Id, Seq, build, plain
+from contract.typed import Between, build, plain
+from edge.bundles.slot import Slot
+from edge.bundles.trust import require_newer
 from edge.errors import SlotsUnavailable, UpdateRefused
 
-__all__ = ["Slot", "Slots", "Step"]
+__all__ = ["Slot", "Slots", "Step", "read_bundle"]
 
 log = logging.getLogger(__name__)
 
 Step = Callable[[str], None]  # told the name of each step that has just been done
 _OURS = re.compile(r"[0-9a-f]{64}\.(dwb|part)")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
-    """What runs for one condition.
-
-    Attributes:
-        condition_id: The condition.
-        current: sha256 of the bundle that runs.
-        counter: The highest that was ever swapped in; it does not fall when a slot is reverted.
-        previous: sha256 of the bundle before it.
-    """
-
-    condition_id: Id
-    current: Sha256
-    counter: Seq
-    previous: Sha256 | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,12 +139,12 @@ class Slots:
         On the disk when it returns. The same bundle again changes nothing.
 
         Raises:
-            UpdateRefused: `old_counter`: a newer one was swapped in before; `missing`: no file.
+            UpdateRefused: `old_counter`: it is not newer than what ran; `missing`: no file.
             SlotsUnavailable: It could not be written; the old one stays.
         """
         with self._lock:
             old = self.slot(condition_id)
-            self._require_newer(old, sha256, counter)
+            self._require_swappable(old, sha256, counter)
             if old is not None and old.current == sha256:
                 new = replace(old, counter=counter)
             else:
@@ -171,14 +156,16 @@ class Slots:
             self._staged.discard(sha256)
             return new
 
-    def _require_newer(self, old: Slot | None, sha256: str, counter: int) -> None:
-        if old is not None and counter < old.counter:
+    def _require_swappable(self, old: Slot | None, sha256: str, counter: int) -> None:
+        try:
+            require_newer(sha256, counter, old)
+            self._require_there(sha256)
+        except UpdateRefused:
             self._staged.discard(sha256)
-            raise UpdateRefused(
-                "old_counter", f"its counter {counter} is below {old.counter}, which ran before"
-            )
+            raise
+
+    def _require_there(self, sha256: str) -> None:
         if not self.path(sha256).exists():
-            self._staged.discard(sha256)
             raise UpdateRefused("missing", f"bundles/{sha256}.dwb is not there")
 
     def revert(self, condition_id: str) -> Path | None:
@@ -237,6 +224,19 @@ class Slots:
             _sync(self._folder)
         self._state = state
         self.step(f"{what}_done")
+
+
+def read_bundle(path: Path) -> bytes:
+    """A bundle's bytes; of a file that is too large one more than a bundle may have.
+
+    Raises:
+        UpdateRefused: `missing`: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BUNDLE_BYTES + 1)
+    except OSError as error:
+        raise UpdateRefused("missing", f"{path.name}: {error.strerror}") from error
 
 
 def _read(path: Path) -> _State:

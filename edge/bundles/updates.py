@@ -18,10 +18,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from contract.desired import Desired, DesiredBundle, decode_desired
+from contract.desired import Desired, DesiredBundle
 from contract.errors import DewlineError
-from edge.bundles.delivery import Delivery
 from edge.bundles.slots import Slots
+from edge.bundles.staging import Stager
+from edge.bundles.trust import trusted_state
 from edge.configuration.config import ModelsConfig
 from edge.errors import UpdateError, UpdateRefused
 from models.conditions import Condition
@@ -100,7 +101,7 @@ class Updates:
         trusted: TrustedKeys,
     ) -> None:
         self._device_id = device_id
-        self._delivery = Delivery(conditions, config, slots)
+        self._stager = Stager(conditions, config, slots)
         self._retry_max_s = config.retry_max_s
         self._slots = slots
         self._trusted = trusted
@@ -171,8 +172,7 @@ class Updates:
 
     def _consider(self, payload: bytes) -> bool:
         try:
-            desired = decode_desired(payload, self._trusted.verify)
-            self._require_ours(desired)
+            desired = trusted_state(payload, self._trusted, self._device_id, self._known_counter())
         except DewlineError as error:
             self.refused_total += 1
             log.warning("models: a desired state is refused: %s", error)
@@ -184,23 +184,15 @@ class Updates:
         self._refused.clear()
         return True
 
-    def _require_ours(self, desired: Desired) -> None:
-        if desired.device_id != self._device_id:
-            raise UpdateRefused(
-                "other_device", f"it is for {desired.device_id}, this is {self._device_id}"
-            )
-        known = max(self._slots.desired_counter, self._desired.counter if self._desired else 0)
-        if desired.counter < known:
-            raise UpdateRefused(
-                "old_counter", f"its counter {desired.counter} is below {known}, which was taken"
-            )
+    def _known_counter(self) -> int:
+        return max(self._slots.desired_counter, self._desired.counter if self._desired else 0)
 
     def _work(self) -> float:
         """Does what can be done now; seconds until the rest is tried again."""
         desired = self._desired
         if desired is None:
             return math.inf
-        self._delivery.grown = False
+        self._stager.grown = False
         if not self._tried(lambda: self._slots.take_desired(desired.counter)):
             return self._backoff.wait_s()
         done = True
@@ -212,7 +204,7 @@ class Updates:
         if self._tried(lambda: self._slots.collect(keep)) and done:
             self._complaint = ""
             return math.inf
-        return self._backoff.wait_s(math.inf if self._delivery.grown else 0.0)
+        return self._backoff.wait_s(math.inf if self._stager.grown else 0.0)
 
     def _tried(self, action: Callable[[], None]) -> bool:
         try:
@@ -229,7 +221,7 @@ class Updates:
         if self._settled(wanted):
             return
         try:
-            self._delivery.bring(wanted, self._given_up)
+            self._stager.stage(wanted, self._given_up)
         except UpdateRefused as error:
             self._refuse(wanted, error)
             return

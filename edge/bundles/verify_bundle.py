@@ -12,17 +12,11 @@ import resource
 import sys
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from contract.typed import build, plain
-from edge.bundles.admission import admit
+from edge.bundles.slots import read_bundle
 from edge.bundles.trial import Trial, Verdict
-from edge.errors import PredictError, UpdateRefused
-from edge.forecasting.predict import Predictor
-from models.bundle import Bundle, check_golden
-from models.errors import BundleRefused
-from models.features import features
+from edge.bundles.trust import load_libraries, opened, require_announced, require_answers
+from edge.errors import UpdateRefused
 from models.signing import TrustedKeys
 
 __all__ = ["judge", "main"]
@@ -35,39 +29,14 @@ def judge(trial: Trial) -> Verdict:
     """Opens the bundle and asks its model what the golden vectors ask."""
     try:
         trusted = TrustedKeys.load([Path(key) for key in trial.trusted_keys])
-        bundle = admit(Path(trial.path), trusted, trial.condition)
-        _require_announced(bundle, trial)
-        _require_golden(bundle)
+        bundle = opened(read_bundle(Path(trial.path)), trusted, trial.condition)
+        require_announced(bundle, model=trial.model, version=trial.version, counter=trial.counter)
+        require_answers(bundle)
     except UpdateRefused as error:
         return Verdict(code=error.code, text=str(error))
-    except BundleRefused as error:
-        return Verdict(code=error.code, text=error.text)
     except MemoryError:
         return Verdict(code="out_of_memory", text=f"it needs more than {trial.memory_mib} MiB")
     return Verdict()
-
-
-def _require_announced(bundle: Bundle, trial: Trial) -> None:
-    for name in ("model", "version", "counter"):
-        found, said = getattr(bundle.manifest, name), getattr(trial, name)
-        if found != said:
-            raise UpdateRefused("unsuitable", f"its {name} is {found}, announced was {said}")
-
-
-def _require_golden(bundle: Bundle) -> None:
-    condition = bundle.manifest.condition
-
-    def features_of(grids: NDArray[np.float64], at_ms: NDArray[np.int64]) -> NDArray[np.float64]:
-        return features(grids, at_ms, condition).values
-
-    try:
-        predictor = Predictor(bundle.model)
-    except PredictError as error:
-        raise UpdateRefused("unsuitable", str(error)) from error
-    try:
-        check_golden(bundle.golden, features_of, predictor.probabilities)
-    except PredictError as error:
-        raise UpdateRefused("wrong_answer", str(error)) from error
 
 
 def _limit(trial: Trial) -> None:
@@ -81,6 +50,7 @@ def _limit(trial: Trial) -> None:
 def main() -> int:
     """One question, one verdict."""
     trial = build(Trial, json.load(sys.stdin), "trial")
+    load_libraries()  # before the limits: a lack of memory is then the bundle's
     _limit(trial)
     verdict = judge(trial)
     print(json.dumps(plain(verdict)))

@@ -70,7 +70,9 @@ def _keys(cls: Any) -> str:
 def _driver(name: str) -> str:
     driver = chips.load(name)
     hints = typing.get_type_hints(driver.Config, include_extras=True)
-    rows = [(f"`{f.name}`", _type(hints[f.name]), _missing(f)) for f in fields(driver.Config)]
+    shown = {f.name: _type(hints[f.name]) for f in fields(driver.Config)}
+    shown["quantities"] = "list of " + ", ".join(f'`"{q.value}"`' for q in driver.QUANTITIES)
+    rows = [(f"`{f.name}`", shown[f.name], _missing(f)) for f in fields(driver.Config)]
     manual = (sys.modules[driver.Config.__module__].__doc__ or "").partition("Quirks")[0]
     return f"{manual.strip()}\n\n" + page.table(("key", "value", "if missing"), rows)
 

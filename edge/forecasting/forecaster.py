@@ -3,26 +3,16 @@
 Imports numpy, so a gateway without models must not import it; neither clock nor disk is touched.
 """
 
-from typing import Protocol
-
 import numpy as np
-from numpy.typing import NDArray
 
 from contract.signals import Signal
 from edge.forecasting.window import Window
 from models.conditions import Condition, inputs_of
 from models.features import features, windows
+from models.inference import Inference
 from models.replay import Readings
 
-__all__ = ["Forecaster", "Judge", "readings_of"]
-
-
-class Judge(Protocol):
-    """A model's session, as `edge.forecasting.predict.Predictor` is."""
-
-    def probability(self, features: NDArray[np.float64]) -> float:
-        """The probability for one row of features, 0 to 1; raises PredictError."""
-        ...
+__all__ = ["Forecaster", "readings_of"]
 
 
 class Forecaster:
@@ -32,25 +22,27 @@ class Forecaster:
         condition: What is forecast.
         model: Name of the bundle.
         version: Its version.
-        judge: Its session.
+        inference: Its session.
     """
 
-    def __init__(self, condition: Condition, model: str, version: str, judge: Judge) -> None:
+    def __init__(
+        self, condition: Condition, model: str, version: str, inference: Inference
+    ) -> None:
         self._condition = condition
         self.model = model
         self.version = version
-        self._judge = judge
+        self._inference = inference
 
     def probability(self, window: Window, at_ms: int) -> float | None:
         """The probability at an instant (UTC, ms); None if the window lacks something.
 
         Raises:
-            PredictError: The model failed, or gave no probability.
+            ModelError: The model failed, or gave no probability.
         """
         instants = np.array([at_ms], np.int64)
         grid = windows(readings_of(window, self._condition), instants, self._condition)
         found = features(grid, instants, self._condition)
-        return self._judge.probability(found.values[0]) if found.usable[0] else None
+        return self._inference.probability_of(found.values[0]) if found.usable[0] else None
 
 
 def readings_of(window: Window, condition: Condition) -> Readings:

@@ -7,7 +7,7 @@ import pytest
 from cloud.config import SparkConfig
 from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
 from cloud.ledger.account import Told, account
-from cloud.ledger.facts import Delivery, HeldFact, LossFact, StartFact, facts_of
+from cloud.ledger.facts import BlockFact, HeldFact, LossFact, StartFact, facts_of
 from cloud.ledger.tally import tallies
 from cloud.training.history import device_history
 from cloud.warehouse.engine import connect
@@ -116,7 +116,7 @@ def _account(files):
         for fact in facts_of(landed, file.position, decode(landed.payload))
     }
     deliveries = sorted(
-        (f for f in facts if isinstance(f, Delivery)),
+        (f for f in facts if isinstance(f, BlockFact)),
         key=lambda d: (d.device_id, d.stream_id, d.first, d.last, d.precedence),
     )
     told = Told(

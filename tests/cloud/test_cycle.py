@@ -14,7 +14,7 @@ from cloud.training.decisions import Decisions
 from cloud.training.export import sklearn_to_onnx
 from cloud.training.history import HISTORY_SCHEMA, History
 from cloud.training.learners import BaselineLearner, SklearnLearner
-from cloud.training.release import Origins, Publisher
+from cloud.training.release import Provenance, Publisher
 from cloud.training.train import Trainer, load_model
 from cloud.warehouse.model_tables import (
     CANDIDATES,
@@ -445,9 +445,9 @@ def with_baseline(desk, from_at):
     poor = replace(history, labels=(np.arange(len(history)) % 10 > 0).astype(float))
     poor.features[:] = 0.0
     publisher = Publisher(desk.registry, SIGNER, export)
-    origins = Origins(cycle_at=from_at, dataset_version="1", code_version="1")
+    provenance = Provenance(cycle_at=from_at, dataset_version="1", code_version="1")
     model = BaselineLearner().fit(poor)
-    row = publisher.publish(desk.condition, "baseline", model, poor, origins)
+    row = publisher.publish(desk.condition, "baseline", model, poor, provenance)
     alias = AliasRow(
         condition_id="damp",
         alias=Alias.BASELINE,

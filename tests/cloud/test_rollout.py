@@ -12,7 +12,7 @@ import pytest
 from cloud.errors import BrokerRefused, SchemaOutdated
 from cloud.mqtt import BrokerSettings, Connection
 from cloud.registry import Alias, AliasRow, ModelRow, Registry
-from cloud.rollout import DesiredStates, Device, Rollout, known_devices, plan, roll_out
+from cloud.rollout import DesiredStates, GatewaySignals, Rollout, known_devices, plan, roll_out
 from cloud.warehouse.model_tables import DESIRED
 from cloud.warehouse.tables import FACTS
 from contract.desired import decode_desired
@@ -79,7 +79,7 @@ def model(condition_id, counter=1):
 
 
 def device(name, signals=BOTH):
-    return Device(device_id=name, signals=signals)
+    return GatewaySignals(device_id=name, signals=signals)
 
 
 def opened(row):

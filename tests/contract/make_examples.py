@@ -48,6 +48,12 @@ T, H, P = Quantity.TEMPERATURE, Quantity.HUMIDITY, Quantity.PRESSURE
 CLIMATE = (Series(T, 2), Series(H, 1))
 
 
+def _middle(quantity: Quantity) -> int:
+    """Halfway between the bounds, as a scaled integer."""
+    facts = quantity.facts
+    return round((facts.low + facts.high) / 2 * 10**facts.decimals)
+
+
 def stream(name: str) -> str:
     return stream_id(hashlib.sha256(name.encode()).digest()[:8])
 
@@ -111,6 +117,18 @@ def of_readings() -> Iterator[tuple[str, str, Block]]:
             cellar,
             first=101,
             offset_ms=3_600_000,
+        ),
+    )
+    yield (
+        "readings_every_quantity",
+        "One series for each quantity, in its unit, halfway between its bounds.",
+        of_sensors(
+            attic(
+                sensor_id="office",
+                series=tuple(Series(quantity, quantity.facts.decimals) for quantity in Quantity),
+                offsets_ms=(5_000,),
+                columns=tuple((_middle(quantity),) for quantity in Quantity),
+            )
         ),
     )
     yield (

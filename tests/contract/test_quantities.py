@@ -26,4 +26,7 @@ def test_units_are_those_of_senml() -> None:
         "humidity": "%RH",
         "pressure": "Pa",
         "co2": "ppm",
+        "illuminance": "lx",
+        "voltage": "V",
+        "contact": "/",
     }

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from cloud.logstash import dead_letters
-from cloud.logstash.delivery import _PASSING, DeliveryLimits
+from cloud.logstash.sender import _PASSING, SenderLimits
 from cloud.logstash.table import PIPELINES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "logstash.md").read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ def test_every_variable_is_in_the_table_with_its_default():
 
 
 def test_limits_and_answers_are_those_of_the_writer():
-    limits = DeliveryLimits()
+    limits = SenderLimits()
     held = f"at most {limits.documents:,} documents or about {limits.characters // 10**6} MB"
     assert held in FLAT
     assert limits.attempts == 8

@@ -419,7 +419,7 @@ def cloud_says(records_in):
     session.
     """
 
-    def judge(path, condition, predictor):
+    def judge(path, condition, inference):
         found = sorted(records_in(path, Reading), key=lambda e: e.observed_at)
         readings = Readings.of_rows(
             [Signal(e.record.sensor_id, e.record.quantity) for e in found],
@@ -429,7 +429,7 @@ def cloud_says(records_in):
         steps = replay(condition, readings)
         at_ms = steps.at_ms[steps.full & ~steps.holds]
         made = features(windows(readings, at_ms, condition), at_ms, condition)
-        answers = predictor.probabilities(made.values[made.usable])
+        answers = inference.probability(made.values[made.usable])
         return [
             (at, round(p, 6))
             for at, p in zip(at_ms[made.usable].tolist(), answers.tolist(), strict=True)

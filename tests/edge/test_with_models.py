@@ -13,8 +13,8 @@ from contract.records import Alert, AlertBasis, ModelReport, Prediction, Reading
 from edge.bundles.slots import Slots
 from edge.clock import VirtualClock
 from edge.configuration.config import parse_config
-from edge.forecasting.predict import Predictor
 from edge.gateway import check, run
+from models.inference import Inference
 
 HOUR_MS = 3_600_000
 DAMP = {
@@ -86,8 +86,8 @@ def lay(with_models, registry, tmp_path):
 @pytest.fixture
 def expected(cloud_says, registry, tmp_path):
     """What the cloud makes of the readings so far, for a condition."""
-    predictor = Predictor(registry.logistic(WEIGHTS))
-    return lambda condition: cloud_says(tmp_path / "outbox.db", condition, predictor)
+    inference = Inference(registry.logistic(WEIGHTS))
+    return lambda condition: cloud_says(tmp_path / "outbox.db", condition, inference)
 
 
 @pytest.fixture
@@ -285,3 +285,23 @@ def test_numpy_is_imported_only_where_models_run(table, with_models, new_year):
         )
         found.append(json.loads(done.stdout.splitlines()[-1]))
     assert found == [[], ["numpy", "onnxruntime", "cryptography"]]
+
+
+def test_a_gateway_that_lacks_onnxruntime_says_what_to_do(table, with_models, new_year):
+    models = with_models.models
+    paths = {"folder": models.folder, "trusted_keys": list(models.trusted_keys)}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.modules['onnxruntime'] = None\n" + RUN.format(begin=new_year),
+        ],
+        input=json.dumps({**table, "models": {"url": models.url, **paths}}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "ConfigError: [models]: import of onnxruntime halted" in done.stderr
+    assert "install what a gateway with models needs, or remove the table" in done.stderr

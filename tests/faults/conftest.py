@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud.commands.opening import open_lake
+from cloud.composition.lake import open_lake
 from cloud.lake.landed import Cursor
 from contract.wire import decode
 from deploy.local.certificates import CertificateFiles, Certificates

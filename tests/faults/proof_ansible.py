@@ -28,7 +28,7 @@ from typing import Any
 
 import pytest
 
-from cloud.commands.opening import open_lake
+from cloud.composition.lake import open_lake
 from cloud.config import CloudConfig, load_config
 from contract.records import Kind
 from deploy.local import nspawn

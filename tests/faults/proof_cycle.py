@@ -25,7 +25,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, make_url, select, text
 
-from cloud.commands.opening import open_warehouse
+from cloud.composition.servers import open_warehouse
 from cloud.errors import ProjectionError
 from cloud.lake.cursors import CursorStore
 from cloud.lake.landed import LandedBlock

@@ -18,9 +18,9 @@ from collections import Counter
 from pathlib import Path
 
 from cloud.config import Period
-from cloud.logstash.delivery import Delivery, DeliveryLimits
 from cloud.logstash.door import DoorAddress, HttpDoor
 from cloud.logstash.envelope import ID, INDEX
+from cloud.logstash.sender import BatchSender, SenderLimits
 from cloud.logstash.writer import LogstashWriter
 from cloud.search.bulk import Document
 from cloud.search.names import IndexNames
@@ -172,9 +172,9 @@ def prove(total, batch, seed):
     draw, taken, progress = Draw(random.Random(seed + 1)), Taken(total), Progress(total)
     intake = Intake(taken, draw, IntakeManner(slow_s=1.5 * TIMEOUT_S))
     door = HttpDoor(DoorAddress(url=intake.url, timeout_s=TIMEOUT_S))
-    limits = DeliveryLimits(documents=batch, attempts=50, first_pause_s=0.01, largest_pause_s=0.1)
-    delivery = Delivery(door, limits, time.sleep, source)
-    writer = LogstashWriter(delivery, Nothing(), Nothing(), IndexNames("dewline", Period.DAY))
+    limits = SenderLimits(documents=batch, attempts=50, first_pause_s=0.01, largest_pause_s=0.1)
+    sender = BatchSender(door, limits, time.sleep, source)
+    writer = LogstashWriter(sender, Nothing(), Nothing(), IndexNames("dewline", Period.DAY))
     try:
         writer.create(progress.of(documents(total)))
         seconds = progress.seconds

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from cloud.commands.opening import open_lake
+from cloud.composition.lake import open_lake
 from cloud.lake.landed import Cursor
 from contract.blocks import entries
 from contract.records import Loss, LossReason, Phase, Status

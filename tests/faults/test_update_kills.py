@@ -17,9 +17,9 @@ import time
 import pytest
 
 from contract.typed import plain
-from edge.bundles.admission import admit
-from edge.bundles.slots import Slots
-from edge.forecasting.predict import Predictor
+from edge.bundles.slots import Slots, read_bundle
+from edge.bundles.trust import opened
+from models.inference import Inference
 from models.signing import TrustedKeys
 
 KILLS = 5
@@ -157,12 +157,16 @@ class Device:
         """The version that a restart would load now: verified again, and it answers right."""
         slot = Slots(self.models).slot(self._condition.id)
         bundles = [
-            admit(self.models / "bundles" / f"{sha256}.dwb", self._trusted, self._condition)
+            opened(
+                read_bundle(self.models / "bundles" / f"{sha256}.dwb"),
+                self._trusted,
+                self._condition,
+            )
             for sha256 in (slot.current, slot.previous)
             if sha256 is not None
         ]
         golden = bundles[0].golden
-        answers = Predictor(bundles[0].model).probabilities(golden.features)
+        answers = Inference(bundles[0].model).probability(golden.features)
         assert abs(answers - golden.probabilities).max() <= 1e-5
         assert not list(self.models.glob("*.corrupt*"))
         return bundles[0].manifest.version

@@ -18,7 +18,7 @@ from cloud.api.app import make_app
 from cloud.api.gateways import MAX_DEVICES, GatewayHealthEndpoint
 from cloud.config import HealthConfig
 from cloud.errors import SchemaOutdated, WarehouseError
-from cloud.health.verdict import Known, judge
+from cloud.health.verdict import GatewayFacts, judge
 from cloud.instants import shown_instant
 from cloud.lake.store import FolderStore
 from cloud.projections.ledger import LedgerProjection
@@ -42,7 +42,7 @@ class Told:
             self._gate.wait(LIMIT_S)
         if self._error is not None:
             raise self._error
-        known = [Known(device_id=n, heard_at=self._heard_at, reading_at=AT) for n in devices]
+        known = [GatewayFacts(device_id=n, heard_at=self._heard_at, reading_at=AT) for n in devices]
         return [judge(one, asked) for one in known]
 
 

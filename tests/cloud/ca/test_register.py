@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.ca.register import Certificate, Role, decode, encode
+from cloud.ca.register import RegisteredCertificate, Role, decode, encode
 from cloud.errors import AuthorityError
 
 # years 1900 to 9998, and whole seconds, as certificates have
@@ -14,7 +14,7 @@ INSTANTS = st.integers(-2_208_988_800, 253_370_764_800).map(
     lambda s: datetime.fromtimestamp(s, UTC)
 )
 CERTIFICATES = st.builds(
-    Certificate,
+    RegisteredCertificate,
     serial=st.text("0123456789abcdef", min_size=40, max_size=40),
     name=st.text(),
     role=st.sampled_from(Role),
@@ -25,7 +25,7 @@ CERTIFICATES = st.builds(
 
 
 @given(st.lists(CERTIFICATES))
-def test_what_goes_in_comes_out(rows: list[Certificate]) -> None:
+def test_what_goes_in_comes_out(rows: list[RegisteredCertificate]) -> None:
     assert decode(encode(rows), "register") == tuple(rows)
 
 
@@ -48,7 +48,7 @@ def test_a_damaged_register_is_told(data: bytes, says: str) -> None:
 
 
 def test_an_instant_that_is_none_is_told() -> None:
-    row = Certificate(
+    row = RegisteredCertificate(
         serial="0" * 40,
         name="gw-1",
         role=Role.DEVICE,

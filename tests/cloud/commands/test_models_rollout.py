@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from sqlalchemy import make_url
 
 from cloud.commands import models, rollout
+from cloud.composition.registry import open_signer
 from cloud.config import CloudConfig, RegistryConfig, WarehouseConfig
 from cloud.registry import Alias, AliasRow, ModelRow, Registry
-from cloud.rollout import DesiredStates, Device, roll_out
+from cloud.rollout import DesiredStates, GatewaySignals, roll_out
 from cloud.warehouse.model_tables import DECISIONS
 from contract.errors import ConfigError
 from contract.signals import Signal
@@ -31,7 +32,7 @@ FROST = Condition(
     max_age_s=5400,
     signal=Signal.parse("attic/temperature"),
 )
-DEVICE = Device(device_id="ewr", signals=frozenset({Signal.parse("attic/temperature")}))
+DEVICE = GatewaySignals(device_id="ewr", signals=frozenset({Signal.parse("attic/temperature")}))
 
 
 @pytest.fixture
@@ -164,7 +165,7 @@ def test_an_empty_registry_is_shown_as_empty(call, config):
 @pytest.mark.services
 def test_what_devices_are_told_is_shown(call, config, champion, warehouse):
     call("models key", config)
-    sign = models.open_signer(config).sign
+    sign = open_signer(config).sign
     states = DesiredStates(warehouse)
     roll_out(champion, states, [DEVICE], (FROST,), sign, NEW_YEAR)
     line = call("rollout show", config).out.splitlines()[1].split()

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from cloud.health.verdict import Asked, Figures, Known, ModelState, Verdict, judge
+from cloud.health.verdict import Asked, GatewayFacts, ModelState, StatusFigures, Verdict, judge
 
 NOW = 1_795_517_522_667  # 2026-11-24T10:52:02.667Z
 ASKED = Asked(now=NOW, silent_s=1800, ledger_from=0)
-FIGURES = Figures(
+FIGURES = StatusFigures(
     received_at=NOW - 1000,
     phase="running",
     version="1",
@@ -17,7 +17,7 @@ FIGURES = Figures(
     queued_blocks=0,
     queued_bytes=0,
 )
-WELL = Known(
+WELL = GatewayFacts(
     device_id="gw-1",
     heard_at=NOW - 1000,
     reading_at=NOW - 1000,
@@ -33,7 +33,7 @@ def test_a_gateway_that_is_well():
 
 
 def test_of_a_gateway_that_was_never_heard_nothing_is_known():
-    health = judge(Known(device_id="gw-1", unexplained=5), ASKED)
+    health = judge(GatewayFacts(device_id="gw-1", unexplained=5), ASKED)
     assert (health.verdict, health.reasons) == (Verdict.UNKNOWN, ("nothing has ever come from it",))
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from cloud.config import Period
 from cloud.logstash.envelope import ID, INDEX, batch, event
 from cloud.search.bulk import Document
-from cloud.search.documents import Origin, documents
+from cloud.search.documents import BlockContext, documents
 from cloud.search.names import IndexNames
 from contract.blocks import Block, TimedEvent
 from contract.records import ModelReport
@@ -24,7 +24,7 @@ def made(reason):
         utc_at=UTC_AT,
         events=(TimedEvent(0, report), TimedEvent(1, report)),
     )
-    return list(documents(Origin(device_id="gw", received_at=UTC_AT), block, NAMES))
+    return list(documents(BlockContext(device_id="gw", received_at=UTC_AT), block, NAMES))
 
 
 @given(st.text(max_size=60) | st.just(',"@timestamp":12') | st.just('\\","@timestamp":1,"'))

@@ -6,8 +6,8 @@ import pytest
 
 from cloud.config import Period
 from cloud.errors import ProjectionError
-from cloud.logstash.delivery import Delivery, DeliveryLimits
 from cloud.logstash.envelope import ID, INDEX
+from cloud.logstash.sender import BatchSender, SenderLimits
 from cloud.logstash.writer import LogstashWriter, is_read_back
 from cloud.search.bulk import Document
 from cloud.search.names import IndexNames
@@ -40,8 +40,8 @@ class Log:
 
 
 def writer(log, **limits):
-    delivery = Delivery(log, DeliveryLimits(**limits), lambda _s: None, random.Random(1))
-    return LogstashWriter(delivery, log, log, NAMES)
+    sender = BatchSender(log, SenderLimits(**limits), lambda _s: None, random.Random(1))
+    return LogstashWriter(sender, log, log, NAMES)
 
 
 def document(number, kind=Kind.READING, day=DAY):

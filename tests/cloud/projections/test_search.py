@@ -19,7 +19,7 @@ from cloud.projections.runner import ProjectionRunner
 from cloud.projections.search import SearchProjection
 from cloud.search.bulk import BulkLimits, BulkWriter, OutcomeKind
 from cloud.search.client import SearchClient
-from cloud.search.documents import Origin, documents
+from cloud.search.documents import BlockContext, documents
 from cloud.search.names import IndexNames
 from cloud.search.query import EVERYTHING, Filter
 from cloud.search.templates import install
@@ -52,7 +52,7 @@ SEED = 20130704
 DEVICE = "gw-1"
 STREAM = "aaaaaaaaaaaaa"
 UTC_AT = 1_372_895_999_000  # 2013-07-03T23:59:59Z
-ORIGIN = Origin(device_id=DEVICE, received_at=UTC_AT + 1)
+ORIGIN = BlockContext(device_id=DEVICE, received_at=UTC_AT + 1)
 SEQUENCE = FileSequence("node-1", "1372895999000-0123abcd", Lane.LIVE)
 EVERY_EVENT = (
     Prediction(condition_id="damp", model="m", version="1", horizon_s=3600, probability=0.25),

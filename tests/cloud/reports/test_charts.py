@@ -21,7 +21,7 @@ from cloud.reports.charts import (
 )
 from cloud.reports.happened import held
 from cloud.reports.queries import collect
-from cloud.reports.report import Bin, DeviceReport, ForecastDay, Interval, Point
+from cloud.reports.report import Bin, DeviceReport, ForecastDay, Point, TruthInterval
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 NEW_YEAR = 1_356_998_400_000
@@ -63,7 +63,7 @@ def paths(svg, colour, style="fill: "):
 
 def test_each_interval_is_shaded_and_marked_in_the_strip():
     truth = tuple(
-        Interval(began_at=NEW_YEAR + n * DAY_MS, ended_at=NEW_YEAR + n * DAY_MS + HOUR_MS)
+        TruthInterval(began_at=NEW_YEAR + n * DAY_MS, ended_at=NEW_YEAR + n * DAY_MS + HOUR_MS)
         for n in range(4)
     )
     with_truth, without = (drawn(timeline((point(0), point(1)), t)) for t in (truth, ()))
@@ -71,7 +71,7 @@ def test_each_interval_is_shaded_and_marked_in_the_strip():
 
 
 def test_an_open_interval_is_shaded_to_the_right_end():
-    open_end = (Interval(began_at=NEW_YEAR + 5 * DAY_MS, ended_at=None),)
+    open_end = (TruthInterval(began_at=NEW_YEAR + 5 * DAY_MS, ended_at=None),)
     svg = drawn(timeline((), open_end))
     (used,) = [u for u in paths(svg, "held") if "opacity" in u.get("style")]
     (shape,) = [p for p in svg.iter("path") if f"#{p.get('id')}" == used.get("href")]

@@ -11,10 +11,13 @@ from onnx import TensorProto, helper
 
 from cloud.clock import SystemClock
 from cloud.config import Period
-from cloud.jobs.delta import Tables
-from cloud.jobs.transform import PROJECTION as DERIVE
-from cloud.jobs.transform import Transform
-from cloud.lake.cursors import RAW_CURSOR, CursorStore, all_cursors
+from cloud.lake.cursors import (
+    RAW_CURSOR,
+    SCORING_CURSOR,
+    TRANSFORM_CURSOR,
+    CursorStore,
+    all_cursors,
+)
 from cloud.lake.fold import fold
 from cloud.lake.landed import LandedBlock
 from cloud.lake.landing import LandingWriter
@@ -25,15 +28,17 @@ from cloud.registry import Alias, AliasRow, ModelRow, Registry
 from cloud.scoring.batch import BatchScorer
 from cloud.scoring.champions import Champions
 from cloud.scoring.documents import install_template
-from cloud.scoring.history import History
+from cloud.scoring.history import ReadingSource
 from cloud.scoring.offsets import available
 from cloud.scoring.predict import OnnxModel
 from cloud.scoring.sink import ForecastSink
-from cloud.scoring.stream import PROJECTION, Scoring, StreamSettings
+from cloud.scoring.stream import Scoring, StreamSettings
 from cloud.search.bulk import BulkLimits, BulkWriter
 from cloud.search.client import SearchClient
 from cloud.search.names import IndexNames
 from cloud.search.query import EVERYTHING
+from cloud.transforms.delta import Tables
+from cloud.transforms.run import Transform
 from cloud.warehouse.loader import StagingLoader
 from cloud.warehouse.model_tables import CLOUD_PREDICTIONS
 from contract.blocks import Block, SensorColumns, Series, TimedEvent
@@ -190,7 +195,7 @@ class Site:
         self.tables = Tables(root=str(folder / "lake"), period=Period.MONTH)
         self.names = IndexNames(f"scoring-{folder.name.replace('_', '-')}", Period.MONTH)
         self.registry = Registry(engine, folder / "registry")
-        self.derived = CursorStore(self.store, DERIVE)
+        self.transformed = CursorStore(self.store, TRANSFORM_CURSOR)
         self.signer = Signer.generate()
         self.results = []
         self._starts = count(1)
@@ -261,7 +266,7 @@ class Site:
             self.spark,
             self.tables,
             folded=CursorStore(self.store, RAW_CURSOR),
-            cursor=self.derived,
+            cursor=self.transformed,
             loader=StagingLoader(self.engine),
         )
         return transform.run()
@@ -276,28 +281,28 @@ class Site:
         """A new process's: it knows nothing but the stores."""
         champions = Champions(self.registry, (CONDITION,), self.signer.trusted())
         return BatchScorer(
-            History(self.spark, self.tables, tasks=2),
+            ReadingSource(self.spark, self.tables, tasks=2),
             champions,
             sink or self.sink(),
-            derived=self.derived,
-            cursor=CursorStore(self.store, PROJECTION),
+            transformed=self.transformed,
+            cursor=CursorStore(self.store, SCORING_CURSOR),
         )
 
     def scoring(self, sink=None, **settings):
         settings = StreamSettings(root=self.tables.root, **{"trigger_s": 0.2} | settings)
-        cursors = CursorStore(self.store, PROJECTION)
+        cursors = CursorStore(self.store, SCORING_CURSOR)
         return Scoring(self.spark, settings, self.scorer(sink), cursors, self.results.append)
 
     def passed(self):
         """The stored cursor."""
-        return CursorStore(self.store, PROJECTION).load()
+        return CursorStore(self.store, SCORING_CURSOR).load()
 
     def end(self):
         """Where a reader of everything would be."""
         return available(self.store)
 
     def set_back(self, cursor):
-        CursorStore(self.store, PROJECTION).save(cursor)
+        CursorStore(self.store, SCORING_CURSOR).save(cursor)
 
     def table(self):
         """Every row of `cloud_prediction`, by its key."""

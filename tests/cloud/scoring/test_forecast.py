@@ -8,7 +8,7 @@ import pytest
 
 from cloud.scoring.arrivals import Arrival, affected
 from cloud.scoring.champions import Term
-from cloud.scoring.forecast import DAY_MS, Device, Span, day_of, forecasts, warm_days
+from cloud.scoring.forecast import DAY_MS, DeviceReadings, TimeSpan, day_of, forecasts, warm_days
 from cloud.scoring.predict import ModelFailed, OnnxModel, probabilities
 from cloud.scoring.score import device_of
 from contract.quantities import Quantity
@@ -45,7 +45,7 @@ def device(hours, backfilled=frozenset()):
     source = random.Random(SEED)
     weather = {hour: (source.gauss(12, 3), source.gauss(70, 6)) for hour in range(HOURS)}
     rows = [(hour, k) for hour in sorted(hours) for k in (0, 1)]
-    return Device(
+    return DeviceReadings(
         device_id="ewr-01",
         readings=Readings.of_rows(
             [SIGNALS[k] for _, k in rows],
@@ -59,7 +59,7 @@ def device(hours, backfilled=frozenset()):
 
 
 def made(of, terms, span=None):
-    span = span or Span(NEW_YEAR, NEW_YEAR + HOURS * HOUR_MS)
+    span = span or TimeSpan(NEW_YEAR, NEW_YEAR + HOURS * HOUR_MS)
     return list(forecasts(of, terms, span, warm_days(terms), probabilities))
 
 
@@ -71,7 +71,7 @@ def test_a_span_gives_what_all_gives_within_it(terms):
     warm = warm_days(terms)
     for _ in range(20):
         first, length = source.randrange(HOURS), source.randrange(1, 40)
-        span = Span(NEW_YEAR + first * HOUR_MS, NEW_YEAR + (first + length) * HOUR_MS)
+        span = TimeSpan(NEW_YEAR + first * HOUR_MS, NEW_YEAR + (first + length) * HOUR_MS)
         begin = (day_of(span.from_ms) - warm * DAY_MS - NEW_YEAR) // HOUR_MS
         needed = device(range(max(0, begin), min(HOURS, first + length)))
         inside = [f for f in whole if span.from_ms <= f.issued_at < span.until_ms]
@@ -140,7 +140,7 @@ def test_rows_become_a_device_with_each_key_once_in_the_order_of_time():
 def test_what_is_no_model_is_said_so(made_model):
     with pytest.raises(ModelFailed, match="cannot be loaded"):
         probabilities(OnnxModel("0" * 64, b"no model"), np.zeros((1, 3)))
-    with pytest.raises(ModelFailed, match="the model failed"):
+    with pytest.raises(ModelFailed, match="the model takes rows of"):
         probabilities(made_model(1), np.zeros((1, 3)))
     with pytest.raises(ModelFailed, match="no probability"):
         probabilities(made_model(1), np.full((1, len(FEATURE_NAMES)), np.nan))

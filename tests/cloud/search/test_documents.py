@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from cloud.clock_fix import Fix
 from cloud.config import Period
-from cloud.search.documents import Origin, documents, entry_document
+from cloud.search.documents import BlockContext, documents, entry_document
 from cloud.search.names import IndexNames
 from contract.blocks import Block, Mark, SensorColumns, Series, TimedEvent, entries
 from contract.quantities import Flag, Quality, Quantity
@@ -15,7 +15,7 @@ STREAM = "aaaaaaaaaaaaa"
 UTC_AT = 1_356_998_400_000  # 2013-01-01T00:00:00Z
 DAILY = IndexNames("dewline", Period.DAY)
 MONTHLY = IndexNames("dewline", Period.MONTH)
-ORIGIN = Origin(device_id="gw-1", received_at=UTC_AT + 5)
+ORIGIN = BlockContext(device_id="gw-1", received_at=UTC_AT + 5)
 
 MARKS = st.tuples(
     st.sampled_from(list(Quality)), st.lists(st.sampled_from(list(Flag)), max_size=2, unique=True)
@@ -94,7 +94,7 @@ def test_a_fix_dates_an_undated_block_as_if_its_clock_had_been_right(block, offs
         events=block.events,
     )
     fix = Fix(seq=1, offset_ms=offset_ms, utc_at=utc_at)
-    fixed = Origin(device_id="gw-1", received_at=UTC_AT + 5, fix=fix)
+    fixed = BlockContext(device_id="gw-1", received_at=UTC_AT + 5, fix=fix)
     made, expected = documents(fixed, undated, DAILY), documents(ORIGIN, dated, DAILY)
     assert [(d[:2], json.loads(d.body)) for d in made] == [
         (d[:2], json.loads(d.body)) for d in expected
@@ -141,6 +141,8 @@ def test_undated_records_wait_in_an_index_of_their_own():
     body = json.loads(document.body)
     assert body["event_day"] == "1970-01-01"
     assert not {"observed_at", "@timestamp"} & body.keys()
-    fixed = Origin(device_id="gw-1", received_at=0, fix=Fix(seq=1, offset_ms=2000, utc_at=UTC_AT))
+    fixed = BlockContext(
+        device_id="gw-1", received_at=0, fix=Fix(seq=1, offset_ms=2000, utc_at=UTC_AT)
+    )
     (document,) = documents(fixed, block, MONTHLY)
     assert document.index_name == "dewline-clock-fix-2013.01"

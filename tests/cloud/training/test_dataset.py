@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from cloud.config import Period
-from cloud.jobs.delta import Tables
 from cloud.training.dataset import history_table, readings_of
 from cloud.training.history import HISTORY_SCHEMA, device_history
 from cloud.training.lake_history import LakeHistory
+from cloud.transforms.delta import Tables
 from cloud.transforms.schema import MissingColumns
 
 pytestmark = pytest.mark.spark

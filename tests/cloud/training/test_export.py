@@ -11,8 +11,7 @@ import pytest
 from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import functions as F  # noqa: N812
 
-from cloud.commands.cycling import exporter
-from cloud.inference import Inference
+from cloud.composition.cycle import exporter
 from cloud.training.export import (
     PARITY_LIMIT,
     PARITY_ROWS,
@@ -25,6 +24,7 @@ from cloud.training.export import (
 from cloud.training.learners import BaselineLearner, SklearnLearner, SklearnModel
 from cloud.training.mllib import MllibLearner
 from models.features import FEATURE_NAMES
+from models.inference import Inference
 
 WINDOWS = 10_000
 

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import select
 
 from cloud.errors import WarehouseError
-from cloud.inference import Inference
 from cloud.registry import DecisionRow, Registry, bundle_path
 from cloud.training.decisions import Decisions
 from cloud.training.export import ParityError, sklearn_to_onnx
@@ -17,7 +16,7 @@ from cloud.training.judge import CandidateScore
 from cloud.training.learners import BaselineLearner, SklearnLearner, SklearnModel
 from cloud.training.release import (
     MIN_EXAMPLES,
-    Origins,
+    Provenance,
     Publisher,
     TooFewGolden,
     golden_of,
@@ -28,6 +27,7 @@ from cloud.warehouse.model_tables import CANDIDATES, DECISIONS, MODELS
 from models.bundle import Family, unpack
 from models.features import FEATURE_NAMES, FEATURES_VERSION, LAGS, features
 from models.golden import check_golden
+from models.inference import Inference
 from models.signing import Signer
 
 pytestmark = pytest.mark.services
@@ -50,8 +50,8 @@ def examples(weather, dampness):
 
 
 @pytest.fixture(scope="module")
-def origins(weather):
-    return Origins(cycle_at=weather.at(90), dataset_version="42", code_version="1.2.3")
+def provenance(weather):
+    return Provenance(cycle_at=weather.at(90), dataset_version="42", code_version="1.2.3")
 
 
 @pytest.fixture
@@ -69,14 +69,16 @@ def test_a_version_says_when_and_how():
     assert version_of(1_356_998_400_000 + 61_000, "baseline") == "20130101t0001-baseline"
 
 
-def test_a_bundle_holds_what_was_trained_and_where_it_comes_from(desk, dampness, examples, origins):
+def test_a_bundle_holds_what_was_trained_and_where_it_comes_from(
+    desk, dampness, examples, provenance
+):
     model = SklearnLearner().fit(examples)
-    row = desk.publisher.publish(dampness, "sklearn", model, examples, origins)
+    row = desk.publisher.publish(dampness, "sklearn", model, examples, provenance)
     bundle = unpack(desk.registry.bundle_bytes(row.sha256), desk.signer.trusted())
     manifest, lineage = bundle.manifest, bundle.manifest.lineage
     assert (manifest.model, manifest.version) == ("damp", "20130401t0000-sklearn")
     assert (manifest.family, manifest.condition) == (Family.SKLEARN, dampness)
-    assert (manifest.counter, manifest.created_at) == (1, origins.cycle_at)
+    assert (manifest.counter, manifest.created_at) == (1, provenance.cycle_at)
     assert manifest.horizon_s == dampness.horizon_s
     assert (manifest.features_version, manifest.feature_names) == (FEATURES_VERSION, FEATURE_NAMES)
     assert (lineage.dataset_version, lineage.code_version) == ("42", "1.2.3")
@@ -101,9 +103,9 @@ def test_a_bundle_holds_what_was_trained_and_where_it_comes_from(desk, dampness,
     assert 0 <= row.parity_max <= 1e-5
 
 
-def test_a_gateway_would_agree_with_the_golden_vectors(desk, dampness, examples, origins):
+def test_a_gateway_would_agree_with_the_golden_vectors(desk, dampness, examples, provenance):
     row = desk.publisher.publish(
-        dampness, "baseline", BaselineLearner().fit(examples), examples, origins
+        dampness, "baseline", BaselineLearner().fit(examples), examples, provenance
     )
     bundle = unpack(desk.registry.bundle_bytes(row.sha256), desk.signer.trusted())
     check_golden(
@@ -116,34 +118,34 @@ def test_a_gateway_would_agree_with_the_golden_vectors(desk, dampness, examples,
     assert len(hours) > 12
 
 
-def test_what_is_recorded_is_taken_as_it_is(desk, dampness, examples, origins):
+def test_what_is_recorded_is_taken_as_it_is(desk, dampness, examples, provenance):
     model = BaselineLearner().fit(examples)
-    first = desk.publisher.publish(dampness, "baseline", model, examples, origins)
+    first = desk.publisher.publish(dampness, "baseline", model, examples, provenance)
     other = SklearnModel(model.pipeline, 2.0, 0.0)  # what would be made now
-    assert desk.publisher.publish(dampness, "baseline", other, examples, origins) == first
-    later = replace(origins, cycle_at=origins.cycle_at + DAY)
+    assert desk.publisher.publish(dampness, "baseline", other, examples, provenance) == first
+    later = replace(provenance, cycle_at=provenance.cycle_at + DAY)
     second = desk.publisher.publish(dampness, "baseline", model, examples, later)
     assert (first.counter, second.counter) == (1, 2)
     assert len(list((desk.folder / "bundles").iterdir())) == 2
 
 
-def test_the_same_is_released_in_the_same_bytes(desk, dampness, examples, origins, warehouse):
+def test_the_same_is_released_in_the_same_bytes(desk, dampness, examples, provenance, warehouse):
     rows = []
     for _ in range(2):
         model = SklearnLearner().fit(examples)
-        rows.append(desk.publisher.publish(dampness, "sklearn", model, examples, origins))
+        rows.append(desk.publisher.publish(dampness, "sklearn", model, examples, provenance))
         with warehouse.begin() as connection:
             connection.execute(MODELS.delete())
     assert rows[0] == rows[1]
     assert len(list((desk.folder / "bundles").iterdir())) == 1
 
 
-def test_nothing_is_recorded_of_an_export_that_differs(desk, dampness, examples, origins):
+def test_nothing_is_recorded_of_an_export_that_differs(desk, dampness, examples, provenance):
     publisher = Publisher(
         desk.registry, desk.signer, lambda m: sklearn_to_onnx(m.pipeline, m.slope, m.offset + 0.01)
     )
     with pytest.raises(ParityError):
-        publisher.publish(dampness, "sklearn", SklearnLearner().fit(examples), examples, origins)
+        publisher.publish(dampness, "sklearn", SklearnLearner().fit(examples), examples, provenance)
     assert desk.registry.models() == ()
     assert not list(desk.folder.rglob("*.dwb"))
 

@@ -12,9 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cloud.inference import Inference
 from cloud.scoring.champions import Term
-from cloud.scoring.forecast import Device, Span, forecasts, warm_days
+from cloud.scoring.forecast import DeviceReadings, TimeSpan, forecasts, warm_days
 from cloud.scoring.predict import OnnxModel, probabilities
 from cloud.training.dataset import history_table
 from cloud.training.export import mllib_to_onnx, sklearn_to_onnx
@@ -22,10 +21,10 @@ from cloud.training.history import History
 from cloud.training.learners import SklearnLearner
 from cloud.training.mllib import MllibLearner
 from edge.forecasting.forecaster import readings_of
-from edge.forecasting.predict import Predictor
 from edge.forecasting.window import Window
 from models.evaluation import Evaluator, Sample
 from models.features import features, windows
+from models.inference import Inference
 
 pytestmark = pytest.mark.spark
 
@@ -134,7 +133,7 @@ def trained(spark, batch):
 @pytest.mark.parametrize("family", ["sklearn", "mllib"])
 def test_probabilities_everywhere(family, trained, edge, batch, late, condition):
     model, onnx = trained[family]
-    predictor, inference = Predictor(onnx), Inference(onnx)
+    inference = Inference(onnx)
     term = Term(
         condition=condition,
         model="condensation",
@@ -150,7 +149,7 @@ def test_probabilities_everywhere(family, trained, edge, batch, late, condition)
             "trained": model.probability(asked),
             "batch": inference.probability(asked),
             "gateway": np.array(
-                [predictor.probability(edge[station][at]) for at in own.at_ms.tolist()]
+                [inference.probability_of(edge[station][at]) for at in own.at_ms.tolist()]
             ),
             "stream": streamed(station, late[station], term, own),
         }
@@ -165,14 +164,14 @@ def test_probabilities_everywhere(family, trained, edge, batch, late, condition)
 def streamed(station, readings, term, own):
     """What the stream's workers forecast for the same device, by instant."""
     count = len(readings)
-    device = Device(
+    device = DeviceReadings(
         device_id=station,
         readings=readings,
         stream_ids=["a" * 13] * count,
         seqs=np.arange(1, count + 1),
         backfilled=np.zeros(count, np.bool_),
     )
-    span = Span(int(readings.at_ms[0]), int(readings.at_ms[-1]) + 1)
+    span = TimeSpan(int(readings.at_ms[0]), int(readings.at_ms[-1]) + 1)
     found = forecasts(device, (term,), span, warm_days((term,)), probabilities)
     by_instant = {f.issued_at: f.probability for f in found}
     assert set(by_instant) == set(own.at_ms.tolist())

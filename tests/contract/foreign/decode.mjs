@@ -17,7 +17,10 @@ const POWERS = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 const DICTIONARIES = new Map(
   [1].map((n) => [n, readFileSync(new URL(`../../../contract/dictionaries/${n}.txt`, import.meta.url))]),
 );
-const UNITS = new Map([["temperature", "Cel"], ["humidity", "%RH"], ["pressure", "Pa"]]);
+const UNITS = new Map([
+  ["temperature", "Cel"], ["humidity", "%RH"], ["pressure", "Pa"], ["co2", "ppm"],
+  ["illuminance", "lx"], ["voltage", "V"], ["contact", "/"],
+]);
 const QUALITIES = ["good", "uncertain", "bad"];
 const FLAGS = ["retried", "out_of_range", "jump", "stuck", "heater", "disagrees", "no_answer",
   "check_failed", "sensor_fault"];

@@ -11,9 +11,9 @@ from contract.typed import build
 from edge.bundles.models_in_use import ModelsInUse, Unusable
 from edge.bundles.slots import Slots
 from edge.bundles.updates import Refused, Staged
-from edge.errors import PredictError
 from edge.forecasting.window import Window
 from models.conditions import load_conditions
+from models.errors import ModelError
 
 CONDITIONS = load_conditions(
     [
@@ -41,7 +41,7 @@ class Model:
     def probability(self, window, at_ms):
         del window, at_ms
         if isinstance(self._answer, str):
-            raise PredictError(self._answer)
+            raise ModelError(self._answer)
         return self._answer
 
 

@@ -16,10 +16,10 @@ from edge.bundles.slots import Slots
 from edge.bundles.updates import Staged
 from edge.clock import VirtualClock
 from edge.forecasting.outlook import NoModels
-from edge.forecasting.predict import Predictor
 from edge.forecasting.window import Window
 from firmware_bridge.board import Sample
 from models.conditions import load_conditions
+from models.inference import Inference
 
 HOUR_S = 3600.0
 NEW_YEAR = 1_356_998_400_000  # 2013-01-01T00:00:00Z, where the wound clock begins
@@ -128,8 +128,8 @@ def run(sense, wound_clock, models):
 @pytest.fixture
 def expected(outbox_path, registry, cloud_says):
     """What the cloud makes of the readings that were committed."""
-    predictor = Predictor(registry.logistic(WEIGHTS))
-    return lambda: cloud_says(outbox_path, DAMP, predictor)
+    inference = Inference(registry.logistic(WEIGHTS))
+    return lambda: cloud_says(outbox_path, DAMP, inference)
 
 
 def test_kills_change_no_forecast_of_what_was_committed(

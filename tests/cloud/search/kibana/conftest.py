@@ -19,9 +19,7 @@ from sqlalchemy import Engine
 from cloud.clock import SystemClock
 from cloud.columns import COLUMNS
 from cloud.config import Period
-from cloud.jobs.delta import Tables
-from cloud.jobs.transform import PROJECTION, Transform
-from cloud.lake.cursors import RAW_CURSOR, CursorStore
+from cloud.lake.cursors import RAW_CURSOR, TRANSFORM_CURSOR, CursorStore
 from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.store import FolderStore
@@ -36,6 +34,8 @@ from cloud.search.kibana.objects import bundle
 from cloud.search.kibana.query import Scope
 from cloud.search.names import IndexNames
 from cloud.search.templates import install, mapping_of
+from cloud.transforms.delta import Tables
+from cloud.transforms.run import Transform
 from cloud.warehouse.engine import connect
 from cloud.warehouse.loader import StagingLoader
 from cloud.warehouse.migrate import migrate
@@ -154,7 +154,7 @@ def _derive(spark, root, engine, files):
         spark,
         Tables(root=str(root), period=Period.MONTH),
         folded=folded,
-        cursor=CursorStore(store, PROJECTION),
+        cursor=CursorStore(store, TRANSFORM_CURSOR),
         loader=StagingLoader(engine),
     ).run()
 

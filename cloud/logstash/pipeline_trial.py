@@ -11,7 +11,7 @@ from cloud.clock import Clock
 from cloud.config import Period
 from cloud.logstash import dead_letters
 from cloud.logstash.cases import Case, DeadLetter
-from cloud.logstash.delivery import Door
+from cloud.logstash.sender import Door
 from cloud.search.bulk import Document
 from cloud.search.client import SearchClient
 from cloud.search.names import IndexNames
@@ -19,7 +19,7 @@ from cloud.search.query import Filter, Hit
 from cloud.search.templates import install
 from contract.errors import ConfigError
 
-__all__ = ["Trial", "Verdict", "prefix_of_check"]
+__all__ = ["CaseResult", "PipelineTrial", "prefix_of_check"]
 
 _TAKEN = 200
 _POLL_S = 0.5
@@ -27,7 +27,7 @@ _LETTERS = 1000  # that are looked through
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CaseResult:
     """What was not as it must be with one case; empty if all was."""
 
     case: str
@@ -39,7 +39,7 @@ def prefix_of_check(prefix: str) -> str:
     return f"{prefix}-check"
 
 
-class Trial:
+class PipelineTrial:
     """Cases on their way through one Logstash into one Elasticsearch."""
 
     def __init__(
@@ -56,8 +56,8 @@ class Trial:
         self._clock = clock
         self._pause = pause
 
-    def run(self, cases: Sequence[Case], limit_s: float) -> list[Verdict]:
-        """A verdict for each case; waits at most `limit_s` seconds for what is missing.
+    def run(self, cases: Sequence[Case], limit_s: float) -> list[CaseResult]:
+        """A result for each case; waits at most `limit_s` seconds for what is missing.
 
         Raises:
             ProjectionError: Logstash or Elasticsearch did not answer.
@@ -67,13 +67,13 @@ class Trial:
         answers = {case.name: self._door.post(case.body.encode()) for case in cases}
         give_up_at = self._clock.monotonic_ms() + 1000 * limit_s
         while True:
-            verdicts = [self._judge(case, answers[case.name]) for case in cases]
-            done = not any(verdict.faults for verdict in verdicts)
+            results = [self._judge(case, answers[case.name]) for case in cases]
+            done = not any(result.faults for result in results)
             if done or self._clock.monotonic_ms() > give_up_at:
                 break
             self._pause(_POLL_S)
         self._clear(cases)
-        return verdicts
+        return results
 
     def _prepare(self, cases: Sequence[Case]) -> None:
         install(self._store, IndexNames(prefix_of_check(self._prefix), Period.DAY))
@@ -95,9 +95,9 @@ class Trial:
             self._store.bulk_delete([Document(index, key, "") for index, key in sorted(found)])
             self._refresh()
 
-    def _judge(self, case: Case, status: int) -> Verdict:
+    def _judge(self, case: Case, status: int) -> CaseResult:
         if status != _TAKEN:
-            return Verdict(case.name, (f"the intake answers {status} and not {_TAKEN}",))
+            return CaseResult(case.name, (f"the intake answers {status} and not {_TAKEN}",))
         self._refresh()
         found = {(hit.index, hit.id): hit for hit in self._written(_ids(case))}
         faults = [f for d in case.documents for f in _unlike(d, found.pop((d.index, d.id), None))]
@@ -107,7 +107,7 @@ class Trial:
             for letter in case.dead_letters
             if not self._letters(letter)
         ]
-        return Verdict(case.name, tuple(faults))
+        return CaseResult(case.name, tuple(faults))
 
     def _refresh(self) -> None:
         self._store.refresh([f"{prefix_of_check(self._prefix)}-*"])

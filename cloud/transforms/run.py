@@ -14,21 +14,19 @@ from typing import Protocol
 
 from pyspark.sql import SparkSession
 
-from cloud.jobs.delta import Tables
-from cloud.jobs.derive import (
+from cloud.lake.landed import Cursor
+from cloud.transforms.batch import (
     Batch,
     batch_after,
     counts_of,
     write_events,
     write_readings,
 )
-from cloud.jobs.load import Loader, load
-from cloud.lake.landed import Cursor
+from cloud.transforms.delta import Tables
+from cloud.transforms.load import Loader, load
 from contract.records import Kind
 
-__all__ = ["PROJECTION", "CursorReader", "CursorWriter", "Transform", "TransformResult"]
-
-PROJECTION = "derive"  # name of the cursor
+__all__ = ["CursorReader", "CursorWriter", "Transform", "TransformResult"]
 
 
 class CursorReader(Protocol):

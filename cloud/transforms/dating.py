@@ -6,9 +6,9 @@ Reads the derived tables, writes nothing.
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
-from cloud.jobs.delta import Tables, table_at
 from cloud.transforms.clock_fix import date_rows, first_fixes
 from cloud.transforms.deduplicate import deduplicate
+from cloud.transforms.delta import Tables, table_at
 from cloud.transforms.kinds import collapse, of_kind
 from cloud.transforms.period import UNSYNCED, with_period
 from cloud.transforms.schema import DECODED, PERIOD

@@ -1,35 +1,30 @@
-"""Opens live scoring as the configuration names it.
+"""Opens live scoring: the stream of landed files, the champions, where forecasts go.
 
-Apart from `cloud.commands.scoring`, so that the help works where Spark is not installed.
+It needs Spark; the verbs import it when they run, so that the help works without.
 """
 
 import logging
-import random
-import time
 
 from pyspark.sql import SparkSession
 
 from cloud.clock import SystemClock
-from cloud.commands.models import open_registry, open_signer
-from cloud.commands.opening import open_search, open_store, open_warehouse
-from cloud.commands.transforming import tables_of
-from cloud.config import CloudConfig, SparkConfig, fleet_conditions, need
-from cloud.jobs.transform import PROJECTION as DERIVE
-from cloud.lake.cursors import CursorStore
+from cloud.composition.lake import open_store
+from cloud.composition.registry import open_registry, open_signer
+from cloud.composition.search import open_bulk_writer
+from cloud.composition.servers import index_names, open_search, open_warehouse
+from cloud.composition.transform import tables_of
+from cloud.config import CloudConfig, SparkConfig, fleet_conditions
+from cloud.lake.cursors import SCORING_CURSOR, TRANSFORM_CURSOR, CursorStore
 from cloud.projections.quarantine import Quarantine
 from cloud.scoring.batch import BatchResult, BatchScorer
 from cloud.scoring.champions import Champions
 from cloud.scoring.documents import install_template
-from cloud.scoring.history import History
+from cloud.scoring.history import ReadingSource
+from cloud.scoring.pace import FILES_PER_BATCH, TRIGGER_S
 from cloud.scoring.sink import ForecastSink
-from cloud.scoring.stream import PROJECTION, Scoring, StreamSettings
-from cloud.search.bulk import BulkLimits, BulkWriter
-from cloud.search.names import IndexNames
+from cloud.scoring.stream import Scoring, StreamSettings
 
-__all__ = ["FILES_PER_BATCH", "TRIGGER_S", "open_scoring"]
-
-TRIGGER_S = 1.0
-FILES_PER_BATCH = 200
+__all__ = ["open_scoring"]
 
 _log = logging.getLogger(__name__)
 
@@ -61,13 +56,13 @@ def open_scoring(
         root=tables.root, trigger_s=trigger_s, files_per_batch=files_per_batch, tasks=tasks
     )
     scorer = BatchScorer(
-        History(spark, tables, tasks),
+        ReadingSource(spark, tables, tasks),
         _champions(config),
         _sink(config),
-        derived=CursorStore(store, DERIVE),
-        cursor=CursorStore(store, PROJECTION),
+        transformed=CursorStore(store, TRANSFORM_CURSOR),
+        cursor=CursorStore(store, SCORING_CURSOR),
     )
-    return Scoring(spark, settings, scorer, CursorStore(store, PROJECTION), _say)
+    return Scoring(spark, settings, scorer, CursorStore(store, SCORING_CURSOR), _say)
 
 
 def _champions(config: CloudConfig) -> Champions:
@@ -76,15 +71,10 @@ def _champions(config: CloudConfig) -> Champions:
 
 
 def _sink(config: CloudConfig) -> ForecastSink:
-    engine = open_warehouse(config)
-    search = need(config.search, "search", config)
-    names = IndexNames(search.prefix, need(config.lake, "lake", config).period)
-    client = open_search(config)
+    engine, names, client = open_warehouse(config), index_names(config), open_search(config)
     install_template(client, names)
-    refused, source = Quarantine(engine, SystemClock()), random.Random()  # noqa: S311  # spreads load, guards nothing
-    return ForecastSink(
-        engine, BulkWriter(client, refused, BulkLimits(), time.sleep, source), names
-    )
+    writer = open_bulk_writer(client, Quarantine(engine, SystemClock()))
+    return ForecastSink(engine, writer, names)
 
 
 def _say(batch: BatchResult) -> None:

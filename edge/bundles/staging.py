@@ -1,10 +1,9 @@
-"""One bundle's way to this gateway: checked against what runs, fetched, tried out, staged.
+"""Staging a bundle: checked against what runs, fetched, tried out, put among the verified ones.
 
 Runs in the updates thread. What is wrong for good is an UpdateRefused, what may pass is another
 UpdateError; either way no slot has changed.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,15 +11,16 @@ from contract.desired import DesiredBundle
 from edge.bundles.fetch import Attempt, fetch
 from edge.bundles.slots import Slots
 from edge.bundles.trial import Trial, try_bundle
+from edge.bundles.trust import require_declared, require_hash, require_newer
 from edge.configuration.config import ModelsConfig
 from edge.errors import FetchUnavailable, UpdateRefused
 from models.conditions import Condition
 
-__all__ = ["Delivery"]
+__all__ = ["Stager"]
 
 
-class Delivery:
-    """Brings bundles.
+class Stager:
+    """Stages bundles.
 
     Args:
         conditions: As this gateway declares them.
@@ -37,8 +37,8 @@ class Delivery:
         self._slots = slots
         self.grown = False
 
-    def bring(self, wanted: DesiredBundle, given_up: Callable[[], bool]) -> None:
-        """Stages the bundle.
+    def stage(self, wanted: DesiredBundle, given_up: Callable[[], bool]) -> None:
+        """Stages the bundle; returns when it can be swapped in.
 
         Args:
             wanted: What the cloud wants to run here.
@@ -64,19 +64,8 @@ class Delivery:
 
     def _check(self, wanted: DesiredBundle) -> None:
         """Refuses what need not be fetched to be known to be wrong."""
-        if wanted.condition_id not in self._conditions:
-            raise UpdateRefused(
-                "unsuitable", f"no condition {wanted.condition_id} is declared on this gateway"
-            )
-        slot = self._slots.slot(wanted.condition_id)
-        if slot is None or wanted.counter > slot.counter:
-            return
-        # one that was reverted from may come again
-        if wanted.counter < slot.counter or wanted.sha256 not in (slot.current, slot.previous):
-            raise UpdateRefused(
-                "old_counter",
-                f"its counter {wanted.counter} is not above {slot.counter}, which ran before",
-            )
+        require_declared(wanted.condition_id, self._conditions)
+        require_newer(wanted.sha256, wanted.counter, self._slots.slot(wanted.condition_id))
 
     def _fetched(self, wanted: DesiredBundle, given_up: Callable[[], bool]) -> Path:
         part = self._slots.part(wanted.sha256)
@@ -92,12 +81,16 @@ class Delivery:
             )
         )
         self._step("fetched")
-        if hashlib.sha256(part.read_bytes()).hexdigest() == wanted.sha256:
-            return part
-        if begun:  # an earlier attempt's bytes may be to blame, by a power cut
+        try:
+            require_hash(part.read_bytes(), wanted.sha256)
+        except UpdateRefused as error:
+            if not begun:
+                raise
+            # an earlier attempt's bytes may be to blame, by a power cut
             self._slots.drop_part(wanted.sha256)
-            raise FetchUnavailable(f"{part.name}: what was there is no begin of it; begun anew")
-        raise UpdateRefused("bad_hash", "what the server sent has another sha256 than announced")
+            text = f"{part.name}: what was there is no begin of it; begun anew"
+            raise FetchUnavailable(text) from error
+        return part
 
     def _step(self, name: str) -> None:
         self.grown |= name == "part_grown"

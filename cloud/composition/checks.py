@@ -4,26 +4,23 @@ So a password's file that is missing, or a dead server, is the finding of one ch
 of all.
 """
 
-import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cloud.clock import SystemClock
-from cloud.commands.opening import open_search, open_store, open_warehouse
-from cloud.config import CloudConfig, HealthConfig, need, read_secret
+from cloud.composition.lake import lake_folder, open_raw, open_store
+from cloud.composition.servers import broker_settings, index_names, open_search, open_warehouse
+from cloud.config import CloudConfig, HealthConfig, need
 from cloud.health.certificates import look_at_certificate
 from cloud.health.finding import Check, Finding, not_configured
 from cloud.health.lake import CursorLimits, look_at_cursors, look_at_lake
 from cloud.health.servers import look_at_broker, look_at_search
 from cloud.health.warehouse import look_at_ledger, look_at_warehouse
 from cloud.lake.cursors import RAW_CURSOR
-from cloud.lake.raw import RawTable
-from cloud.mqtt import BrokerSettings
 from cloud.projections.ledger import LedgerProjection
 from cloud.projections.quarantine import QuarantineProjection
 from cloud.projections.search import SearchProjection
-from cloud.search.names import IndexNames
 
 __all__ = ["checks_of", "missing_of"]
 
@@ -75,15 +72,7 @@ def _certificate(section: str, path: Path, limits: HealthConfig) -> Check:
 def _broker(config: CloudConfig, limits: HealthConfig) -> Check:
     def look() -> Iterator[Finding]:
         section = need(config.ingest, "ingest", config)
-        settings = BrokerSettings(
-            host=section.host,
-            port=section.port,
-            client_id=f"doctor-{secrets.token_hex(4)}",
-            username=section.username,
-            password=read_secret(section.password_file),
-            tls=section.tls,
-        )
-        yield from look_at_broker(settings)
+        yield from look_at_broker(broker_settings(section, "doctor"))
 
     return Check(
         name="broker",
@@ -96,9 +85,8 @@ def _broker(config: CloudConfig, limits: HealthConfig) -> Check:
 
 def _lake(config: CloudConfig, limits: HealthConfig) -> Check:
     def look() -> Iterator[Finding]:
-        folder = need(config.lake, "lake", config).folder
         now_ms = SystemClock().utc_ms()
-        yield from look_at_lake(folder, open_store(config), now_ms, limits.quiet_s)
+        yield from look_at_lake(lake_folder(config), open_store(config), now_ms, limits.quiet_s)
 
     return Check(
         name="lake",
@@ -120,8 +108,8 @@ def _cursors(config: CloudConfig, limits: HealthConfig) -> Check:
     )
 
     def look() -> Iterator[Finding]:
-        raw = RawTable(need(config.lake, "lake", config).folder / "raw")
-        yield from look_at_cursors(open_store(config), raw, SystemClock().utc_ms(), of)
+        store, raw = open_store(config), open_raw(config)
+        yield from look_at_cursors(store, raw, SystemClock().utc_ms(), of)
 
     return Check(
         name="cursors",
@@ -134,9 +122,8 @@ def _cursors(config: CloudConfig, limits: HealthConfig) -> Check:
 
 def _search(config: CloudConfig, limits: HealthConfig) -> Check:
     def look() -> Iterator[Finding]:
-        period = need(config.lake, "lake", config).period
-        names = IndexNames(need(config.search, "search", config).prefix, period)
-        yield from look_at_search(open_search(config, answer_s=limits.answer_s), names)
+        client = open_search(config, answer_s=limits.answer_s)
+        yield from look_at_search(client, index_names(config))
 
     return Check(
         name="search",

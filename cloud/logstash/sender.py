@@ -16,7 +16,7 @@ from cloud.search.bulk import Document
 from contract.errors import ConfigError
 from transport.backoff import Backoff
 
-__all__ = ["Delivery", "DeliveryLimits", "Door"]
+__all__ = ["BatchSender", "Door", "SenderLimits"]
 
 _TAKEN = 200  # every event is in the queue
 _TOO_LARGE = 413
@@ -38,7 +38,7 @@ class Door(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryLimits:
+class SenderLimits:
     """Sizes of a batch and patience with a busy intake.
 
     Attributes:
@@ -57,13 +57,13 @@ class DeliveryLimits:
     largest_pause_s: float = 10.0
 
 
-class Delivery:
+class BatchSender:
     """Hands batches to a door."""
 
     def __init__(
         self,
         door: Door,
-        limits: DeliveryLimits,
+        limits: SenderLimits,
         pause: Callable[[float], None],
         source: random.Random,
     ) -> None:
@@ -72,7 +72,7 @@ class Delivery:
         self._pause = pause
         self._source = source
 
-    def deliver(self, documents: Sequence[Document]) -> None:
+    def send(self, documents: Sequence[Document]) -> None:
         """Returns once the intake has all of them in its queue.
 
         Raises:
@@ -88,8 +88,8 @@ class Delivery:
                 "input, and the limit of what stands before it"
             )
         middle = len(documents) // 2
-        self.deliver(documents[:middle])
-        self.deliver(documents[middle:])
+        self.send(documents[:middle])
+        self.send(documents[middle:])
 
     def _taken(self, documents: Sequence[Document]) -> bool:
         """Whether the batch was taken; False if it is too large."""

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cloud.errors import WarehouseError
-from cloud.jobs.derive import batch_after, write_events, write_readings
-from cloud.jobs.load import load
 from cloud.lake.landed import Cursor, Position
+from cloud.transforms.batch import batch_after, write_events, write_readings
+from cloud.transforms.load import load
 from contract.keys import UNSYNCED_DAY, event_day
 from contract.records import ClockFix, Kind, Loss, LossReason, Phase, Status
 

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from cloud.config import Period
 from cloud.errors import LakeError
+from cloud.lake.landed import RAW_FOLDER
 from cloud.spark import converted
 from cloud.transforms.schema import KEY, ORDER, PERIOD
 from contract.keys import UNSYNCED_DAY
@@ -38,7 +39,7 @@ class Tables:
     @property
     def raw(self) -> str:
         """Every landed block."""
-        return f"{self.root}/raw"
+        return f"{self.root}/{RAW_FOLDER}"
 
     @property
     def readings(self) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from cloud.errors import WarehouseError
-from cloud.jobs.derive import batch_after
+from cloud.transforms.batch import batch_after
 from cloud.transforms.kinds import of_kind
 from cloud.warehouse.engine import connect
 from cloud.warehouse.loader import StagingLoader, staged

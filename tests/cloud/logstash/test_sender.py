@@ -4,8 +4,8 @@ import random
 import pytest
 
 from cloud.errors import ProjectionError
-from cloud.logstash.delivery import Delivery, DeliveryLimits
 from cloud.logstash.envelope import ID
+from cloud.logstash.sender import BatchSender, SenderLimits
 from cloud.search.bulk import Document
 from contract.errors import ConfigError
 
@@ -32,8 +32,8 @@ class ScriptedDoor:
         return answer
 
 
-def delivery(door, pauses, **limits):
-    return Delivery(door, DeliveryLimits(**limits), pauses.append, random.Random(SEED))
+def sender(door, pauses, **limits):
+    return BatchSender(door, SenderLimits(**limits), pauses.append, random.Random(SEED))
 
 
 def some(total):
@@ -43,7 +43,7 @@ def some(total):
 @pytest.mark.parametrize("answer", [*PASSING, ProjectionError("cut")])
 def test_the_same_batch_comes_again_after_what_may_pass(answer):
     door, pauses = ScriptedDoor(answer, answer), []
-    delivery(door, pauses).deliver(some(3))
+    sender(door, pauses).send(some(3))
     assert door.bodies == [["0", "1", "2"]] * 3
     assert len(pauses) == 2
     assert all(0 <= pause <= bound for pause, bound in zip(pauses, (0.2, 0.4), strict=True))
@@ -52,14 +52,14 @@ def test_the_same_batch_comes_again_after_what_may_pass(answer):
 def test_patience_ends_with_words_and_the_last_reason():
     door, pauses = ScriptedDoor(*[429] * 9), []
     with pytest.raises(ProjectionError, match=r"3 documents .* 4 attempts, the first is 0: .*429"):
-        delivery(door, pauses, attempts=4).deliver(some(3))
+        sender(door, pauses, attempts=4).send(some(3))
     assert (len(door.bodies), len(pauses)) == (4, 3)
     assert ProjectionError.retryable
 
 
 def test_pauses_stop_growing():
     door, pauses = ScriptedDoor(*[503] * 19), []
-    delivery(door, pauses, attempts=20, first_pause_s=1.0, largest_pause_s=4.0).deliver(some(1))
+    sender(door, pauses, attempts=20, first_pause_s=1.0, largest_pause_s=4.0).send(some(1))
     assert max(pauses) <= 4.0
     assert max(pauses) > 2.0
 
@@ -78,20 +78,20 @@ def test_pauses_stop_growing():
 def test_what_somebody_must_mend_is_said_at_once(status, words):
     door, pauses = ScriptedDoor(status), []
     with pytest.raises(ConfigError, match=rf"Logstash answers {status}: .*{words}"):
-        delivery(door, pauses).deliver(some(2))
+        sender(door, pauses).send(some(2))
     assert (len(door.bodies), pauses) == (1, [])
 
 
 def test_a_certificate_that_is_refused_is_not_asked_again():
     door, pauses = ScriptedDoor(ConfigError("certificate")), []
     with pytest.raises(ConfigError, match="certificate"):
-        delivery(door, pauses).deliver(some(2))
+        sender(door, pauses).send(some(2))
     assert (len(door.bodies), pauses) == (1, [])
 
 
 def test_a_batch_that_is_too_large_is_halved_and_keeps_its_order():
     door, pauses = ScriptedDoor(most=3), []
-    delivery(door, pauses).deliver(some(10))
+    sender(door, pauses).send(some(10))
     taken = [ids for ids in door.bodies if len(ids) <= 3]
     assert [i for ids in taken for i in ids] == [str(n) for n in range(10)]
     assert pauses == []
@@ -99,10 +99,10 @@ def test_a_batch_that_is_too_large_is_halved_and_keeps_its_order():
 
 def test_one_document_that_is_too_large_is_said():
     with pytest.raises(ConfigError, match=r"document as large as 0 .*max_content_length"):
-        delivery(ScriptedDoor(413), []).deliver(some(1))
+        sender(ScriptedDoor(413), []).send(some(1))
 
 
 def test_nothing_is_not_posted():
     door = ScriptedDoor()
-    delivery(door, []).deliver([])
+    sender(door, []).send([])
     assert door.bodies == []

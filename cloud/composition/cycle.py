@@ -1,6 +1,6 @@
-"""Opens the cycle as the configuration names it; with `transforming` the only commands with Spark.
+"""Opens the cycle: the lake's history, the learners, the registry, the key.
 
-Apart from `cloud.commands.cycle`, so that the help works where Spark is not installed.
+It needs Spark; the verb imports it when it runs, so that the help works without.
 """
 
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from importlib.metadata import version
 
 from pyspark.sql import SparkSession
 
-from cloud.commands.models import open_registry, open_signer
-from cloud.commands.opening import open_warehouse
-from cloud.commands.transforming import open_transform, tables_of
+from cloud.composition.registry import open_registry, open_signer
+from cloud.composition.servers import open_warehouse
+from cloud.composition.transform import open_transform, tables_of
 from cloud.config import CloudConfig, fleet_conditions
 from cloud.cycle import Cycle
 from cloud.training.decisions import Decisions

@@ -15,13 +15,13 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
 from cloud.errors import LakeError
-from cloud.jobs.dating import dated
-from cloud.jobs.delta import Tables, merge, table_at
 from cloud.lake.landed import Cursor, FileSequence
 from cloud.spark import converted
 from cloud.transforms.clean import flag
+from cloud.transforms.dating import dated
 from cloud.transforms.decode import decode
 from cloud.transforms.deduplicate import deduplicate
+from cloud.transforms.delta import Tables, merge, table_at
 from cloud.transforms.kinds import expand
 from cloud.transforms.period import UNSYNCED, with_period
 from cloud.transforms.schema import EVENTS, PERIOD, READINGS
@@ -123,6 +123,8 @@ def _within(span: _Span) -> Column:
 
 def _batch_id(passed: Cursor) -> str:
     lines = (f"{s.node}/{s.start_id}/{s.lane}={n}" for s, n in sorted(passed.passed.items()))
+    # The prefix is older than the transform's name: rows of an attempt that an older program broke
+    # off stand in the staging tables under it, and the same id clears them.
     return "derive-" + hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 

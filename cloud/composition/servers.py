@@ -1,21 +1,21 @@
-"""Opens what verbs work on, as the configuration names it."""
+"""Opens the servers that sections name: MySQL, Elasticsearch, Logstash, the broker."""
 
+import secrets
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
-from cloud.config import CloudConfig, need, read_secret
-from cloud.lake.raw import RawTable
-from cloud.lake.reader import LakeReader
-from cloud.lake.store import FolderStore
+from cloud.config import CloudConfig, IngestConfig, RolloutConfig, need, read_secret
 from cloud.logstash.door import DoorAddress, HttpDoor
+from cloud.search.names import IndexNames
 from cloud.warehouse.engine import Address, connect, require_current
 from contract.errors import ConfigError
 
 if TYPE_CHECKING:
+    from cloud.mqtt import BrokerSettings
     from cloud.search.client import SearchClient
 
-__all__ = ["open_door", "open_lake", "open_search", "open_store", "open_warehouse"]
+__all__ = ["broker_settings", "index_names", "open_door", "open_search", "open_warehouse"]
 
 
 def open_warehouse(
@@ -95,20 +95,30 @@ def open_door(config: CloudConfig, *, url: str | None = None) -> HttpDoor:
     )
 
 
-def open_store(config: CloudConfig) -> FolderStore:
-    """The store of section `[lake]`.
+def index_names(config: CloudConfig) -> IndexNames:
+    """Names of the indices: the prefix of section `[search]`, the period of section `[lake]`.
 
     Raises:
-        ConfigError: The section is missing.
+        ConfigError: A section is missing.
     """
-    return FolderStore(need(config.lake, "lake", config).folder)
+    period = need(config.lake, "lake", config).period
+    return IndexNames(need(config.search, "search", config).prefix, period)
 
 
-def open_lake(config: CloudConfig) -> LakeReader:
-    """The lake of section `[lake]`, for reading.
+def broker_settings(section: IngestConfig | RolloutConfig, role: str) -> "BrokerSettings":
+    """How to reach the broker of a section, as `<role>-` and something new each time.
 
     Raises:
-        ConfigError: The section is missing.
+        ConfigError: The password's file cannot be read.
     """
-    folder = need(config.lake, "lake", config).folder
-    return LakeReader(FolderStore(folder), RawTable(folder / "raw"))
+    # here and not above: most verbs do without a broker
+    from cloud.mqtt import BrokerSettings  # noqa: PLC0415 - see above
+
+    return BrokerSettings(
+        host=section.host,
+        port=section.port,
+        client_id=f"{role}-{secrets.token_hex(4)}",
+        username=section.username,
+        password=read_secret(section.password_file),
+        tls=section.tls,
+    )

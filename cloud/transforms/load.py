@@ -5,7 +5,7 @@ from typing import Protocol
 
 from pyspark.sql import DataFrame
 
-from cloud.jobs.derive import Batch
+from cloud.transforms.batch import Batch
 from cloud.transforms.kinds import of_kind
 from contract.records import Kind
 

@@ -1,0 +1,44 @@
+"""Opens the transform: its tables in the lake, its cursors, its loader into the warehouse.
+
+It needs Spark; the verbs import it when they run, so that the help works without.
+"""
+
+from pyspark.sql import SparkSession
+
+from cloud.composition.lake import open_store
+from cloud.composition.servers import open_warehouse
+from cloud.config import CloudConfig, need
+from cloud.lake.cursors import RAW_CURSOR, TRANSFORM_CURSOR, CursorStore
+from cloud.transforms.delta import Tables
+from cloud.transforms.run import Transform
+from cloud.warehouse.loader import StagingLoader
+
+__all__ = ["open_transform", "tables_of"]
+
+
+def tables_of(config: CloudConfig) -> Tables:
+    """The tables of section `[lake]`.
+
+    Raises:
+        ConfigError: The section is missing.
+    """
+    lake = need(config.lake, "lake", config)
+    return Tables(root=str(lake.folder.absolute()), period=lake.period)
+
+
+def open_transform(config: CloudConfig, spark: SparkSession) -> Transform:
+    """The projection on a session that the caller started, for one or many runs.
+
+    Raises:
+        ConfigError: A section is missing.
+        SchemaOutdated: The warehouse has another schema.
+        WarehouseError: MySQL did not answer.
+    """
+    store = open_store(config)
+    return Transform(
+        spark,
+        tables_of(config),
+        folded=CursorStore(store, RAW_CURSOR),
+        cursor=CursorStore(store, TRANSFORM_CURSOR),
+        loader=StagingLoader(open_warehouse(config)),
+    )

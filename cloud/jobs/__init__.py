@@ -1,1 +1,0 @@
-"""Jobs: what reads tables, applies transforms and writes tables."""
