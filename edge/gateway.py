@@ -19,12 +19,12 @@ from contract.keys import stream_id
 from edge.clock import SenseClock
 from edge.configuration.config import GatewayConfig
 from edge.errors import OutboxCorrupt
+from edge.forecasting.forecasting import Forecasting, NoModels
 from edge.forecasting.forecasts import Forecasts
-from edge.forecasting.outlook import NoModels, Outlook
 from edge.forecasting.window import Window
 from edge.outputs.gpio import GpioOutput
 from edge.outputs.log import LogOutput
-from edge.outputs.notifications import Notices, Output
+from edge.outputs.notifications import Notifications, Output
 from edge.sending.mqtt import connect
 from edge.sending.send_loop import SendLoop
 from edge.sense_loop import Queue, Rhythm, SenseLoop, Senses
@@ -120,7 +120,7 @@ def _on_commit(trace: Trace | None, sender: SendLoop | None) -> Callable[[Commit
         if trace is not None:
             trace.write(committed)
         if sender is not None:
-            sender.notice()
+            sender.wake()
 
     return tell
 
@@ -181,13 +181,13 @@ class _Ends:
 
 def _sense_loop(config: GatewayConfig, clock: SenseClock, ends: _Ends) -> SenseLoop:
     outbox = ends.outbox
-    notices = Notices(_outputs(config, ends.board))
+    notifications = Notifications(_outputs(config, ends.board))
     senses = Senses(
         clock=clock,
         sampler=Sampler(sensors_for(config, ends.board, clock)),
-        notices=notices,
-        alerts=Alerts(config.condition, notices, outbox.recall("alerts")),
-        outlook=_outlook(config, ends, notices),
+        notifications=notifications,
+        alerts=Alerts(config.condition, notifications, outbox.recall("alerts")),
+        forecasting=_forecasting(config, ends, notifications),
         journal=Journal(outbox, stream_id(os.urandom(8)), ends.on_commit),
         outbox=outbox,
         queue=ends.queue,
@@ -198,13 +198,13 @@ def _sense_loop(config: GatewayConfig, clock: SenseClock, ends: _Ends) -> SenseL
     return SenseLoop(senses, Rhythm(config.commit, held_s), outbox.stream_end())
 
 
-def _outlook(config: GatewayConfig, ends: _Ends, notices: Notices) -> Outlook:
+def _forecasting(config: GatewayConfig, ends: _Ends, notifications: Notifications) -> Forecasting:
     recall = ends.outbox.recall
     models = NoModels() if ends.models is None else ends.models.in_use
-    return Outlook(
+    return Forecasting(
         Window.recalled(recall, exact=ends.models is not None),
         models,
-        Forecasts(config.condition, models, notices, recall("forecasts")),
+        Forecasts(config.condition, models, notifications, recall("forecasts")),
     )
 
 
