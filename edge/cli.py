@@ -21,7 +21,8 @@ from edge.configuration.config import GatewayConfig, load_config
 from edge.sensing.sampler import Sensor
 from edge.storage.outbox import Outbox
 from edge.supervisor import Supervisor, supervisor_of
-from firmware_bridge.errors import SensorError
+from firmware_bridge.board import Sample
+from firmware_bridge.errors import SensorError, SensorUnavailable
 
 __all__ = ["build_parser", "main"]
 
@@ -140,16 +141,16 @@ def _read(args: argparse.Namespace, config: GatewayConfig) -> int:
     failed = False
     try:
         for sensor in gateway.sensors_for(config, board, clock):
-            failed |= not _read_one(sensor, as_json=args.json)
+            failed |= not _read_one(sensor, clock, as_json=args.json)
     finally:
         board.close()
     return 1 if failed else 0
 
 
-def _read_one(sensor: Sensor, *, as_json: bool) -> bool:
+def _read_one(sensor: Sensor, clock: SystemClock, *, as_json: bool) -> bool:
     name = sensor.sensor_id
     try:
-        sample = sensor.read()
+        sample = _read_when_ready(sensor, clock)
     except SensorError as error:
         print(json.dumps({"sensor": name, "error": str(error)}) if as_json else f"{name}: {error}")
         return False
@@ -161,6 +162,17 @@ def _read_one(sensor: Sensor, *, as_json: bool) -> bool:
         text = f"{name:<16} {quantity:<12} {value:>12.3f} {unit}"
         print(json.dumps(row) if as_json else text)
     return True
+
+
+def _read_when_ready(sensor: Sensor, clock: SystemClock) -> Sample:
+    """One reading; waits once for a chip that measures at its own pace."""
+    try:
+        return sensor.read()
+    except SensorUnavailable as error:
+        if error.ready_in_s is None:
+            raise
+        clock.sleep_s(error.ready_in_s)
+        return sensor.read()
 
 
 def _outbox(args: argparse.Namespace, config: GatewayConfig) -> int:

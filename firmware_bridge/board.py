@@ -7,11 +7,22 @@ first configure or install is a ConfigError.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from contract.quantities import Flag, Quantity
 
-__all__ = ["Board", "Chip", "Clock", "I2cBus", "OutputPin", "PulseLine", "Sample"]
+__all__ = [
+    "Board",
+    "Chip",
+    "Clock",
+    "I2cBus",
+    "InputPin",
+    "OutputPin",
+    "Pull",
+    "PulseLine",
+    "Sample",
+]
 
 
 class Clock(Protocol):
@@ -52,6 +63,21 @@ class PulseLine(Protocol):
         """
 
 
+class Pull(StrEnum):
+    """Where a pin's own resistor pulls an input that nothing drives."""
+
+    UP = "up"
+    DOWN = "down"
+    NONE = "none"  # a resistor outside does it
+
+
+class InputPin(Protocol):
+    """One GPIO that is driven from outside, such as by a door contact."""
+
+    def is_high(self) -> bool:
+        """Whether the pin is high now; may raise BusError."""
+
+
 class OutputPin(Protocol):
     """One GPIO that drives a lamp, relay or buzzer. Off when made, off when closed."""
 
@@ -71,6 +97,13 @@ class Board(Protocol):
     def pulse_line(self, pin: int) -> PulseLine:
         """The single-wire line at this pin."""
 
+    def input(self, pin: int, pull: Pull) -> InputPin:
+        """This pin as an input; it is first touched when its level is asked for.
+
+        Raises:
+            BusError: the pin is in use as an output, or with another resistor.
+        """
+
     def output(self, pin: int) -> OutputPin:
         """This pin as an output, off."""
 
@@ -83,8 +116,8 @@ class Sample:
     """What a chip measured at one instant.
 
     Attributes:
-        values: One finite number for each configured quantity, in its canonical unit (Cel, %RH,
-            Pa), as computed: neither clamped nor rounded.
+        values: One finite number for each configured quantity, in its canonical unit, as
+            computed: neither clamped nor rounded.
         flags: Remarks that hold for all of them: empty, or `retried`.
     """
 

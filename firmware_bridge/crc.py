@@ -1,6 +1,6 @@
 """CRC-8 of the sensor makers: x^8 + x^5 + x^4 + 1, most significant bit first, no final XOR."""
 
-__all__ = ["crc8"]
+__all__ = ["checked_words", "crc8"]
 
 
 def _after_byte(crc: int) -> int:
@@ -18,3 +18,11 @@ def crc8(data: bytes, *, init: int = 0xFF) -> int:
     for byte in data:
         crc = _TABLE[crc ^ byte]
     return crc
+
+
+def checked_words(frame: bytes) -> tuple[int, ...] | None:
+    """The 16-bit words of a Sensirion frame, or None if the CRC behind one of them is wrong."""
+    triples = [frame[at : at + 3] for at in range(0, len(frame), 3)]
+    if any(crc8(triple[:2]) != triple[2] for triple in triples):
+        return None
+    return tuple(triple[0] << 8 | triple[1] for triple in triples)

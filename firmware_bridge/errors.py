@@ -34,9 +34,17 @@ class SensorError(DewlineError):
 
 
 class SensorUnavailable(SensorError):
-    """No answer (`no_answer`), or none that passed its check (`check_failed`), on any attempt."""
+    """No answer (`no_answer`), or none that passed its check (`check_failed`), on any attempt.
+
+    `ready_in_s` is set by a chip that works but measures at its own pace: it has a value after so
+    many seconds.
+    """
 
     retryable: ClassVar[bool] = True
+
+    def __init__(self, text: str, *, flag: Flag, ready_in_s: float | None = None) -> None:
+        super().__init__(text, flag=flag)
+        self.ready_in_s = ready_in_s
 
 
 class SensorFault(SensorError):

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from contract.errors import ConfigError
-from firmware_bridge.board import I2cBus, OutputPin, PulseLine
+from firmware_bridge.board import I2cBus, InputPin, OutputPin, Pull, PulseLine
 from firmware_bridge.errors import BusError, os_bus_error
 
 __all__ = ["LinuxBoard", "PulseioMode", "RawI2c"]
@@ -67,6 +67,7 @@ class LinuxBoard:
         self._open_i2c = open_i2c or self._open_smbus
         self._buses: dict[int, _LinuxI2c] = {}
         self._lines: dict[int, _LinuxPulseLine] = {}
+        self._inputs: dict[int, _LinuxInput] = {}
         self._outputs: dict[int, _LinuxOutput] = {}
 
     def i2c(self, bus: int) -> I2cBus:
@@ -82,8 +83,23 @@ class LinuxBoard:
             self._lines[pin] = _LinuxPulseLine(self._load_module, pin, self._pulseio)
         return self._lines[pin]
 
+    def input(self, pin: int, pull: Pull) -> InputPin:
+        """This pin as an input; set up when its level is first asked for.
+
+        Raises:
+            BusError: the pin is in use as an output, or with another resistor.
+        """
+        if pin in self._outputs:
+            raise BusError(f"pin {pin}: cannot be an input: it is an output")
+        found = self._inputs.setdefault(pin, _LinuxInput(self._load_module, pin, pull))
+        if found.pull is not pull:
+            raise BusError(f"pin {pin}: cannot pull {pull}: another sensor pulls it {found.pull}")
+        return found
+
     def output(self, pin: int) -> OutputPin:
         """This pin as an output, off; raises BusError if it cannot be had."""
+        if pin in self._inputs:
+            raise BusError(f"pin {pin}: cannot be an output: it is an input")
         if pin not in self._outputs:
             gpio = _library(self._load_module, "RPi.GPIO", _PINS_EXTRA)
             self._outputs[pin] = _LinuxOutput(gpio, pin)
@@ -95,6 +111,8 @@ class LinuxBoard:
             self._buses.popitem()[1].close()
         while self._lines:
             self._lines.popitem()[1].close()
+        while self._inputs:
+            self._inputs.popitem()[1].close()
         while self._outputs:
             self._outputs.popitem()[1].close()
 
@@ -202,6 +220,37 @@ def _import_dht(load_module: LoadModule) -> Any:
     if before is not None and signal.getsignal(signal.SIGTERM) is not before:
         signal.signal(signal.SIGTERM, before)
     return library
+
+
+class _LinuxInput:
+    def __init__(self, load_module: LoadModule, pin: int, pull: Pull) -> None:
+        self._load_module = load_module
+        self._pin = pin
+        self.pull = pull
+        self._gpio: Any = None  # set once the pin is set up
+
+    def is_high(self) -> bool:
+        try:
+            if self._gpio is None:
+                self._gpio = self._set_up()
+            return bool(self._gpio.input(self._pin))
+        except ConfigError as error:
+            # One sensor's missing library must not stop the others.
+            raise BusError(f"pin {self._pin}: {error}") from error
+        except (OSError, RuntimeError, ValueError) as error:
+            raise BusError(f"pin {self._pin}: cannot be read: {error}") from error
+
+    def close(self) -> None:
+        if self._gpio is not None:
+            gpio, self._gpio = self._gpio, None
+            gpio.cleanup(self._pin)
+
+    def _set_up(self) -> Any:
+        gpio = _library(self._load_module, "RPi.GPIO", _PINS_EXTRA)
+        resistor = {Pull.UP: gpio.PUD_UP, Pull.DOWN: gpio.PUD_DOWN, Pull.NONE: gpio.PUD_OFF}
+        gpio.setmode(gpio.BCM)
+        gpio.setup(self._pin, gpio.IN, pull_up_down=resistor[self.pull])
+        return gpio
 
 
 class _LinuxOutput:

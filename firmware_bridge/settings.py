@@ -6,7 +6,13 @@ from collections.abc import Collection, Sequence
 from contract.errors import ConfigError
 from contract.quantities import Quantity
 
-__all__ = ["require_one_of", "require_quantities", "require_whole", "require_within"]
+__all__ = [
+    "require_flag",
+    "require_one_of",
+    "require_quantities",
+    "require_whole",
+    "require_within",
+]
 
 
 def require_whole(driver: str, key: str, value: object, low: int, high: int) -> None:
@@ -16,6 +22,12 @@ def require_whole(driver: str, key: str, value: object, low: int, high: int) -> 
         raise ConfigError(
             f"{driver}: {key}: expected a whole number {low} to {high}, found {value!r}"
         )
+
+
+def require_flag(driver: str, key: str, value: object) -> None:
+    """Refuse what is neither true nor false."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{driver}: {key}: expected true or false, found {value!r}")
 
 
 def require_within(driver: str, key: str, value: float, low: float, high: float) -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 from rich.console import Console
 
 from contract.errors import DewlineError
+from contract.topics import presence_topic
 from deploy.local.certificates import CertificateFiles, Certificates
 from deploy.local.closing import Proof, Steps, show, summary, verdict
 from deploy.local.cloud_side import FOLLOWERS
@@ -120,7 +121,7 @@ def _ways_in(year: Year, stack: Stack, observer: CertificateFiles) -> str:
         f"  {programs}/dewline-cloud --config {config} ledger proof\n"
         f"  {programs}/dewline-cloud --config {config} lake show\n"
         f"  {programs}/dewline-gateway outbox --config {year.gateways[0].config_path}\n"
-        f"  mosquitto_sub -h 127.0.0.1 -p {broker.services_port} -t dewline/v1/+/presence -v "
+        f"  mosquitto_sub -h 127.0.0.1 -p {broker.services_port} -t {presence_topic('+')} -v "
         f"--cafile {observer.ca} --cert {observer.certificate} --key {observer.key}\n"
         f"  curl -s {stack.elasticsearch.url}/dewline-alert/_search?size=1\n"
         f"Ctrl-C ends the servers; the lake stays in {config.parent}."

@@ -12,12 +12,14 @@ from datetime import datetime
 from pathlib import Path
 
 from contract.errors import ConfigError
+from contract.quantities import Quantity
 
 __all__ = ["STATIONS", "Shift", "recorded_ms", "station_rows", "write_recordings"]
 
 STATIONS = ("ewr", "jfk", "lga")
 _WEEK_MS = 7 * 86_400_000
-_HEADER = ("at_ms", "temperature_c", "humidity_pct", "pressure_pa")
+_MEASURED = (Quantity.TEMPERATURE, Quantity.HUMIDITY, Quantity.PRESSURE)
+_HEADER = ("at_ms", *(quantity.facts.column for quantity in _MEASURED))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,9 @@ __all__ = [
 
 BUILD_DATE = "2026-11-01T00:00:00Z"  # the default floor: no earlier clock can be right
 
+DriverName = Annotated[
+    str, Pattern(r"[a-z][a-z0-9_]{0,62}", "1 to 63 of a-z, 0-9 and _, beginning with a letter")
+]
 Port = Annotated[int, Between(1, 65_535)]
 PositiveSeconds = Annotated[float, Between(0.001, 1e7)]
 BundleUrl = Annotated[
@@ -217,7 +220,7 @@ class SensorConfig:
     """
 
     id: Id
-    driver: Id
+    driver: DriverName
     interval_s: Annotated[float, Between(0.01, 86_400)]
     decimals: dict[str, int] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)

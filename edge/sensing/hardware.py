@@ -17,7 +17,8 @@ from firmware_bridge import chips
 from firmware_bridge.board import Board
 from firmware_bridge.linux import LinuxBoard
 from firmware_bridge.simulated.board import SimulatedBoard
-from firmware_bridge.simulated.feeds import Feed, WaveFeed, read_recording
+from firmware_bridge.simulated.feeds import Feed, read_recording
+from firmware_bridge.simulated.waves import WaveFeed
 
 __all__ = ["board_for", "driver_config", "quantities_of", "sensors_for"]
 

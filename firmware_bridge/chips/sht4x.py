@@ -21,7 +21,7 @@ from enum import StrEnum
 from contract.quantities import Flag, Quantity
 from firmware_bridge.attempts import Attempts
 from firmware_bridge.board import Board, Chip, Clock, I2cBus, Sample
-from firmware_bridge.crc import crc8
+from firmware_bridge.crc import checked_words
 from firmware_bridge.errors import BusError, SensorUnavailable
 from firmware_bridge.settings import require_one_of, require_quantities, require_whole
 
@@ -72,13 +72,6 @@ def open(config: Config, board: Board, clock: Clock) -> Chip:  # noqa: A001 - th
     chip = _Sht4x(config, board.i2c(config.bus), clock)
     chip.start()
     return chip
-
-
-def words(frame: bytes) -> tuple[int, int] | None:
-    """The two 16-bit words of a six-byte frame, or None if a check fails."""
-    if crc8(frame[0:2]) != frame[2] or crc8(frame[3:5]) != frame[5]:
-        return None
-    return frame[0] << 8 | frame[1], frame[3] << 8 | frame[4]
 
 
 def temperature_c(word: int) -> float:
@@ -134,11 +127,12 @@ class _Sht4x:
     def _exchange(self, command: int, longest_s: float) -> tuple[int, int]:
         self._bus.write(self._address, bytes((command,)))
         frame = self._answer(longest_s)
-        found = words(frame)
+        found = checked_words(frame)
         if found is None:
             text = f"{self._where}: checksum failed: {frame.hex(' ')}"
             raise SensorUnavailable(text, flag=Flag.CHECK_FAILED)
-        return found
+        first, second = found
+        return first, second
 
     def _answer(self, longest_s: float) -> bytes:
         for _ in range(_POLLS - 1):

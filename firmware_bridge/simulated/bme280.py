@@ -2,6 +2,7 @@
 
 import math
 
+from contract.quantities import Quantity
 from firmware_bridge.chips.bme280 import Calibration
 from firmware_bridge.simulated.bme280_inverse import (
     TYPICAL,
@@ -10,10 +11,10 @@ from firmware_bridge.simulated.bme280_inverse import (
     raw_words,
 )
 from firmware_bridge.simulated.faults import Fault, Faults
-from firmware_bridge.simulated.feeds import Surroundings, Weather
+from firmware_bridge.simulated.feeds import Surroundings, TrueValues
 from firmware_bridge.simulated.wires import nack
 
-__all__ = ["SimulatedBme280"]
+__all__ = ["SimulatedBme280", "simulate"]
 
 _ID, _RESET, _CTRL_HUM, _STATUS, _CTRL_MEAS, _DATA = 0xD0, 0xE0, 0xF2, 0xF3, 0xF4, 0xF7
 _TIMES = (0, 1, 2, 4, 8, 16, 16, 16)  # register code -> oversampling (5.4.3)
@@ -21,11 +22,16 @@ _COPYING_S = 0.0015  # calibration into the registers after a reset
 _SLOW_FACTOR = 4.0
 
 
+def simulate(_config: object, around: Surroundings) -> "SimulatedBme280":
+    """The chip for this driver."""
+    return SimulatedBme280(around)
+
+
 class SimulatedBme280:
     """One chip. It resolves 16 bits, one more for each doubling of oversampling (3.4)."""
 
     def __init__(self, around: Surroundings, calibration: Calibration = TYPICAL) -> None:
-        self.faults = Faults(set(Fault) - {Fault.CHECK_FLIPPED, Fault.MISSING_EDGE})
+        self.faults = Faults(set(Fault) - {Fault.CHECK_FLIPPED, Fault.MISSING_EDGE, Fault.UNSTEADY})
         self._around = around
         self._calibration = calibration
         self._pointer = 0
@@ -78,7 +84,7 @@ class SimulatedBme280:
         self.faults.begin_measurement()
         t, p = _TIMES[ctrl_meas >> 5], _TIMES[ctrl_meas >> 2 & 0b111]
         h = _TIMES[self._registers[_CTRL_HUM]]
-        self._pending = self._converted(self._around.weather(), t, p, h)
+        self._pending = self._converted(self._around.now(), t, p, h)
         # Typical time (9.1); the driver must wait the longest.
         typical_s = (1 + 2 * (t + p + h) + 0.5 * (p > 0) + 0.5 * (h > 0)) / 1000
         if self.faults.shows(Fault.SLOW):
@@ -86,17 +92,18 @@ class SimulatedBme280:
         self._busy_bit = 0x08
         self._busy_until_s = self._around.clock.monotonic_s() + typical_s
 
-    def _converted(self, weather: Weather | None, t: int, p: int, h: int) -> RawWords:
-        if weather is None or weather.temperature_c is None:
+    def _converted(self, now: TrueValues, t: int, p: int, h: int) -> RawWords:
+        temperature_c = now.value(Quantity.TEMPERATURE)
+        if temperature_c is None:
             raise nack()
-        pressure_pa = weather.pressure_pa if p else None
-        humidity_pct = weather.humidity_pct if h else None
+        pressure_pa = now.value(Quantity.PRESSURE) if p else None
+        humidity_pct = now.value(Quantity.HUMIDITY) if h else None
         if (p and pressure_pa is None) or (h and humidity_pct is None):
             raise nack()
         if not t:
             return RawWords()
         bits = 16 + int(math.log2(t))
-        return raw_words(self._calibration, weather.temperature_c, pressure_pa, humidity_pct, bits)
+        return raw_words(self._calibration, temperature_c, pressure_pa, humidity_pct, bits)
 
     def _settle(self) -> None:
         """Bring identification, status and data up to the present."""

@@ -1,27 +1,35 @@
-"""The simulated board: gives out buses, lines and pins, and takes chips to be soldered on."""
+"""The simulated board: gives out buses, lines and pins, and takes chips to be soldered on.
 
+The chip for a driver is found by the driver's name: `chips/sht4x.py` is answered by
+`simulated/sht4x.py`, whose function `simulate` makes one. Where a chip belongs is a matter of what
+it speaks (see `wires.py`), so a new chip needs no change here.
+"""
+
+import importlib
 from collections.abc import Callable
-from typing import TypeVar
+from importlib.util import find_spec
+from typing import Any
 
 from contract.errors import ConfigError
-from firmware_bridge.board import Clock, I2cBus, OutputPin, PulseLine
-from firmware_bridge.chips import bme280, dht22, sht4x
-from firmware_bridge.simulated.bme280 import SimulatedBme280
-from firmware_bridge.simulated.dht22 import SimulatedDht22
+from firmware_bridge import chips
+from firmware_bridge.board import Clock, I2cBus, InputPin, OutputPin, Pull, PulseLine
 from firmware_bridge.simulated.faults import Faults
 from firmware_bridge.simulated.feeds import Feed, Surroundings
-from firmware_bridge.simulated.sht4x import SimulatedSht4x
 from firmware_bridge.simulated.wires import (
     I2cWire,
+    OpenInput,
     SilentLine,
     SimulatedBus,
+    SimulatedChip,
     SimulatedI2cChip,
     SimulatedOutput,
+    SimulatedPulseChip,
+    SimulatedSwitch,
 )
 
 __all__ = ["SimulatedBoard"]
 
-C = TypeVar("C", SimulatedBme280, SimulatedSht4x)
+Place = tuple[int, ...]
 
 
 class SimulatedBoard:
@@ -36,9 +44,9 @@ class SimulatedBoard:
         """
         self._clock = clock
         self._wall_s = wall_s
-        self._feeds: dict[tuple[int, ...], Feed] = {}
+        self._feeds: dict[Place, Feed] = {}
         self._wires: dict[int, I2cWire] = {}
-        self._lines: dict[int, SimulatedDht22] = {}
+        self._at_pins: dict[int, SimulatedChip] = {}
         self._outputs: dict[int, SimulatedOutput] = {}
 
     def plug(self, config: object, feed: Feed) -> Faults:
@@ -52,20 +60,17 @@ class SimulatedBoard:
             ConfigError: another kind of chip or another feed is there, or no simulated chip fits
                 the config.
         """
-        around = Surroundings(feed=feed, clock=self._clock, wall_s=self._wall_s)
-        match config:
-            case bme280.Config(bus=bus, address=address):
-                self._require_one_feed((bus, address), feed)
-                return self._solder(bus, address, SimulatedBme280(around)).faults
-            case sht4x.Config(bus=bus, address=address):
-                self._require_one_feed((bus, address), feed)
-                return self._solder(bus, address, SimulatedSht4x(around)).faults
-            case dht22.Config(pin=pin):
-                self._require_one_feed((pin,), feed)
-                return self._lines.setdefault(pin, SimulatedDht22(around)).faults
-        raise ConfigError(
-            f"simulated board: there is no simulated chip for {type(config).__module__}"
-        )
+        chip = _simulated(config, Surroundings(feed=feed, clock=self._clock, wall_s=self._wall_s))
+        place = _place(config)
+        there = self._soldered(place, chip)
+        if not isinstance(there, type(chip)):
+            raise ConfigError(
+                f"simulated board: {_shown(place)} holds a {type(there).__name__}, "
+                f"so no {type(chip).__name__} fits there"
+            )
+        if self._feeds.setdefault(place, feed) is not feed:
+            raise ConfigError(f"simulated board: the chip at {_shown(place)} has another feed")
+        return there.faults
 
     def wire(self, bus: int) -> I2cWire:
         """The bus as bare wire, to solder chips on by hand or to put another protocol before it."""
@@ -77,7 +82,13 @@ class SimulatedBoard:
 
     def pulse_line(self, pin: int) -> PulseLine:
         """The line at this pin; silent if nothing is plugged in."""
-        return self._lines.get(pin) or SilentLine()
+        chip = self._at_pins.get(pin)
+        return chip if isinstance(chip, SimulatedPulseChip) else SilentLine()
+
+    def input(self, pin: int, pull: Pull) -> InputPin:
+        """This pin as an input; where its resistor pulls it if nothing is plugged in."""
+        chip = self._at_pins.get(pin)
+        return chip if isinstance(chip, SimulatedSwitch) else OpenInput(pull)
 
     def output(self, pin: int) -> OutputPin:
         """This pin as an output, off."""
@@ -92,16 +103,28 @@ class SimulatedBoard:
         for output in self._outputs.values():
             output.close()
 
-    def _require_one_feed(self, place: tuple[int, ...], feed: Feed) -> None:
-        if self._feeds.setdefault(place, feed) is not feed:
-            name = f"pin {place[0]}" if len(place) == 1 else f"i2c-{place[0]} {place[1]:#04x}"
-            raise ConfigError(f"simulated board: the chip at {name} has another feed already")
+    def _soldered(self, place: Place, chip: SimulatedChip) -> object:
+        """What is at that place now: `chip`, unless something is there already."""
+        if isinstance(chip, SimulatedI2cChip):
+            bus, address = place
+            return self.wire(bus).chips.setdefault(address, chip)
+        (pin,) = place
+        return self._at_pins.setdefault(pin, chip)
 
-    def _solder(self, bus: int, address: int, chip: C) -> C:
-        there: SimulatedI2cChip = self.wire(bus).chips.setdefault(address, chip)
-        if not isinstance(there, type(chip)):
-            raise ConfigError(
-                f"simulated board: i2c-{bus} address {address:#04x} holds a "
-                f"{type(there).__name__}, so no {type(chip).__name__} fits there"
-            )
-        return there
+
+def _simulated(config: Any, around: Surroundings) -> SimulatedChip:
+    driver = type(config).__module__
+    name = driver.removeprefix(f"{chips.__name__}.")
+    if name not in chips.driver_names() or find_spec(f"{__package__}.{name}") is None:
+        raise ConfigError(f"simulated board: there is no simulated chip for {driver}")
+    module = importlib.import_module(f"{__package__}.{name}")
+    chip: SimulatedChip = module.simulate(config, around)
+    return chip
+
+
+def _place(config: Any) -> Place:
+    return (config.bus, config.address) if hasattr(config, "bus") else (config.pin,)
+
+
+def _shown(place: Place) -> str:
+    return f"pin {place[0]}" if len(place) == 1 else f"i2c-{place[0]} address {place[1]:#04x}"

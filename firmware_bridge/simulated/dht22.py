@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from contract.quantities import Quantity
 from firmware_bridge.simulated.faults import Fault, Faults
 from firmware_bridge.simulated.feeds import Surroundings
 
-__all__ = ["SimulatedDht22"]
+__all__ = ["SimulatedDht22", "simulate"]
 
 _SHORTEST_START_S = 0.0008
 _SHORTEST_INTERVAL_S = 2.0
@@ -13,6 +14,11 @@ _RESPONSE_US = (80, 80)
 _LOW_US, _HIGH_0_US, _HIGH_1_US = 50, 26, 70
 _KEPT_PULSES = 81  # a board keeps the last ones: 40 bits of two, and the closing low
 _MISSED = 42  # which pulse of the train `missing_edge` hides
+
+
+def simulate(_config: object, around: Surroundings) -> "SimulatedDht22":
+    """The chip for this driver."""
+    return SimulatedDht22(around)
 
 
 class SimulatedDht22:
@@ -47,11 +53,12 @@ class SimulatedDht22:
         return before_s is not None and now_s - before_s < _SHORTEST_INTERVAL_S - 1e-6
 
     def _measure(self) -> bytes | None:
-        weather = self._around.weather()
-        if weather is None or weather.temperature_c is None or weather.humidity_pct is None:
+        now = self._around.now()
+        temperature_c, humidity_pct = now.value(Quantity.TEMPERATURE), now.value(Quantity.HUMIDITY)
+        if temperature_c is None or humidity_pct is None:
             return None
-        humidity = min(1000, max(0, round(weather.humidity_pct * 10)))
-        tenths = round(weather.temperature_c * 10)
+        humidity = min(1000, max(0, round(humidity_pct * 10)))
+        tenths = round(temperature_c * 10)
         word = min(abs(tenths), 0x7FFF) | (0x8000 if tenths < 0 else 0)
         data = humidity.to_bytes(2, "big") + word.to_bytes(2, "big")
         return data + bytes((sum(data) & 0xFF,))

@@ -17,6 +17,7 @@ class Fault(StrEnum):
     STUCK_LOW = "stuck_low"  # every bit reads 0
     WRONG_ID = "wrong_id"  # a relative of the chip sits at its address
     SLOW = "slow"  # a measurement takes longer than the data sheet allows
+    UNSTEADY = "unsteady"  # a contact bounces while it is sampled
     MISSING_EDGE = "missing_edge"  # a pulse was too short for the board to see
 
 

@@ -2,12 +2,13 @@
 
 import math
 
+from contract.quantities import Quantity
 from firmware_bridge.crc import crc8
 from firmware_bridge.simulated.faults import Fault, Faults
 from firmware_bridge.simulated.feeds import Surroundings
 from firmware_bridge.simulated.wires import nack
 
-__all__ = ["SimulatedSht4x"]
+__all__ = ["SimulatedSht4x", "simulate"]
 
 _SERIAL, _RESET = 0x89, 0x94
 _MEASURE_S = {0xFD: 0.0069, 0xF6: 0.0037, 0xE0: 0.0013}  # typical times
@@ -16,11 +17,16 @@ _SHORT_S = 0.0008
 _SLOW_FACTOR = 3.0
 
 
+def simulate(_config: object, around: Surroundings) -> "SimulatedSht4x":
+    """The chip for this driver."""
+    return SimulatedSht4x(around)
+
+
 class SimulatedSht4x:
     """One chip."""
 
     def __init__(self, around: Surroundings) -> None:
-        self.faults = Faults(set(Fault) - {Fault.WRONG_ID, Fault.MISSING_EDGE})
+        self.faults = Faults(set(Fault) - {Fault.WRONG_ID, Fault.MISSING_EDGE, Fault.UNSTEADY})
         self._around = around
         self._frame: bytes | None = None
         self._busy_until_s = -math.inf
@@ -57,12 +63,13 @@ class SimulatedSht4x:
 
     def _measure(self, typical_s: float) -> None:
         self.faults.begin_measurement()
-        weather = self._around.weather()
-        if weather is None or weather.temperature_c is None or weather.humidity_pct is None:
+        now = self._around.now()
+        temperature_c, humidity_pct = now.value(Quantity.TEMPERATURE), now.value(Quantity.HUMIDITY)
+        if temperature_c is None or humidity_pct is None:
             raise nack()
-        temperature = round((weather.temperature_c + 45) * 65535 / 175)
+        temperature = round((temperature_c + 45) * 65535 / 175)
         # Rounded down, so that saturated air does not read above 100 %.
-        humidity = math.floor((weather.humidity_pct + 6) * 65535 / 125)
+        humidity = math.floor((humidity_pct + 6) * 65535 / 125)
         self._frame = _framed(_within_word(temperature), _within_word(humidity))
         self._busy_for(typical_s * (_SLOW_FACTOR if self.faults.shows(Fault.SLOW) else 1.0))
 

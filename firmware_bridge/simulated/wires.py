@@ -8,11 +8,24 @@ bus.
 import errno
 import os
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from firmware_bridge.board import Pull
 from firmware_bridge.errors import os_bus_error
+from firmware_bridge.simulated.faults import Faults
 
-__all__ = ["I2cWire", "SilentLine", "SimulatedBus", "SimulatedI2cChip", "SimulatedOutput", "nack"]
+__all__ = [
+    "I2cWire",
+    "OpenInput",
+    "SilentLine",
+    "SimulatedBus",
+    "SimulatedChip",
+    "SimulatedI2cChip",
+    "SimulatedOutput",
+    "SimulatedPulseChip",
+    "SimulatedSwitch",
+    "nack",
+]
 
 
 def nack() -> OSError:
@@ -20,6 +33,15 @@ def nack() -> OSError:
     return OSError(errno.EREMOTEIO, os.strerror(errno.EREMOTEIO))
 
 
+class SimulatedChip(Protocol):
+    """Anything that can be plugged into the board."""
+
+    @property
+    def faults(self) -> Faults:
+        """What is wrong with it."""
+
+
+@runtime_checkable
 class SimulatedI2cChip(Protocol):
     """A chip on a wire; both methods raise `nack()` when it does not acknowledge."""
 
@@ -28,6 +50,22 @@ class SimulatedI2cChip(Protocol):
 
     def read(self, count: int) -> bytes:
         """Give `count` bytes."""
+
+
+@runtime_checkable
+class SimulatedPulseChip(Protocol):
+    """A chip on a single-wire line; a `PulseLine`."""
+
+    def capture(self, start_low_s: float) -> Sequence[int]:
+        """Give the pulses of an answer."""
+
+
+@runtime_checkable
+class SimulatedSwitch(Protocol):
+    """Something that drives an input; an `InputPin`."""
+
+    def is_high(self) -> bool:
+        """Give the level."""
 
 
 class I2cWire:
@@ -83,6 +121,17 @@ class SilentLine:
     def capture(self, start_low_s: float) -> Sequence[int]:  # noqa: ARG002 - the protocol's name
         """No pulses."""
         return ()
+
+
+class OpenInput:
+    """`InputPin` with nothing connected: its resistor decides."""
+
+    def __init__(self, pull: Pull) -> None:
+        self._pull = pull
+
+    def is_high(self) -> bool:
+        """Where the resistor pulls; low without one."""
+        return self._pull is Pull.UP
 
 
 class SimulatedOutput:

@@ -22,8 +22,11 @@ def test_the_brokers_files_are_those_that_the_tests_use():
     places = {"certificates_folder": "/etc/mosquitto/certificates", "folder": "/etc/mosquitto"}
     places |= {"data_folder": "/var/lib/mosquitto"}
     rendered = render(Settings(**places, devices_port=8883, services_port=8884))
-    for text in (rendered.mosquitto_conf, rendered.acl_devices, rendered.acl_services):
-        assert f"\n```\n{text}```\n" in TEXT
+    assert f"\n```\n{rendered.mosquitto_conf}```\n" in TEXT
+    for name, text in (("devices", rendered.acl_devices), ("services", rendered.acl_services)):
+        template = f"deploy/mosquitto/acl-{name}.j2"
+        assert f"(../{template})" in TEXT
+        assert (ROOT / template).read_text(encoding="utf-8") == text, "the page says: no variables"
     by_password = render(Settings(**places, passwords_port=1883)).mosquitto_conf
     listener = by_password[by_password.index("# Passwords") :]
     assert f"\n```\n{listener}```\n" in TEXT

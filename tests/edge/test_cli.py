@@ -223,6 +223,19 @@ def test_read_for_programs(config):
     }
 
 
+def test_read_waits_for_the_first_result_of_a_chip_with_its_own_pace(config):
+    sensor = '[[sensor]]\nid = "office"\ndriver = "scd4x"\ninterval_s = 30\n\n'
+    config.write_text(config.read_text().replace("[[sensor]]", sensor + "[[sensor]]", 1))
+    done = call("read", "--config", config)
+    assert done.returncode == 0, done.stdout
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert [(r[1], r[3]) for r in rows if r[0] == "office"] == [
+        ("co2", "ppm"),
+        ("temperature", "Cel"),
+        ("humidity", "%RH"),
+    ]
+
+
 def test_read_of_a_board_that_this_machine_has_not(config):
     config.write_text(config.read_text().replace('"simulated"', '"linux"'))
     done = call("read", "--config", config)

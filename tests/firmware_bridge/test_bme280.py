@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from contract.quantities import Flag, Quantity
 from firmware_bridge.chips import bme280
 from firmware_bridge.errors import SensorFault, SensorUnavailable
-from firmware_bridge.simulated import Fault, Weather
+from firmware_bridge.simulated import Fault
 from firmware_bridge.simulated.bme280 import SimulatedBme280
 from firmware_bridge.simulated.bme280_inverse import calibration_bytes
 from firmware_bridge.simulated.feeds import Surroundings
@@ -111,7 +111,7 @@ def test_more_oversampling_resolves_more(oversampling, make_bench):
     step_pa = 2.9 / oversampling  # 16 bits resolve some 2.8 Pa with this calibration
     for tenths in range(20):
         pressure_pa = 100_000 + tenths / 10
-        bench.air.weather = Weather(temperature_c=20.0, humidity_pct=50.0, pressure_pa=pressure_pa)
+        bench.air.become(temperature_c=20.0, humidity_pct=50.0, pressure_pa=pressure_pa)
         found = dict(chip.read().values)[Quantity.PRESSURE]
         assert abs(found - pressure_pa) <= step_pa / 2 + 0.05  # the integer form's own rounding
 
@@ -212,9 +212,9 @@ def test_calibration_that_reads_differently_is_not_trusted(simulated, clock, air
 def test_unmeasured_quantities_need_not_be_known(make_bench):
     bench = make_bench("bme280", quantities=(Quantity.PRESSURE,))
     chip = bench.open()
-    bench.air.weather = Weather(temperature_c=5.0, humidity_pct=None, pressure_pa=99_000.0)
+    bench.air.become(temperature_c=5.0, humidity_pct=None, pressure_pa=99_000.0)
     assert chip.read().values[0][1] == pytest.approx(99_000, abs=3)
-    bench.air.weather = Weather(temperature_c=5.0, humidity_pct=40.0, pressure_pa=None)
+    bench.air.become(temperature_c=5.0, humidity_pct=40.0, pressure_pa=None)
     with pytest.raises(SensorUnavailable):
         chip.read()
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from contract.quantities import Flag, Quantity
 from firmware_bridge.chips import dht22
 from firmware_bridge.errors import BusError, SensorUnavailable
-from firmware_bridge.simulated import Fault, Weather
+from firmware_bridge.simulated import Fault
 
 RESPONSE_US, LOW_US, HIGH_US = [80, 80], 50, (26, 70)
 
@@ -100,7 +100,7 @@ def test_fresh_value_after_a_pause(make_bench):
     bench = make_bench("dht22")
     chip = bench.open()
     bench.clock.now_s += 3600
-    bench.air.weather = Weather(temperature_c=-10.1, humidity_pct=88.8, pressure_pa=None)
+    bench.air.become(temperature_c=-10.1, humidity_pct=88.8, pressure_pa=None)
     started_s = bench.clock.now_s
     assert dict(chip.read().values) == {Quantity.TEMPERATURE: -10.1, Quantity.HUMIDITY: 88.8}
     assert bench.clock.now_s - started_s == pytest.approx(2.0)
@@ -110,7 +110,7 @@ def test_value_of_the_capture_before_in_quick_succession(make_bench):
     bench = make_bench("dht22")
     chip = bench.open()
     bench.clock.now_s += 30
-    bench.air.weather = Weather(temperature_c=0.5, humidity_pct=40.0, pressure_pa=None)
+    bench.air.become(temperature_c=0.5, humidity_pct=40.0, pressure_pa=None)
     assert dict(chip.read().values)[Quantity.TEMPERATURE] == 21.5
     bench.clock.now_s += 30
     assert dict(chip.read().values)[Quantity.TEMPERATURE] == 0.5

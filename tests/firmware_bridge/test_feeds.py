@@ -1,4 +1,4 @@
-"""Weather for simulated chips: what a recording says at an instant, and what a bad file is told."""
+"""True values for simulated chips: a recording at an instant, its file, and the made-up day."""
 
 import math
 
@@ -7,14 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.errors import ConfigError
-from firmware_bridge.simulated import RecordingFeed, WaveFeed, Weather, read_recording
+from contract.quantities import Quantity
+from firmware_bridge.simulated import RecordingFeed, TrueValues, WaveFeed, read_recording
 
 HEADER = "at_ms,temperature_c,humidity_pct,pressure_pa\n"
 HOUR_MS = 3_600_000
 
 
 def air(temperature_c):
-    return Weather(temperature_c=temperature_c, humidity_pct=50.0, pressure_pa=None)
+    known = {Quantity.HUMIDITY: 50.0}
+    if temperature_c is not None:
+        known[Quantity.TEMPERATURE] = temperature_c
+    return TrueValues(known)
 
 
 def test_latest_row_until_it_is_too_old():
@@ -69,16 +73,36 @@ def test_file(tmp_path):
     path = tmp_path / "attic.csv"
     path.write_text(HEADER + "0,-1.5,80,101325\n3600000,,,100900.5\n7200000,2,,\n")
     feed = read_recording(path, max_age_s=3600)
-    assert feed.at(0) == Weather(temperature_c=-1.5, humidity_pct=80.0, pressure_pa=101_325.0)
-    assert feed.at(3600) == Weather(temperature_c=None, humidity_pct=None, pressure_pa=100_900.5)
-    assert feed.at(7200) == Weather(temperature_c=2.0, humidity_pct=None, pressure_pa=None)
+    temperature, humidity, pressure = tuple(Quantity)[:3]
+    assert feed.at(0) == TrueValues({temperature: -1.5, humidity: 80.0, pressure: 101_325.0})
+    assert feed.at(3600) == TrueValues({pressure: 100_900.5})
+    assert feed.at(7200) == TrueValues({temperature: 2.0})
+
+
+@given(st.lists(st.sampled_from(tuple(Quantity)), unique=True, min_size=1), st.data())
+def test_columns_in_any_order(tmp_path_factory, quantities, data):
+    values = [data.draw(st.none() | st.floats(-1e6, 1e6)) for _ in quantities]
+    path = tmp_path_factory.mktemp("recording") / "any.csv"
+    header = ",".join(("at_ms", *(q.facts.column for q in quantities)))
+    fields = ",".join("" if value is None else repr(value) for value in values)
+    path.write_text(f"{header}\n1000,{fields}\n")
+    known = {q: v for q, v in zip(quantities, values, strict=True) if v is not None}
+    assert read_recording(path, max_age_s=1).at(1.0) == TrueValues(known)
+
+
+def test_every_quantity_has_a_column_of_its_own():
+    assert len({quantity.facts.column for quantity in Quantity}) == len(Quantity)
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "line 1: expected at_ms,"),
-        ("time,t,h,p\n", "line 1: expected at_ms,.*found time,t,h,p"),
+        ("", "line 1: expected at_ms .*temperature_c.*found nothing"),
+        ("time,t,h,p\n", "line 1: expected at_ms .*pressure_pa.*found time,t,h,p"),
+        ("at_ms\n", "line 1: expected at_ms .*found at_ms"),
+        ("at_ms,temperature\n", "line 1: .*humidity_pct.*found at_ms,temperature"),
+        ("humidity_pct,at_ms\n", "line 1: expected at_ms and then"),
+        ("at_ms,pressure_pa,pressure_pa\n", "line 1: expected each column once"),
         (HEADER + "0,1,2\n", "line 2: expected 4 fields, found 3"),
         (HEADER + "0,1,2,3\n\n", "line 3: expected 4 fields, found 0"),
         (HEADER + "0,1,2,3\n1.5,1,2,3\n", "line 3: at_ms: expected UNIX milliseconds, found '1.5'"),
@@ -105,18 +129,42 @@ def test_missing_and_binary_file(tmp_path):
         read_recording(tmp_path / "binary.csv", max_age_s=1)
 
 
+def value(feed, now_s, quantity):
+    return feed.at(now_s).value(quantity)
+
+
 @given(st.floats(0, 4e9))
 def test_wave_is_smooth_and_possible(now_s):
     feed = WaveFeed()
     now, later = feed.at(now_s), feed.at(now_s + 60)
-    assert abs(now.temperature_c - later.temperature_c) < 0.05
-    assert abs(now.pressure_pa - later.pressure_pa) < 5
-    assert 0 <= now.humidity_pct <= 100
-    assert math.isclose(feed.at(now_s + 86_400).temperature_c, now.temperature_c, abs_tol=1e-3)
+    for quantity in Quantity:
+        facts = quantity.facts
+        assert facts.low <= now.value(quantity) <= facts.high
+        if quantity != "contact":
+            change = abs(now.value(quantity) - later.value(quantity))
+            assert change <= (facts.high - facts.low) / 1000
+    tomorrow = value(feed, now_s + 86_400, Quantity.TEMPERATURE)
+    assert math.isclose(tomorrow, now.value(Quantity.TEMPERATURE), abs_tol=1e-3)
 
 
 def test_wave_is_warmest_and_driest_in_the_afternoon():
-    day = [WaveFeed(mean_c=10, swing_c=4).at(hour * 3600) for hour in range(24)]
-    assert max(range(24), key=lambda hour: day[hour].temperature_c) == 15
-    assert min(range(24), key=lambda hour: day[hour].humidity_pct) == 15
-    assert day[15].temperature_c == pytest.approx(14.0)
+    feed, hours = WaveFeed(mean_c=10, swing_c=4), range(24)
+    assert max(hours, key=lambda hour: value(feed, hour * 3600, Quantity.TEMPERATURE)) == 15
+    assert min(hours, key=lambda hour: value(feed, hour * 3600, Quantity.HUMIDITY)) == 15
+    assert value(feed, 15 * 3600, Quantity.TEMPERATURE) == pytest.approx(14.0)
+
+
+def test_wave_has_values_of_a_home():
+    day = [WaveFeed().at(minute * 60) for minute in range(24 * 60)]
+    assert all(400 < values.value(Quantity.CO2) < 2000 for values in day)
+    assert all(11 < values.value(Quantity.VOLTAGE) < 15 for values in day)
+    dark_total = sum(values.value(Quantity.ILLUMINANCE) == 0.0 for values in day)
+    assert dark_total == pytest.approx(12 * 60, abs=2)
+
+
+def test_wave_opens_its_contact_a_few_times_a_day():
+    door = [value(WaveFeed(), minute * 60, Quantity.CONTACT) for minute in range(24 * 60)]
+    assert set(door) == {0.0, 1.0}
+    opened_total = sum(door[at - 1] == 1.0 and door[at] == 0.0 for at in range(1, len(door)))
+    assert 2 <= opened_total <= 6
+    assert 10 <= door.count(0.0) <= 60

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from contract.errors import ConfigError
+from firmware_bridge.board import Pull
 from firmware_bridge.chips import dht22
 from firmware_bridge.errors import BusError
 from firmware_bridge.linux import LinuxBoard, PulseioMode
@@ -62,21 +63,28 @@ def test_nothing_is_imported_before_it_is_needed():
 class Gpio:
     """RPi.GPIO's interface over two dictionaries."""
 
-    BCM, OUT, LOW, HIGH = "BCM", "OUT", 0, 1
+    BCM, OUT, IN, LOW, HIGH = "BCM", "OUT", "IN", 0, 1
+    PUD_OFF, PUD_UP, PUD_DOWN = "OFF", "UP", "DOWN"
 
     def __init__(self) -> None:
         self.levels = {}
+        self.resistors = {}
         self.broken = False
         self.mode = None
 
     def setmode(self, mode):
         self.mode = mode
 
-    def setup(self, pin, direction, *, initial):
+    def setup(self, pin, direction, *, initial=None, pull_up_down=None):
         assert self.mode == self.BCM
-        assert direction == self.OUT
+        assert direction == (self.IN if initial is None else self.OUT)
         self._check()
-        self.levels[pin] = initial
+        self.levels[pin] = int(pull_up_down == self.PUD_UP) if initial is None else initial
+        self.resistors[pin] = pull_up_down
+
+    def input(self, pin):
+        self._check()
+        return self.levels[pin]
 
     def output(self, pin, level):
         self._check()
@@ -121,6 +129,57 @@ def test_output_pin_that_is_taken():
     with pytest.raises(BusError):
         board.close()
     assert gpio.levels == {}  # given back although switching off failed
+
+
+@pytest.mark.parametrize(
+    ("pull", "resistor"), [(Pull.UP, "UP"), (Pull.DOWN, "DOWN"), (Pull.NONE, "OFF")]
+)
+def test_input_pin(pull, resistor):
+    gpio = Gpio()
+    board = LinuxBoard(load_module=loader(RPi_GPIO=gpio))
+    door = board.input(27, pull)
+    assert gpio.levels == {}  # nothing is touched before it is needed
+    assert door.is_high() is (pull is Pull.UP)
+    assert gpio.resistors == {27: resistor}
+    gpio.levels[27] = 1
+    assert door.is_high() is True
+    assert board.input(27, pull) is door
+    board.close()
+    board.close()
+    assert gpio.levels == {}
+
+
+@pytest.mark.parametrize("error", [ImportError("none"), RuntimeError("not a Pi")])
+def test_input_without_its_library_fails_alone(error):
+    door = LinuxBoard(load_module=loader(RPi_GPIO=error)).input(27, Pull.UP)
+    with pytest.raises(BusError, match=r"pin 27: RPi\.GPIO"):
+        door.is_high()
+
+
+def test_input_pin_that_is_taken():
+    gpio = Gpio()
+    gpio.broken = True
+    board = LinuxBoard(load_module=loader(RPi_GPIO=gpio))
+    door = board.input(27, Pull.UP)
+    with pytest.raises(BusError, match=r"pin 27: cannot be read: GPIO busy"):
+        door.is_high()
+    gpio.broken = False
+    assert door.is_high()
+    gpio.broken = True
+    with pytest.raises(BusError, match=r"pin 27: .*GPIO busy"):
+        door.is_high()
+
+
+def test_one_pin_has_one_use():
+    board = LinuxBoard(load_module=loader(RPi_GPIO=Gpio()))
+    board.output(17)
+    with pytest.raises(BusError, match="pin 17: cannot be an input: it is an output"):
+        board.input(17, Pull.UP)
+    board.input(27, Pull.UP)
+    with pytest.raises(BusError, match="pin 27: cannot be an output: it is an input"):
+        board.output(27)
+    with pytest.raises(BusError, match="pin 27: cannot pull down: another sensor pulls it up"):
+        board.input(27, Pull.DOWN)
 
 
 class DhtLibrary:

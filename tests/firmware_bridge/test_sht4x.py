@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from contract.quantities import Flag
 from firmware_bridge.chips import sht4x
-from firmware_bridge.crc import crc8
+from firmware_bridge.crc import checked_words, crc8
 from firmware_bridge.errors import BusError, SensorUnavailable
 from firmware_bridge.simulated import Fault
 
@@ -41,7 +41,7 @@ def test_crc_sees_any_flipped_bit(data, bit):
     ],
 )
 def test_frames(frame, temperature_c, humidity_pct):
-    found = sht4x.words(bytes.fromhex(frame))
+    found = checked_words(bytes.fromhex(frame))
     assert found is not None
     assert sht4x.temperature_c(found[0]) == pytest.approx(temperature_c, abs=0.005)
     assert sht4x.humidity_pct(found[1]) == pytest.approx(humidity_pct, abs=0.0001)
@@ -49,7 +49,7 @@ def test_frames(frame, temperature_c, humidity_pct):
 
 @pytest.mark.parametrize("frame", ["66 66 92 80 00 A2", "66 66 93 80 00 A3", "00" * 6, "FF" * 6])
 def test_wrong_frames(frame):
-    assert sht4x.words(bytes.fromhex(frame)) is None
+    assert checked_words(bytes.fromhex(frame)) is None
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_simulated_chip_does_not_answer_while_it_measures(make_bench):
     with pytest.raises(BusError, match="EREMOTEIO"):
         bus.read(0x44, 6)
     bench.clock.sleep_s(0.0083)
-    assert sht4x.words(bus.read(0x44, 6)) is not None
+    assert checked_words(bus.read(0x44, 6)) is not None
     with pytest.raises(BusError):
         bus.read(0x44, 6)
 

@@ -4,9 +4,10 @@ import pytest
 
 from contract.errors import ConfigError
 from contract.quantities import Quantity
+from firmware_bridge.board import Pull
 from firmware_bridge.chips import bme280, dht22, sht4x
 from firmware_bridge.errors import BusError, SensorUnavailable
-from firmware_bridge.simulated import Fault, RecordingFeed, SimulatedBoard, WaveFeed, Weather
+from firmware_bridge.simulated import Fault, RecordingFeed, SimulatedBoard, TrueValues, WaveFeed
 
 
 def test_nothing_plugged_in(simulated, clock):
@@ -40,8 +41,8 @@ def test_one_address_holds_one_kind_of_chip(simulated, air):
 @pytest.mark.parametrize(
     ("config", "place"),
     [
-        (bme280.Config(), "i2c-1 0x76"),
-        (sht4x.Config(), "i2c-1 0x44"),
+        (bme280.Config(), "i2c-1 address 0x76"),
+        (sht4x.Config(), "i2c-1 address 0x44"),
         (dht22.Config(pin=4), "pin 4"),
     ],
 )
@@ -52,8 +53,9 @@ def test_one_chip_measures_one_feed(config, place, simulated, air):
 
 
 def test_only_drivers_configs_can_be_plugged(simulated, air):
-    with pytest.raises(ConfigError, match="no simulated chip"):
-        simulated.plug("bme280", air)
+    for config in ("bme280", Fault.ABSENT):
+        with pytest.raises(ConfigError, match="no simulated chip"):
+            simulated.plug(config, air)
 
 
 def test_impossible_faults_are_refused(simulated, air):
@@ -78,18 +80,22 @@ def test_outputs(simulated):
     assert not simulated.is_on(18)
 
 
+@pytest.mark.parametrize(("pull", "level"), [("up", True), ("down", False), ("none", False)])
+def test_open_input_is_where_its_resistor_pulls_it(pull, level, simulated):
+    assert simulated.input(27, Pull(pull)).is_high() is level
+
+
 def test_a_month_of_recording_comes_back(clock):
     hours = range(24 * 30)
     start_ms = round(clock.wall_s()) * 1000
-    weather = [
-        Weather(
-            temperature_c=None if hour % 50 == 49 else -5 + hour % 37 / 3,
-            humidity_pct=40 + hour % 61,
-            pressure_pa=99_000 + hour * 5.0,
-        )
+    rows = [
+        {Quantity.HUMIDITY: 40 + hour % 61, Quantity.PRESSURE: 99_000 + hour * 5.0}
+        | ({} if hour % 50 == 49 else {Quantity.TEMPERATURE: -5 + hour % 37 / 3})
         for hour in hours
     ]
-    feed = RecordingFeed([start_ms + hour * 3_600_000 for hour in hours], weather, max_age_s=3599)
+    feed = RecordingFeed(
+        [start_ms + hour * 3_600_000 for hour in hours], map(TrueValues, rows), max_age_s=3599
+    )
     board = SimulatedBoard(clock=clock, wall_s=clock.wall_s)
     configs = (bme280.Config(), sht4x.Config(), dht22.Config(pin=4))
     for config in configs:
@@ -105,10 +111,8 @@ def test_a_month_of_recording_comes_back(clock):
                 found = dict(chip.read().values)
             except SensorUnavailable:
                 silent_total += 1
-                assert weather[hour].temperature_c is None
+                assert Quantity.TEMPERATURE not in rows[hour]
                 continue
-            assert found[Quantity.TEMPERATURE] == pytest.approx(
-                weather[hour].temperature_c, abs=0.051
-            )
-            assert found[Quantity.HUMIDITY] == pytest.approx(weather[hour].humidity_pct, abs=0.051)
+            for quantity in (Quantity.TEMPERATURE, Quantity.HUMIDITY):
+                assert found[quantity] == pytest.approx(rows[hour][quantity], abs=0.051)
     assert silent_total == 3 * 14

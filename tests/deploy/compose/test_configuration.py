@@ -160,9 +160,10 @@ def rendered_broker():
 
 
 def test_the_brokers_files_are_rendered_from_its_templates(folder):
+    configs = yaml.safe_load((folder / "compose.yml").read_text())["configs"]
     names = ("mosquitto.conf", "acl-devices", "acl-services")
-    committed = tuple((folder / "configuration" / name).read_text() for name in names)
-    assert committed == rendered_broker()
+    mounted = tuple((folder / configs[name]["file"]).read_text() for name in names)
+    assert mounted == rendered_broker()
 
 
 def test_the_brokers_files_lie_where_its_configuration_says(services):

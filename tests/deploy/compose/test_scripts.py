@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 from cryptography import x509
 
 from deploy.local.processes import free_ports, hand_over
@@ -206,6 +207,7 @@ def test_accounts_are_not_made_at_a_stranger(scripts, site, elasticsearch, tmp_p
 def test_the_broker_starts_with_its_files_and_its_check_sees_it(
     folder, site, services, stack_base, wait_until
 ):
+    compose = yaml.safe_load((folder / "compose.yml").read_text())
     place = stack_base / "compose-mosquitto"
     places = {"/mosquitto": str(place), "/run/secrets": str(place / "secrets")}
     ports = dict(zip(("8883", "8884"), map(str, free_ports(2)), strict=True))
@@ -216,7 +218,7 @@ def test_the_broker_starts_with_its_files_and_its_check_sees_it(
         source, target = (entry, entry) if isinstance(entry, str) else entry.values()
         shutil.copy(site / "secrets" / source, place / "secrets" / target)
     for entry in services["mosquitto"]["configs"]:
-        text = (folder / "configuration" / entry["source"]).read_text()
+        text = (folder / compose["configs"][entry["source"]]["file"]).read_text()
         (place / entry["target"].removeprefix("/mosquitto/")).write_text(moved(text, places, ports))
     hand_over(place)
     check = [

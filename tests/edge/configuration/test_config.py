@@ -312,6 +312,14 @@ def test_the_sample_names_every_key():
     assert set(tables) == {f.name for f in fields(GatewayConfig)}
 
 
+def test_the_samples_examples_of_drivers_load():
+    text = re.sub(r"(?m)^#  (?=\S)", "", SAMPLE.read_text(encoding="utf-8"))
+    config = parse_config(tomllib.loads(text), "sample", SAMPLE.parent)
+    drivers = ["sht4x", "dht22", "scd4x", "bh1750", "ina219", "digital_input"]
+    assert [s.driver for s in config.sensor] == drivers
+    check(config)
+
+
 def test_the_samples_comments_show_the_defaults():
     """What is commented out changes nothing when it is not, but for what has no default value."""
     said = tomllib.loads(SAMPLE.read_text(encoding="utf-8"))
