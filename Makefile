@@ -27,7 +27,7 @@ test: ## all tests, on real servers
 	@$(SETUP) tests
 	$(PYTHON) -m pytest $(WORKERS) --durations=15
 
-check: environment ## lint, format, types, layers, spelling, documentation: seconds
+check: environment ## lint, format, types, layers, spelling, documentation: a minute or two
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy

@@ -14,7 +14,7 @@ from bench.chips import list_sensors
 from bench.payload import UTC_MS
 from contract.keys import stream_id
 from edge.forecasting.window import Window
-from edge.outputs.notifications import Notices
+from edge.outputs.notifications import Notifications
 from edge.sensing.alerts import Alerts, samples_of
 from edge.sensing.sampler import Sampler
 from edge.sensing.timeline import Timeline
@@ -97,7 +97,7 @@ class _Stages:
     def __init__(self, outbox: Outbox, watch: Watch, sampler: Sampler) -> None:
         self._watch = watch
         self._sampler = sampler
-        self._alerts = Alerts(conditions(), Notices(()), None)
+        self._alerts = Alerts(conditions(), Notifications(()), None)
         self._window = Window()
         self._journal = Journal(outbox, stream_id(bytes(8)), lambda _: None)
         self._timeline = Timeline(self._journal.stream_id, UTC_MS)

@@ -22,10 +22,10 @@ from contract.keys import stream_id
 from contract.wire import encode
 from edge.clock import VirtualClock
 from edge.configuration.config import CommitConfig
+from edge.forecasting.forecasting import Forecasting, NoModels
 from edge.forecasting.forecasts import Forecasts
-from edge.forecasting.outlook import NoModels, Outlook
 from edge.forecasting.window import Window
-from edge.outputs.notifications import Notices
+from edge.outputs.notifications import Notifications
 from edge.sending.mqtt import connect
 from edge.sending.send_loop import SendLoop
 from edge.sense_loop import Rhythm as SenseRhythm
@@ -137,7 +137,7 @@ def run_whole(folder: Path, line: Line, rhythm: Rhythm, seed: int) -> Cost:
     sender = _Sender(outbox.path, line)
 
     def on_commit(committed: Committed) -> None:
-        sender.loop.notice()
+        sender.loop.wake()
         sender.wait_acked(len(committed.blocks))
         if not span.marks:
             span.mark()  # the stream's first record is through: connected and warm
@@ -164,13 +164,13 @@ def _loop(
     rhythm: Rhythm,
 ) -> SenseLoop:
     outbox, journal, sender = parts
-    notices, models, declared = Notices(()), NoModels(), conditions()
+    notifications, models, declared = Notifications(()), NoModels(), conditions()
     senses = Senses(
         clock=clock,
         sampler=Sampler(sensors),
-        notices=notices,
-        alerts=Alerts(declared, notices, None),
-        outlook=Outlook(Window(), models, Forecasts(declared, models, notices, None)),
+        notifications=notifications,
+        alerts=Alerts(declared, notifications, None),
+        forecasting=Forecasting(Window(), models, Forecasts(declared, models, notifications, None)),
         journal=journal,
         outbox=outbox,
         queue=sender,

@@ -26,8 +26,8 @@ from transport.tls import (
     TlsFiles,
     client_context,
     handshake_failure,
-    hear_verdict,
     tls_failure,
+    wait_for_refusal,
 )
 
 __all__ = ["BrokerSettings", "Connection", "Message"]
@@ -133,7 +133,7 @@ class Connection:
         if self._settings.tls is not None:
             # read anew for each connection: a renewed certificate counts from the next one on
             self._client.tls_set_context(_context(self._settings.tls, where))
-            self._client.on_socket_open = lambda _c, _d, sock: hear_verdict(sock)
+            self._client.on_socket_open = lambda _c, _d, sock: wait_for_refusal(sock)
         try:
             self._client.connect(
                 self._settings.host,

@@ -16,6 +16,7 @@ from typing import Any
 
 from contract.errors import ConfigError, DewlineError
 from edge import gateway
+from edge.checking import check
 from edge.clock import SystemClock
 from edge.configuration.config import GatewayConfig, load_config
 from edge.sensing.sampler import Sensor
@@ -83,7 +84,7 @@ def _run(args: argparse.Namespace, config: GatewayConfig) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: clock.stop())
     supervisor = supervisor_of(os.environ, os.getpid())
-    for remark in gateway.check(config) + _watched(config, supervisor):
+    for remark in check(config) + _watched(config, supervisor):
         logging.getLogger(__name__).warning("%s", remark)
     gateway.run(config, clock, trace, supervisor)
     return 0
@@ -106,7 +107,7 @@ def _trace(descriptor: int) -> gateway.Trace:
 
 
 def _check(args: argparse.Namespace, config: GatewayConfig) -> int:
-    remarks = gateway.check(config)
+    remarks = check(config)
     if config.uplink is not None and config.uplink.certificate_file is not None:
         remarks += _check_certificate(args, config.device_id, config.uplink.certificate_file)
     for remark in remarks:

@@ -16,21 +16,20 @@ from typing import TYPE_CHECKING
 
 from contract.errors import ConfigError
 from contract.keys import stream_id
-from contract.quantities import Quantity
 from edge.clock import SenseClock
 from edge.configuration.config import GatewayConfig
 from edge.errors import OutboxCorrupt
+from edge.forecasting.forecasting import Forecasting, NoModels
 from edge.forecasting.forecasts import Forecasts
-from edge.forecasting.outlook import NoModels, Outlook
 from edge.forecasting.window import Window
 from edge.outputs.gpio import GpioOutput
 from edge.outputs.log import LogOutput
-from edge.outputs.notifications import Notices, Output
+from edge.outputs.notifications import Notifications, Output
 from edge.sending.mqtt import connect
 from edge.sending.send_loop import SendLoop
 from edge.sense_loop import Queue, Rhythm, SenseLoop, Senses
 from edge.sensing.alerts import Alerts
-from edge.sensing.hardware import board_for, driver_config, quantities_of, sensors_for
+from edge.sensing.hardware import board_for, sensors_for
 from edge.sensing.sampler import Sampler
 from edge.storage.journal import Committed, Journal
 from edge.storage.outbox import Outbox, QueuedBlock
@@ -38,19 +37,16 @@ from edge.storage.recovery import open_outbox, set_aside
 from edge.storage.trace import Trace
 from edge.supervisor import Supervisor
 from firmware_bridge.board import Board
-from models.conditions import MODEL_INPUTS, inputs_of, signals_of
-from transport.tls import TlsFiles, client_context
 
 if TYPE_CHECKING:
     from edge.with_models import WithModels
 
-__all__ = ["Trace", "board_for", "check", "run", "sensors_for"]
+__all__ = ["Trace", "board_for", "run", "sensors_for"]
 
 log = logging.getLogger(__name__)
 
 _DEFAULT_HELD_S = 900.0
 _STOP_GRACE_S = 5.0  # for a goodbye to the broker
-_NEEDED = (Quantity.TEMPERATURE, Quantity.HUMIDITY)  # without these a window is not usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,81 +58,6 @@ class _NoUplink:
 
     def take_damaged(self) -> list[QueuedBlock]:
         return []
-
-
-def check(config: GatewayConfig) -> list[str]:
-    """What a person should know before starting; an empty list is all well.
-
-    Touches neither hardware nor network.
-
-    Raises:
-        ConfigError: A driver is unknown or its keys are wrong.
-    """
-    remarks = _check_quantities(config)
-    folder = Path(config.outbox.path).parent
-    if not os.access(folder, os.W_OK):
-        remarks.append(f"[outbox] path: {folder} cannot be written to")
-    if config.uplink is None:
-        remarks.append("[uplink] is absent: readings are kept, never sent")
-    elif config.uplink.password_file and not os.access(config.uplink.password_file, os.R_OK):
-        remarks.append(f"[uplink] password_file: {config.uplink.password_file} cannot be read")
-    if config.board.recording and not os.access(config.board.recording, os.R_OK):
-        remarks.append(f"[board] recording: {config.board.recording} cannot be read")
-    return remarks + _check_tls(config) + _check_models(config)
-
-
-def _check_tls(config: GatewayConfig) -> list[str]:
-    """Remarks and no errors: what cannot be sent is measured and kept all the same."""
-    used: list[tuple[TlsFiles, str]] = []
-    if config.uplink is not None and config.uplink.tls is not None:
-        used.append((config.uplink.tls, "[uplink]"))
-    if config.models is not None and config.models.ca_file is not None:
-        used.append((TlsFiles(ca_file=config.models.ca_file), "[models]"))
-    remarks = []
-    for files, where in used:
-        try:
-            client_context(files, where)
-        except ConfigError as error:
-            remarks.append(str(error))
-    return remarks
-
-
-def _check_quantities(config: GatewayConfig) -> list[str]:
-    measured = {s.id: quantities_of(s, driver_config(s)) for s in config.sensor}
-    remarks = [
-        f"[[sensor]] {sensor.id}: decimals: it does not measure {name}"
-        for sensor in config.sensor
-        for name in sensor.decimals
-        if name not in measured[sensor.id]
-    ]
-    for condition in config.condition:
-        for signal in signals_of(condition):
-            if signal.quantity not in measured[signal.sensor_id]:
-                missing = f"{signal.sensor_id} measures no {signal.quantity}"
-                remarks.append(f"[[condition]] {condition.id}: {missing}")
-    return remarks
-
-
-def _check_models(config: GatewayConfig) -> list[str]:
-    models = config.models
-    if models is None:
-        return []
-    remarks = [
-        f"[models] trusted_keys: {key} cannot be read"
-        for key in models.trusted_keys
-        if not os.access(key, os.R_OK)
-    ]
-    folder = Path(models.folder)
-    if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
-        remarks.append(f"[models] folder: {folder} cannot be written to")
-    sensors = {sensor.id for sensor in config.sensor}
-    return remarks + [
-        f"[[condition]] {condition.id}: names no {quantity} of this gateway: no model can "
-        "forecast it"
-        for condition in config.condition
-        for quantity, signal in zip(MODEL_INPUTS, inputs_of(condition), strict=True)
-        if quantity in _NEEDED and (signal is None or signal.sensor_id not in sensors)
-    ]
 
 
 def run(
@@ -199,7 +120,7 @@ def _on_commit(trace: Trace | None, sender: SendLoop | None) -> Callable[[Commit
         if trace is not None:
             trace.write(committed)
         if sender is not None:
-            sender.notice()
+            sender.wake()
 
     return tell
 
@@ -260,13 +181,13 @@ class _Ends:
 
 def _sense_loop(config: GatewayConfig, clock: SenseClock, ends: _Ends) -> SenseLoop:
     outbox = ends.outbox
-    notices = Notices(_outputs(config, ends.board))
+    notifications = Notifications(_outputs(config, ends.board))
     senses = Senses(
         clock=clock,
         sampler=Sampler(sensors_for(config, ends.board, clock)),
-        notices=notices,
-        alerts=Alerts(config.condition, notices, outbox.recall("alerts")),
-        outlook=_outlook(config, ends, notices),
+        notifications=notifications,
+        alerts=Alerts(config.condition, notifications, outbox.recall("alerts")),
+        forecasting=_forecasting(config, ends, notifications),
         journal=Journal(outbox, stream_id(os.urandom(8)), ends.on_commit),
         outbox=outbox,
         queue=ends.queue,
@@ -277,13 +198,13 @@ def _sense_loop(config: GatewayConfig, clock: SenseClock, ends: _Ends) -> SenseL
     return SenseLoop(senses, Rhythm(config.commit, held_s), outbox.stream_end())
 
 
-def _outlook(config: GatewayConfig, ends: _Ends, notices: Notices) -> Outlook:
+def _forecasting(config: GatewayConfig, ends: _Ends, notifications: Notifications) -> Forecasting:
     recall = ends.outbox.recall
     models = NoModels() if ends.models is None else ends.models.in_use
-    return Outlook(
+    return Forecasting(
         Window.recalled(recall, exact=ends.models is not None),
         models,
-        Forecasts(config.condition, models, notices, recall("forecasts")),
+        Forecasts(config.condition, models, notifications, recall("forecasts")),
     )
 
 

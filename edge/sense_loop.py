@@ -1,4 +1,4 @@
-"""The sense loop: sample, judge, alert, look ahead, commit, until somebody stops it.
+"""The sense loop: sample, judge, alert, forecast, commit, until somebody stops it.
 
 One thread. It never waits for the network: what the send loop needs of it passes through the
 outbox, and what it needs of the send loop (is the backlog gone?) it asks of a small protocol. No
@@ -17,8 +17,8 @@ from contract.records import Alert, ClockFix, Event, Phase, Prediction, Status
 from edge.clock import SenseClock, transport_s
 from edge.configuration.config import CommitConfig
 from edge.errors import OutboxFull
-from edge.forecasting.outlook import Outlook
-from edge.outputs.notifications import Notices
+from edge.forecasting.forecasting import Forecasting
+from edge.outputs.notifications import Notifications
 from edge.sensing.alerts import Alerts, samples_of
 from edge.sensing.health import held, status
 from edge.sensing.sampler import Sampler
@@ -71,9 +71,9 @@ class Senses:
     Attributes:
         clock: The sense clock.
         sampler: The sensors.
-        notices: The outputs.
+        notifications: The outputs.
         alerts: The conditions.
-        outlook: Window, models and forecasts.
+        forecasting: Window, models and forecasts.
         journal: Numbers and commits.
         outbox: The durable connection.
         queue: The send loop.
@@ -83,9 +83,9 @@ class Senses:
 
     clock: SenseClock
     sampler: Sampler
-    notices: Notices
+    notifications: Notifications
     alerts: Alerts
-    outlook: Outlook
+    forecasting: Forecasting
     journal: Journal
     outbox: Outbox
     queue: Queue
@@ -132,7 +132,7 @@ class SenseLoop:
 
     def _start(self) -> None:
         now_ms = self._s.clock.utc_ms()
-        self._s.notices.resume()
+        self._s.notifications.resume()
         self._urgent = self._s.alerts.resume(now_ms)
         previous = self._previous
         self._add(
@@ -145,7 +145,7 @@ class SenseLoop:
         )
         if previous is not None and not previous.clean:
             self._add(unclean_stop(previous, now_ms, self._s.sampler.readings_in))
-        self._tell(self._s.outlook.start(now_ms))
+        self._tell(self._s.forecasting.start(now_ms))
         self._commit()
 
     def _stop(self) -> None:
@@ -154,7 +154,7 @@ class SenseLoop:
         self._tell_dropped()
         self._add(held(self._s.outbox))
         self._commit(clean=True)
-        self._s.notices.close()
+        self._s.notifications.close()
         self._s.sampler.close()
 
     def _tick(self) -> None:
@@ -165,7 +165,7 @@ class SenseLoop:
         for measured in self._s.sampler.read_due(now_s, self._time.offset_ms, self._time.phase_s):
             self._take(measured)
         self._urgent += self._s.alerts.advance(self._time.offset_ms(), self._time.timeline)
-        self._look_ahead()
+        self._forecast()
         self._periodic(now_s)
         if self._urgent or self._commit_due(now_s):
             self._commit()
@@ -175,7 +175,7 @@ class SenseLoop:
         timeline, journal = self._time.timeline, self._s.journal
         samples = samples_of(measured, timeline.of_offset(measured.offset_ms))
         self._urgent += self._s.alerts.take(samples, timeline)
-        self._s.outlook.take(samples)
+        self._s.forecasting.take(samples)
         if self._has_room():
             journal.add_reading(measured, self._time.utc_of(measured.offset_ms))
         else:
@@ -187,13 +187,13 @@ class SenseLoop:
     def _has_room(self) -> bool:
         return self._s.journal.uncommitted_records < MAX_UNCOMMITTED_RECORDS
 
-    def _look_ahead(self) -> None:
+    def _forecast(self) -> None:
         completed = self._s.alerts.take_completed()
         offset_ms, timeline = self._time.offset_ms(), self._time.timeline
-        self._tell(self._s.outlook.look(completed, offset_ms, timeline))
+        self._tell(self._s.forecasting.forecast(completed, offset_ms, timeline))
 
     def _renew(self) -> None:
-        self._tell(self._s.outlook.renew(self._time.offset_ms()))
+        self._tell(self._s.forecasting.renew(self._time.offset_ms()))
 
     def _tell(self, events: Iterable[TimedEvent]) -> None:
         for timed in events:
@@ -239,7 +239,7 @@ class SenseLoop:
         return min(self._s.sampler.next_due_s(), self._due.status_s, self._next_commit_s())
 
     def _commit(self, *, clean: bool = False) -> None:
-        memory = [("alerts", self._s.alerts.dump()), *self._s.outlook.memory()]
+        memory = [("alerts", self._s.alerts.dump()), *self._s.forecasting.memory()]
         offset_ms = self._time.offset_ms()
         tail = Tail(offset_ms, self._time.utc_of(offset_ms), self._tail_ms(), clean)
         urgent, self._urgent = self._urgent, []
@@ -261,7 +261,7 @@ class SenseLoop:
             log.info("the outbox takes commits again")
         self._due.retry_s = math.inf
         self._due.forget = []
-        self._s.outlook.stored()
+        self._s.forecasting.stored()
 
     def _follow_clock(self) -> None:
         """Closes the open block when UTC has become known (a ClockFix tells it) or has jumped."""
@@ -273,7 +273,7 @@ class SenseLoop:
             return
         delta_ms = self._time.follow()
         self._s.alerts.rebase(delta_ms)
-        self._s.outlook.rebase(delta_ms)
+        self._s.forecasting.rebase(delta_ms)
         utc_at = self._time.utc_of(self._time.offset_ms())
         if utc_at is None:
             log.warning("the clock fell below the floor: UTC is unknown")

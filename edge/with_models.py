@@ -44,4 +44,4 @@ def compose(device_id: str, conditions: Sequence[Condition], config: ModelsConfi
     trusted = TrustedKeys.load([Path(key) for key in config.trusted_keys])
     slots = Slots(Path(config.folder))
     updates = Updates(device_id, conditions, config, slots, trusted)
-    return WithModels(updates, ModelsInUse(conditions, slots, updates, loading(trusted)))
+    return WithModels(updates, ModelsInUse(conditions, slots, updates.take, loading(trusted)))

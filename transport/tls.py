@@ -18,15 +18,15 @@ __all__ = [
     "TlsFiles",
     "client_context",
     "handshake_failure",
-    "hear_verdict",
     "require_pair",
     "server_context",
     "tls_failure",
     "tls_files",
+    "wait_for_refusal",
 ]
 
 
-_VERDICT_MS = 2000  # a server that lets a client in mostly sends it session tickets at once
+_REFUSAL_MS = 2000  # a server that lets a client in mostly sends it session tickets at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ def server_context(certificate_file: str, key_file: str, where: str) -> ssl.SSLC
     return context
 
 
-def hear_verdict(sock: object) -> None:
+def wait_for_refusal(sock: object) -> None:
     """Waits, after the handshake, for what the server says to this client's certificate.
 
     By TLS 1.3 a client is through before the server has looked at its certificate. If it is
@@ -153,7 +153,7 @@ def hear_verdict(sock: object) -> None:
         return
     poller = select.poll()
     poller.register(sock, select.POLLIN)
-    poller.poll(_VERDICT_MS)
+    poller.poll(_REFUSAL_MS)
     with contextlib.suppress(ssl.SSLWantReadError):  # tickets, or nothing yet: no refusal
         raise OSError("the server spoke first" if sock.recv(1) else "the server hung up")
 

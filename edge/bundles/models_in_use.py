@@ -24,19 +24,11 @@ from edge.forecasting.window import Window
 from models.conditions import Condition
 from models.errors import ModelError
 
-__all__ = ["Load", "Loaded", "ModelsInUse", "Unusable", "Updates"]
+__all__ = ["Load", "Loaded", "ModelsInUse", "Unusable"]
 
 log = logging.getLogger(__name__)
 
 _REASON_CHARACTERS = 200  # what a ModelReport takes
-
-
-class Updates(Protocol):
-    """Where new bundles come from, as `edge.bundles.updates.Updates` knows."""
-
-    def take(self) -> Sequence[Staged | Refused]:
-        """What happened since the last call; returns at once."""
-        ...
 
 
 class Loaded(Protocol):
@@ -66,6 +58,7 @@ class Unusable:
 
 
 Load = Callable[[Path, Condition], Loaded | Unusable]
+TakeNews = Callable[[], Sequence[Staged | Refused]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +73,16 @@ class ModelsInUse:
     Args:
         conditions: What is declared; other slots are left alone.
         slots: Which bundle runs, on the disk.
-        updates: Where new bundles come from.
+        take_news: `Updates.take`: what has happened since the last call; returns at once.
         load: Makes a verified file something to ask, for that condition.
     """
 
     def __init__(
-        self, conditions: Sequence[Condition], slots: Slots, updates: Updates, load: Load
+        self, conditions: Sequence[Condition], slots: Slots, take_news: TakeNews, load: Load
     ) -> None:
         self._conditions = {condition.id: condition for condition in conditions}
         self._slots = slots
-        self._updates = updates
+        self._take_news = take_news
         self._load = load
         self._in_use: dict[str, _InUse] = {}
         self._useless: set[str] = set()
@@ -104,7 +97,7 @@ class ModelsInUse:
 
     def renew(self) -> None:
         """Takes in what the updates have brought."""
-        for news in self._updates.take():
+        for news in self._take_news():
             if isinstance(news, Refused):
                 self._report(news.model, news.version, "refused", news.reason)
             else:

@@ -20,7 +20,7 @@ from contract.typed import Between, Id, Seq, build, plain
 from edge.errors import TrialUnavailable, UpdateRefused
 from models.conditions import Condition
 
-__all__ = ["Trial", "Verdict", "try_bundle"]
+__all__ = ["Trial", "TrialResult", "try_bundle"]
 
 _LOOK_S = 0.2  # how soon a newer desired state ends a trial
 # one thread; more would each want their own megabytes of the child's address space
@@ -53,8 +53,8 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What the child says.
+class TrialResult:
+    """What a trial has found: the child's answer.
 
     Attributes:
         code: Short stable name of why the bundle is refused; None if it is good.
@@ -117,14 +117,14 @@ def _judge(code: int, answer: bytes, complaint: bytes, trial: Trial) -> None:
     if code == -signal.SIGKILL:  # by the kernel, for want of memory, or by a person
         raise TrialUnavailable("a trial was killed from outside")
     try:
-        verdict = build(Verdict, json.loads(answer), "verdict")
+        result = build(TrialResult, json.loads(answer), "result")
     except (ValueError, ContractError) as error:
         last = (complaint.decode(errors="replace").split("\n") or [""])[-2:]
         raise UpdateRefused(
-            "crashed", f"its trial ended with code {code} and no verdict: {' '.join(last).strip()}"
+            "crashed", f"its trial ended with code {code} and no result: {' '.join(last).strip()}"
         ) from error
-    if verdict.code is not None:
-        raise UpdateRefused(verdict.code, verdict.text)
+    if result.code is not None:
+        raise UpdateRefused(result.code, result.text)
 
 
 def _timed_out(trial: Trial) -> UpdateRefused:

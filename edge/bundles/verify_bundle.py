@@ -1,6 +1,6 @@
 """The child process in which a bundle is tried out: `python -m edge.bundles.verify_bundle`.
 
-A question (`edge.bundles.trial.Trial`) on stdin, a verdict on stdout, exit code 0 for a good
+A question (`edge.bundles.trial.Trial`) on stdin, a result on stdout, exit code 0 for a good
 bundle, 1 for a refused one. Whatever the model does, it does it here, with little memory, little
 time of the processor and the lowest priority.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from contract.typed import build, plain
 from edge.bundles.slots import read_bundle
-from edge.bundles.trial import Trial, Verdict
+from edge.bundles.trial import Trial, TrialResult
 from edge.bundles.trust import load_libraries, opened, require_announced, require_answers
 from edge.errors import UpdateRefused
 from models.signing import TrustedKeys
@@ -25,7 +25,7 @@ _NICE = 10
 _CPU_GRACE_S = 5  # between the signal that names the reason and the one that just kills
 
 
-def judge(trial: Trial) -> Verdict:
+def judge(trial: Trial) -> TrialResult:
     """Opens the bundle and asks its model what the golden vectors ask."""
     try:
         trusted = TrustedKeys.load([Path(key) for key in trial.trusted_keys])
@@ -33,10 +33,10 @@ def judge(trial: Trial) -> Verdict:
         require_announced(bundle, model=trial.model, version=trial.version, counter=trial.counter)
         require_answers(bundle)
     except UpdateRefused as error:
-        return Verdict(code=error.code, text=str(error))
+        return TrialResult(code=error.code, text=str(error))
     except MemoryError:
-        return Verdict(code="out_of_memory", text=f"it needs more than {trial.memory_mib} MiB")
-    return Verdict()
+        return TrialResult(code="out_of_memory", text=f"it needs more than {trial.memory_mib} MiB")
+    return TrialResult()
 
 
 def _limit(trial: Trial) -> None:
@@ -48,13 +48,13 @@ def _limit(trial: Trial) -> None:
 
 
 def main() -> int:
-    """One question, one verdict."""
+    """One question, one result."""
     trial = build(Trial, json.load(sys.stdin), "trial")
     load_libraries()  # before the limits: a lack of memory is then the bundle's
     _limit(trial)
-    verdict = judge(trial)
-    print(json.dumps(plain(verdict)))
-    return 0 if verdict.code is None else 1
+    result = judge(trial)
+    print(json.dumps(plain(result)))
+    return 0 if result.code is None else 1
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from typing import Protocol
 
 from contract.blocks import TimedEvent
 from contract.keys import alert_id
-from contract.records import Alert, AlertBasis, AlertState, Prediction
+from contract.records import Alert, AlertBasis, AlertState, ModelReport, Prediction
 from edge.forecasting.window import Window
-from edge.outputs.notifications import Notices
+from edge.outputs.notifications import Notifications
 from edge.sensing.alerts import Completed
 from edge.sensing.timeline import Timeline
 from models.conditions import Condition
@@ -43,7 +43,19 @@ class Answer:
 
 
 class Models(Protocol):
-    """Who is asked, as `edge.bundles.models_in_use.ModelsInUse` is."""
+    """Which model answers for each condition: `ModelsInUse` of `edge.bundles`, or `NoModels`."""
+
+    def start(self) -> None:
+        """Loads what ran before the start."""
+        ...
+
+    def renew(self) -> None:
+        """Takes in the new bundles that have come since the last call."""
+        ...
+
+    def take_reports(self) -> list[ModelReport]:
+        """What has happened since the last call."""
+        ...
 
     def ask(self, condition: Condition, window: Window, at_ms: int) -> Answer | None:
         """The forecast at an instant (UTC, ms); None without a model or a usable window."""
@@ -64,7 +76,7 @@ class Forecasts:
     Args:
         conditions: What is declared.
         models: Who is asked.
-        notices: Told of each alert.
+        notifications: Told of each alert.
         stored: What `dump` said before the last stop, None if it never was.
 
     Attributes:
@@ -75,18 +87,18 @@ class Forecasts:
         self,
         conditions: Sequence[Condition],
         models: Models,
-        notices: Notices,
+        notifications: Notifications,
         stored: str | None,
     ) -> None:
         self._conditions = {condition.id: condition for condition in conditions}
         self._models = models
-        self._notices = notices
+        self._notifications = notifications
         tables: dict[str, tuple[str, int | None]] = json.loads(stored or "{}")
         self._open = {name: _Warning(*row) for name, row in tables.items()}
         self.stale = False
         for name, warning in self._open.items():
             if name in self._conditions:
-                notices.reopen(warning.alert_id)
+                notifications.reopen(warning.alert_id)
 
     def resume(self, now_ms: int | None) -> list[TimedEvent]:
         """Begins where the last stream on this outbox ended.
@@ -169,7 +181,7 @@ class Forecasts:
             begun = alert_id(f"{condition.id}~forecast", timeline.stream_id, offset_ms)
             self._open[condition.id] = _Warning(begun, one.step.at_ms)
             raised = _alert(condition.id, begun, AlertState.RAISED, one.step.value, probability)
-            return [*events, TimedEvent(offset_ms, self._notices.tell(raised))]
+            return [*events, TimedEvent(offset_ms, self._notifications.tell(raised))]
         if warning is not None:
             cleared = self._cleared(condition.id, one.step.value, probability)
             events.append(TimedEvent(offset_ms, cleared))
@@ -197,7 +209,7 @@ class Forecasts:
     ) -> Alert:
         self.stale = True
         begun = self._open.pop(condition_id).alert_id
-        return self._notices.tell(
+        return self._notifications.tell(
             _alert(condition_id, begun, AlertState.CLEARED, value, probability)
         )
 

@@ -1,1 +1,1 @@
-"""Alert outputs: what a person at the machine notices, without any network."""
+"""Outputs: what shows an alert at the machine itself, without any network."""

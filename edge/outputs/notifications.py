@@ -1,6 +1,7 @@
-"""Notices: the outputs that a person notices, and which alerts are open.
+"""Notifications: each alert shown on every output, and which alerts are open.
 
-Alerts of all kinds go through one `Notices`: a lamp is on while any is open, observed or forecast.
+All alerts, observed and forecast, go through one `Notifications`: an output is on while any is
+open.
 Remembers nothing over a restart: who raises an alert stores it, and says at the start that it is
 open still. Used by the sense loop alone.
 """
@@ -11,11 +12,11 @@ from typing import Protocol
 
 from contract.records import Alert, AlertState, Receipt
 
-__all__ = ["Notices", "Output"]
+__all__ = ["Notifications", "Output"]
 
 
 class Output(Protocol):
-    """Something a person notices."""
+    """What shows alerts to the people at the machine: a log, or a pin with a lamp or a buzzer."""
 
     output_id: str
 
@@ -32,7 +33,7 @@ class Output(Protocol):
         ...
 
 
-class Notices:
+class Notifications:
     """All outputs of one gateway.
 
     Args:

@@ -24,7 +24,7 @@ from contract.topics import ack_topic, desired_topic, presence_topic
 from edge.configuration.config import UplinkConfig
 from edge.errors import UplinkError, UplinkRefused, UplinkUnavailable
 from transport.mqtt_reasons import Reason, is_lasting
-from transport.tls import client_context, handshake_failure, hear_verdict, tls_failure
+from transport.tls import client_context, handshake_failure, tls_failure, wait_for_refusal
 
 __all__ = [
     "DesiredHeard",
@@ -194,7 +194,7 @@ def _client(device_id: str, config: UplinkConfig) -> paho.Client:
     if config.tls is not None:
         try:  # each time anew: a renewed certificate counts from the next connection on
             client.tls_set_context(client_context(config.tls, "[uplink]"))
-            client.on_socket_open = lambda _c, _u, sock: hear_verdict(sock)
+            client.on_socket_open = lambda _c, _u, sock: wait_for_refusal(sock)
         except ConfigError as error:
             raise UplinkRefused(str(error)) from error
     client.will_set(presence_topic(device_id), _presence(online=False), qos=1, retain=True)

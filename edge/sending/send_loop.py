@@ -91,7 +91,7 @@ class SendLoop:
         self._drained.clear()
         return drained
 
-    def notice(self) -> None:
+    def wake(self) -> None:
         """Something was committed: it need not wait for the next round. From any thread."""
         self._news.put(Woken())
 
@@ -106,7 +106,7 @@ class SendLoop:
         """Asks the loop to end once the queue is empty, at the latest after `drain_s` seconds."""
         self._drain_until_s = transport_s() + drain_s
         self._stopping.set()
-        self.notice()
+        self.wake()
 
     def run(self) -> None:
         """Connects, sends, waits, again and again, until stopped."""

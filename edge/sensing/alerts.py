@@ -1,9 +1,9 @@
 """Alerts: conditions judged on each reading, outputs told at once, records made for the block.
 
-What was judged goes on to whoever looks ahead from it (`take_completed`); no alert waits for that.
-Outputs come first and the commit after: a lamp must not wait for a disk. What is open, and how far
-each condition has been judged, is text that goes into the outbox with the block, so that neither a
-crash nor a restart raises the same alert twice. Used by the sense loop alone.
+What was judged goes on to the forecasts (`take_completed`); no alert waits for that.
+Outputs come first and the commit after: an output must not wait for a disk. What is open, and how
+far each condition has been judged, is text that goes into the outbox with the block, so that
+neither a crash nor a restart raises the same alert twice. Used by the sense loop alone.
 """
 
 import json
@@ -16,7 +16,7 @@ from contract.keys import alert_id
 from contract.quantities import Quality
 from contract.records import Alert, AlertBasis, AlertState
 from contract.signals import Signal
-from edge.outputs.notifications import Notices
+from edge.outputs.notifications import Notifications
 from edge.sensing.timeline import Timeline
 from edge.storage.open_block import Measured
 from models.conditions import Condition, signals_of
@@ -47,15 +47,15 @@ class Alerts:
 
     Args:
         conditions: What is declared.
-        notices: Told of each change.
+        notifications: Told of each change.
         stored: What `dump` said before the last stop, None for a new outbox.
     """
 
     def __init__(
-        self, conditions: Sequence[Condition], notices: Notices, stored: str | None
+        self, conditions: Sequence[Condition], notifications: Notifications, stored: str | None
     ) -> None:
         states: Mapping[str, Saved] = json.loads(stored or "{}")
-        self._notices = notices
+        self._notifications = notifications
         self._completed: list[Completed] = []
         self._judged: dict[str, _Judged] = {}
         for condition in conditions:
@@ -64,7 +64,7 @@ class Alerts:
             open_id = state["open"] if state else None
             self._judged[condition.id] = _Judged(evaluator, open_id)
             if open_id is not None:
-                notices.reopen(open_id)
+                notifications.reopen(open_id)
         self._by_signal: dict[Signal, list[_Judged]] = {}
         for judged in self._judged.values():
             for signal in signals_of(judged.evaluator.condition):
@@ -90,7 +90,7 @@ class Alerts:
         cleared = (
             _observed(*undeclared, AlertState.CLEARED, None) for undeclared in self._undeclared
         )
-        return [TimedEvent(0, self._notices.tell(alert)) for alert in cleared]
+        return [TimedEvent(0, self._notifications.tell(alert)) for alert in cleared]
 
     def take(
         self, samples: Iterable[tuple[Signal, Sample]], timeline: Timeline
@@ -144,7 +144,7 @@ class Alerts:
         alert = _observed(condition_id, judged.open_alert_id, state, round(step.value, 6))
         if not step.holds:
             judged.open_alert_id = None
-        return [TimedEvent(offset_ms, self._notices.tell(alert))]
+        return [TimedEvent(offset_ms, self._notifications.tell(alert))]
 
 
 def _observed(

@@ -55,7 +55,15 @@ def test_every_package_has_its_row():
 
 
 def test_every_file_that_is_named_exists():
-    named = re.findall(r"`((?:docs|contract|models|transport|edge|cloud|deploy)/[\w/.]*)`", TEXT)
-    assert named
+    named = re.findall(rf"`((?:docs|deploy|{'|'.join(PACKAGES)})/[\w/.]*)`", TEXT)
+    assert len(named) > 50
     for path in named:
         assert (ROOT / path).exists(), path
+
+
+def test_every_change_has_its_first_file():
+    table = section("If you want to change something, start here")
+    rows = re.findall(r"^\| (an? .+?|the .+?) \| (.+?) \| .*\|$", table, re.MULTILINE)
+    assert len(rows) == 15
+    for change, start in rows:
+        assert re.search(r"`[a-z_]+/[\w/.]+`", start), change

@@ -128,7 +128,7 @@ def refusal_codes():
 def codes_of(call):
     name = getattr(call.func, "id", "")
     given = call.args[:1] if name in CODES_OF else call.args[3:4] if name == "_built" else []
-    given += [k.value for k in call.keywords if name == "Verdict" and k.arg == "code"]
+    given += [k.value for k in call.keywords if name == "TrialResult" and k.arg == "code"]
     return [v.value for v in given if isinstance(v, ast.Constant)]
 
 

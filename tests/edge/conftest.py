@@ -20,10 +20,10 @@ from contract.signals import Signal
 from contract.wire import decode
 from edge.bundles.slots import Slots
 from edge.configuration.config import CommitConfig
+from edge.forecasting.forecasting import Forecasting, NoModels
 from edge.forecasting.forecasts import Forecasts
-from edge.forecasting.outlook import NoModels, Outlook
 from edge.forecasting.window import Window
-from edge.outputs.notifications import Notices
+from edge.outputs.notifications import Notifications
 from edge.sense_loop import Rhythm, SenseLoop, Senses
 from edge.sensing.alerts import Alerts
 from edge.sensing.sampler import Sampler, Sensor
@@ -307,16 +307,16 @@ def sense(outbox_path, idle_queue):
             for name, dial in dials.items()
         ]
         committed: list[Block] = []
-        recall, notices, exact = outbox.recall, Notices(outputs), models is not None
+        recall, notifications, exact = outbox.recall, Notifications(outputs), models is not None
         models = models or NoModels()
-        forecasts = Forecasts(conditions, models, notices, recall("forecasts"))
+        forecasts = Forecasts(conditions, models, notifications, recall("forecasts"))
         stream = "".join(random.choices("abcdefghijklmnopqrstuvwxyz234567", k=13))
         senses = Senses(
             clock=clock,
             sampler=Sampler(sensors),
-            notices=notices,
-            alerts=Alerts(conditions, notices, recall("alerts")),
-            outlook=Outlook(Window.recalled(recall, exact=exact), models, forecasts),
+            notifications=notifications,
+            alerts=Alerts(conditions, notifications, recall("alerts")),
+            forecasting=Forecasting(Window.recalled(recall, exact=exact), models, forecasts),
             journal=Journal(outbox, stream, lambda c: committed.extend(c.blocks)),
             outbox=outbox,
             queue=idle_queue,

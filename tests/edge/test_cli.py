@@ -153,7 +153,7 @@ def test_a_running_gateway_does_without_cryptography(config, tmp_path):
         "import edge.cli; from edge.sending.mqtt import connect\n"
         "from edge.configuration.config import load_config\n"
         "from edge.errors import UplinkUnavailable\n"
-        "from edge import gateway; config = load_config(Path(sys.argv[1])); gateway.check(config)\n"
+        "from edge.checking import check; config = load_config(Path(sys.argv[1])); check(config)\n"
         "try: connect('gw-1', config.uplink, queue.SimpleQueue())\n"
         "except UplinkUnavailable as error: print(error)\n"
         "print([name for name in sys.modules if name.startswith('cryptography')])\n"

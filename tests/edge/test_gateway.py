@@ -1,4 +1,4 @@
-"""The composition root: a whole gateway on virtual time, and what `check` remarks."""
+"""The composition root: a whole gateway on virtual time."""
 
 import fcntl
 import json
@@ -10,12 +10,11 @@ import time
 import pytest
 
 from contract.blocks import entries
-from contract.errors import ConfigError
 from contract.records import Alert, AlertState, Loss, Reading, Receipt
 from edge.clock import VirtualClock
 from edge.configuration.config import parse_config
 from edge.errors import OutboxCorrupt, OutboxError
-from edge.gateway import Trace, check, run
+from edge.gateway import Trace, run
 
 HOUR_MS = 3_600_000
 CONDITION = {
@@ -167,69 +166,3 @@ def test_an_outbox_in_no_folder(table, new_year, tmp_path):
     table["outbox"] = {"path": str(tmp_path / "nowhere" / "outbox.db")}
     with pytest.raises(OutboxError, match="unable to open"):
         run(parse_config(table, "x"), hours(new_year, 1))
-
-
-# --- check ---------------------------------------------------------------------------------------
-
-
-def test_nothing_to_remark(table):
-    table["uplink"] = {"host": "broker"}
-    assert check(parse_config(table, "x")) == []
-
-
-@pytest.mark.parametrize(
-    ("change", "remark"),
-    [
-        (
-            {"outbox": {"path": "/nowhere/outbox.db"}},
-            "[outbox] path: /nowhere cannot be written to",
-        ),
-        ({"uplink": {"host": "b", "password_file": "/nowhere/p"}}, "password_file: /nowhere/p"),
-        (
-            {"board": {"kind": "simulated", "recording": "/nowhere/w.csv"}},
-            "recording: /nowhere/w.csv",
-        ),
-        (
-            {
-                "sensor": [
-                    {"id": "hall", "driver": "sht4x", "interval_s": 1, "decimals": {"pressure": 1}}
-                ]
-            },
-            "[[sensor]] hall: decimals: it does not measure pressure",
-        ),
-        (
-            {"condition": [{**CONDITION, "signal": "hall/pressure", "limit": 99_000.0}]},
-            "[[condition]] damp: hall measures no pressure",
-        ),
-    ],
-)
-def test_remarks(table, change, remark):
-    remarks = check(parse_config({**table, "uplink": {"host": "b"}, **change}, "x"))
-    assert len(remarks) == 1
-    assert remark in remarks[0]
-
-
-def test_no_uplink_is_worth_a_remark(table):
-    assert check(parse_config(table, "x")) == ["[uplink] is absent: readings are kept, never sent"]
-
-
-@pytest.mark.parametrize(
-    ("sensor", "words"),
-    [
-        ({"driver": "bmp999"}, ["no driver 'bmp999'", "known are", "dht22, ", "sht4x"]),
-        (
-            {"options": {"adress": 0x44}},  # codespell:ignore adress
-            ["[[sensor]] hall", "unknown key 'adress'", "known are bus"],
-        ),
-        ({"options": {"address": 0x76}}, ["[[sensor]] hall", "address", "68, 69, 70", "118"]),
-        ({"options": {"bus": True}}, ["bus", "a whole number", "True"]),
-        ({"options": {"quantities": ["pressure"]}}, ["quantities", "temperature, humidity"]),
-        ({"driver": "dht22"}, ["[[sensor]] hall", "'pin' is missing"]),
-    ],
-)
-def test_a_drivers_own_keys_are_judged_without_hardware(table, sensor, words):
-    table["sensor"] = [{"id": "hall", "driver": "sht4x", "interval_s": 10, **sensor}]
-    with pytest.raises(ConfigError) as refused:
-        check(parse_config(table, "x"))
-    assert [word for word in words if word not in str(refused.value)] == [], str(refused.value)
-    assert "bad_field" not in str(refused.value)

@@ -11,9 +11,10 @@ import pytest
 from contract.errors import ConfigError
 from contract.records import Alert, AlertBasis, ModelReport, Prediction, Reading
 from edge.bundles.slots import Slots
+from edge.checking import check
 from edge.clock import VirtualClock
 from edge.configuration.config import parse_config
-from edge.gateway import check, run
+from edge.gateway import run
 from models.inference import Inference
 
 HOUR_MS = 3_600_000

@@ -82,7 +82,7 @@ def begin(folder, post):
     """A start of the gateway: the slots are read from the disk."""
 
     def start():
-        in_use = ModelsInUse(CONDITIONS, Slots(folder), post, load)
+        in_use = ModelsInUse(CONDITIONS, Slots(folder), post.take, load)
         in_use.start()
         return in_use
 

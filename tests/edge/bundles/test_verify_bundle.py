@@ -202,8 +202,8 @@ SAID = {
 def test_a_hostile_bundle_is_refused_with_its_own_message(trial, bundles, damp, onnx_of, name):
     """Judged in this process: what the child's own limits are for follows below."""
     code, made = HOSTILE[name](bundles, damp, onnx_of)
-    verdict = judge(trial(made, damp))
-    assert (verdict.code, SAID[name] in verdict.text) == (code, True), verdict
+    result = judge(trial(made, damp))
+    assert (result.code, SAID[name] in result.text) == (code, True), result
 
 
 def test_a_verdict_comes_back_from_the_child(trial, bundles, damp):
@@ -297,7 +297,7 @@ def test_a_child_that_is_killed_from_outside_says_nothing_of_the_bundle(
 
 def test_a_child_that_cannot_work_says_why(trial, bundles, damp):
     asked = trial(bundles.make(damp), damp, trusted_keys=("/nowhere/key.pem",))
-    with pytest.raises(UpdateRefused, match=r"no verdict: .*/nowhere/key\.pem: the key cannot be"):
+    with pytest.raises(UpdateRefused, match=r"no result: .*/nowhere/key\.pem: the key cannot be"):
         try_bundle(asked)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import ConfigError
+from edge.checking import check
 from edge.configuration.config import (
     AlertOutputConfig,
     BoardConfig,
@@ -23,7 +24,6 @@ from edge.configuration.config import (
     load_config,
     parse_config,
 )
-from edge.gateway import check
 from models.conditions import Condition
 from transport.tls import TlsFiles
 
@@ -57,20 +57,6 @@ def test_tls_is_on_where_an_authority_is_named():
     own = {"certificate_file": "c.pem", "key_file": "c.key"}
     uplink = parse_config({**SMALL, "uplink": {**UPLINK, "ca_file": "ca.pem", **own}}, "x").uplink
     assert uplink.tls == TlsFiles(ca_file="ca.pem", **own)
-
-
-def test_a_file_of_tls_that_is_not_there_is_a_remark(tmp_path, certificates):
-    """Readings and alerts do not wait for a certificate: the gateway starts all the same."""
-    files = certificates.device("gw-1")
-    own = {"certificate_file": str(files.certificate), "key_file": str(tmp_path / "none.key")}
-    outbox = {"path": str(tmp_path / "o.db")}
-    uplink = {**UPLINK, "ca_file": str(files.ca), **own}
-    models = {**MODELS, "folder": str(tmp_path / "m"), "ca_file": str(tmp_path / "none.pem")}
-    models["trusted_keys"] = [str(files.ca)]
-    config = parse_config({**SMALL, "outbox": outbox, "uplink": uplink, "models": models}, "x")
-    key, ca = check(config)
-    assert key.startswith(f"[uplink] key_file: {tmp_path}/none.key cannot be read: No such file")
-    assert ca.startswith(f"[models] ca_file: {tmp_path}/none.pem cannot be read: No such file")
 
 
 def test_rhythms():

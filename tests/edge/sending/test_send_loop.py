@@ -147,7 +147,7 @@ def test_all_is_sent_acked_and_gone(send, cloud, write, outbox, wait_until):
     loop, _ = send()
     wait_until(outbox.empty)
     write(5)
-    loop.notice()
+    loop.wake()
     wait_until(outbox.empty)
     assert [decode(p).first for p in cloud.got] == list(range(1, 71, 2))
     assert cloud.lanes == [Lane.BACKFILL] * 30 + [Lane.LIVE] * 5
@@ -338,7 +338,7 @@ def test_a_backlog_worked_off_is_told_once(send, cloud, write, outbox, wait_unti
     wait_until(loop.backlog_drained)
     assert not loop.backlog_drained()
     write(1)
-    loop.notice()
+    loop.wake()
     wait_until(outbox.empty)
     assert not loop.backlog_drained()  # what was live never was a backlog
 
@@ -511,7 +511,7 @@ def test_a_revoked_gateway_keeps_all_until_it_has_a_new_certificate(
     secret.broker.install(secret.own)
     secret.broker.restart()
     write(5)
-    loop.notice()
+    loop.wake()
     wait_until(lambda: times_said(caplog, "this client's certificate has been revoked"))
     before = len(secret.attempts)
     wait_until(lambda: len(secret.attempts) > before + 2)

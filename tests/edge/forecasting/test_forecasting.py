@@ -15,7 +15,7 @@ from edge.bundles.models_in_use import ModelsInUse
 from edge.bundles.slots import Slots
 from edge.bundles.updates import Staged
 from edge.clock import VirtualClock
-from edge.forecasting.outlook import NoModels
+from edge.forecasting.forecasting import NoModels
 from edge.forecasting.window import Window
 from firmware_bridge.board import Sample
 from models.conditions import load_conditions
@@ -89,7 +89,7 @@ def models(registry, tmp_path, post):
     """Models as at a start: what the slots say is loaded from the disk."""
     trusted = registry.signer.trusted()
     slots = Slots(tmp_path / "models")
-    return lambda: ModelsInUse(CONDITIONS, slots, post, loading(trusted))
+    return lambda: ModelsInUse(CONDITIONS, slots, post.take, loading(trusted))
 
 
 @pytest.fixture

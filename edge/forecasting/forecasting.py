@@ -1,40 +1,23 @@
-"""The outlook: what the sense loop does about the future, in one place.
+"""Forecasting as the sense loop sees it: window, models and forecasts in one place.
 
-Window, models and forecasts belong together: samples go in, steps that completed are looked at once
-a tick, new models come in between. Without models the window is kept all the same. Decides nothing
-itself. Used by the sense loop alone.
+Samples go in, steps that completed are forecast from once a tick, new models come in between.
+Without models the window is kept all the same. Decides nothing itself. Used by the sense loop
+alone.
 """
 
 from collections.abc import Iterable
-from typing import Protocol
 
 from contract.blocks import TimedEvent
 from contract.records import ModelReport
 from contract.signals import Signal
-from edge.forecasting.forecasts import Answer, Forecasts
+from edge.forecasting.forecasts import Answer, Forecasts, Models
 from edge.forecasting.window import Window
 from edge.sensing.alerts import Completed
 from edge.sensing.timeline import Timeline
 from models.conditions import Condition
 from models.evaluation import Sample
 
-__all__ = ["Models", "NoModels", "Outlook"]
-
-
-class Models(Protocol):
-    """Which model answers for each condition, as `edge.bundles.models_in_use.ModelsInUse` knows."""
-
-    def start(self) -> None:
-        """Loads what ran before the start."""
-        ...
-
-    def renew(self) -> None:
-        """Takes in the new bundles that have come since the last call."""
-        ...
-
-    def take_reports(self) -> list[ModelReport]:
-        """What has happened since the last call."""
-        ...
+__all__ = ["Forecasting", "NoModels"]
 
 
 class NoModels:
@@ -56,8 +39,8 @@ class NoModels:
         return None
 
 
-class Outlook:
-    """Looks ahead for one gateway.
+class Forecasting:
+    """The forecasting of one gateway.
 
     Args:
         window: What models look back on.
@@ -83,7 +66,7 @@ class Outlook:
             if sample.value is not None:
                 self._window.take(signal, sample)
 
-    def look(
+    def forecast(
         self, completed: Iterable[Completed], now_offset_ms: int, timeline: Timeline
     ) -> list[TimedEvent]:
         """Predictions and alerts; call it once in a tick, with all of its readings taken.
