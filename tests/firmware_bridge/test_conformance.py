@@ -264,9 +264,7 @@ def test_wrong_values_are_refused_by_key(name, key, wrong, make_bench):
 
 
 def test_unknown_driver_lists_the_known():
-    with pytest.raises(
-        ConfigError, match=r"bme281.*bme280, dht22, digital_input, ina219, scd4x, sht4x"
-    ):
+    with pytest.raises(ConfigError, match=r"bme281.*bme280, .*sht4x"):
         chips.load("bme281")
 
 
