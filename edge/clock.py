@@ -1,7 +1,7 @@
 """Time for the sense loop: what passes (monotonic) and what the calendar says (UTC).
 
 The two are never mixed: intervals, deadlines and order use the monotonic time; UTC is data, and is
-None as long as it cannot be believed. The send loop has a clock of its own (`transport_s`), so that
+None as long as it cannot be believed. The send loop has a clock of its own (`real_s`), so that
 a virtual sense clock never moves a time-out.
 """
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["SenseClock", "SystemClock", "VirtualClock", "transport_s"]
+__all__ = ["SenseClock", "SystemClock", "VirtualClock", "real_s"]
 
 
 class SenseClock(Protocol):
@@ -38,7 +38,7 @@ class SenseClock(Protocol):
         ...
 
 
-def transport_s() -> float:
+def real_s() -> float:
     """Real monotonic seconds: acks, back-off, lanes and grace run on these."""
     return time.monotonic()
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from contract.blocks import TimedEvent
 from contract.records import Alert, ClockFix, Event, Phase, Prediction, Status
-from edge.clock import SenseClock, transport_s
+from edge.clock import SenseClock, real_s
 from edge.configuration.config import CommitConfig
 from edge.errors import OutboxFull
 from edge.forecasting.forecasting import Forecasting
@@ -96,7 +96,7 @@ class Senses:
 @dataclass(slots=True)
 class _Due:
     status_s: float
-    held_transport_s: float
+    held_real_s: float
     retry_s: float = math.inf
     beat_s: float = math.inf  # from the first commit on
     forget: list[int] = field(default_factory=list)
@@ -115,7 +115,7 @@ class SenseLoop:
         self._s = senses
         self._rhythm = rhythm
         self._time = StreamTime(senses.clock, senses.journal.stream_id)
-        self._due = _Due(self._now_s() + rhythm.commit.status_s, transport_s() + rhythm.held_s)
+        self._due = _Due(self._now_s() + rhythm.commit.status_s, real_s() + rhythm.held_s)
         self._urgent: list[TimedEvent] = []
         self._dropped = Dropped()
         self._previous = previous
@@ -213,8 +213,8 @@ class SenseLoop:
         if silent or now_s >= self._due.status_s:
             self._due.status_s = now_s + self._rhythm.commit.status_s
             self._add(self._status(Phase.RUNNING))
-        if self._s.queue.backlog_drained() or transport_s() >= self._due.held_transport_s:
-            self._due.held_transport_s = transport_s() + self._rhythm.held_s
+        if self._s.queue.backlog_drained() or real_s() >= self._due.held_real_s:
+            self._due.held_real_s = real_s() + self._rhythm.held_s
             self._add(held(self._s.outbox))
         self._tell_dropped()
         for block in self._s.queue.take_damaged():

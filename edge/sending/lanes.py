@@ -18,7 +18,7 @@ from edge.storage.outbox import Outbox, QueuedBlock
 
 __all__ = ["LIVE_S", "InFlight", "Lanes", "Outgoing"]
 
-LIVE_S = 60.0  # what was committed longer ago on the transport clock is backfill
+LIVE_S = 60.0  # what was committed longer ago on the real clock is backfill
 _SHARES = ((Lane.ALERT, 1.0), (Lane.LIVE, 0.9), (Lane.BACKFILL, 0.75))  # of the window
 _NO_ROW_ID = 2**62
 _GRAIN_S = 0.25
@@ -39,7 +39,7 @@ class InFlight:
     Attributes:
         outgoing: The block and its lane.
         digest: How an ack names it if it cannot be read.
-        again_s: Transport time from which it is sent again.
+        again_s: Real time, s, from which it is sent again.
         timeout_s: How long the next wait will be, before jitter.
     """
 
@@ -66,7 +66,7 @@ class Lanes:
     longest_s: float
     in_flight: dict[int, InFlight] = field(default_factory=dict)
     source: random.Random = field(default_factory=random.SystemRandom)
-    _recent: deque[tuple[float, int]] = field(default_factory=deque)  # (transport s, row id)
+    _recent: deque[tuple[float, int]] = field(default_factory=deque)  # (real s, row id)
     _live_from: int = 0
     _newest: int = 0
     _looked_at: dict[Lane, int] = field(default_factory=dict)  # last row id read for each lane
@@ -93,7 +93,7 @@ class Lanes:
         """What to hand to MQTT now: overdue ones again, then alerts, live, backfill; it flies then.
 
         Args:
-            now_s: Transport time.
+            now_s: Real time, s.
             most: At most so many of those that do not fly yet.
         """
         chosen = self._overdue(now_s)

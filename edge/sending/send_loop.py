@@ -15,7 +15,7 @@ from typing import Protocol
 from contract.acks import decode_ack
 from contract.errors import ContractError
 from contract.topics import presence_topic, up_topic
-from edge.clock import transport_s
+from edge.clock import real_s
 from edge.configuration.config import UplinkConfig
 from edge.errors import OutboxError, UplinkError, UplinkRefused, UplinkUnavailable
 from edge.sending.lanes import Lanes
@@ -104,7 +104,7 @@ class SendLoop:
 
     def stop(self, drain_s: float) -> None:
         """Asks the loop to end once the queue is empty, at the latest after `drain_s` seconds."""
-        self._drain_until_s = transport_s() + drain_s
+        self._drain_until_s = real_s() + drain_s
         self._stopping.set()
         self.wake()
 
@@ -142,7 +142,7 @@ class SendLoop:
     def _session(self, lanes: Lanes) -> None:
         self._news = queue.SimpleQueue()
         wire = self._connect(self._news)
-        self._connected_at_s = transport_s()
+        self._connected_at_s = real_s()
         self._probing = False
         self._hold_until_s = 0.0
         log.info("uplink: connected")
@@ -155,7 +155,7 @@ class SendLoop:
         wire.close(presence_topic(self._device_id))
 
     def _worked_s(self) -> float:
-        return 0.0 if self._connected_at_s is None else transport_s() - self._connected_at_s
+        return 0.0 if self._connected_at_s is None else real_s() - self._connected_at_s
 
     def _complain(self, error: UplinkError | OutboxError) -> None:
         text = str(error)
@@ -164,7 +164,7 @@ class SendLoop:
         self._complaint = text
 
     def _round(self, wire: Wire, lanes: Lanes) -> None:
-        now_s = transport_s()
+        now_s = real_s()
         lanes.note_commits(now_s)
         if now_s >= self._hold_until_s:
             for outgoing in lanes.next(now_s, self._most(lanes)):
@@ -207,7 +207,7 @@ class SendLoop:
             log.warning("uplink: the broker takes blocks, but nobody in the cloud listens")
         self._probing = True
         lanes.forget_flights()
-        self._hold_until_s = transport_s() + self._nobody.wait_s()
+        self._hold_until_s = real_s() + self._nobody.wait_s()
 
     def _take_ack(self, payload: bytes, lanes: Lanes) -> None:
         try:
@@ -238,11 +238,11 @@ class SendLoop:
         return self._stopping.is_set() and (self._expired() or lanes.empty())
 
     def _expired(self) -> bool:
-        return self._stopping.is_set() and transport_s() >= self._drain_until_s
+        return self._stopping.is_set() and real_s() >= self._drain_until_s
 
     def _pause(self, seconds: float, lanes: Lanes) -> None:
-        until_s = transport_s() + seconds
-        while transport_s() < until_s and not self._finished(lanes):
-            for _ in self._heard(min(_IDLE_S, until_s - transport_s())):
+        until_s = real_s() + seconds
+        while real_s() < until_s and not self._finished(lanes):
+            for _ in self._heard(min(_IDLE_S, until_s - real_s())):
                 pass  # woken, by a commit or by the stop
-            lanes.note_commits(transport_s())
+            lanes.note_commits(real_s())

@@ -41,3 +41,9 @@ def test_what_a_module_offers_is_there(path: Path) -> None:
     if path.stem != "__init__":
         module = __import__(f"contract.{path.stem}", fromlist=["__all__"])
         assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+
+def test_it_opens_no_socket() -> None:
+    """What crosses a boundary is here; how it gets across is in `transport`."""
+    used = set().union(*(imported(path.read_text(encoding="utf-8")) for path in MODULES))
+    assert used & {"http", "select", "socket", "ssl", "urllib"} == set()

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 from cloud.cli import _NEEDS_SPARK
@@ -52,6 +53,17 @@ def test_what_needs_spark_is_named():
 def test_every_package_has_its_row():
     rows = set(re.findall(r"^\| `(\w+)/` \|", section("Packages"), re.MULTILINE))
     assert rows == {*PACKAGES, "deploy"}
+
+
+def test_every_room_is_packaged_typed_and_has_its_layer():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    tools = project["tool"]
+    rooms = {*ROOMS, "deploy"}
+    assert set(tools["hatch"]["build"]["targets"]["wheel"]["packages"]) == rooms
+    assert set(tools["mypy"]["files"]) == {*rooms, "bench"}
+    assert set(tools["importlinter"]["root_packages"]) == rooms
+    layers = tools["importlinter"]["contracts"][0]["layers"]
+    assert {room for layer in layers for room in layer.split(" | ")} == rooms
 
 
 def test_every_file_that_is_named_exists():
