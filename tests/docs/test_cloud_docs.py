@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from cloud import reference
 from cloud.cli import parser_of
 from cloud.config import Period, SearchConfig
 from cloud.lake.landed import FileSequence, Position
@@ -23,6 +22,7 @@ from cloud.warehouse.model_tables import CLOUD_PREDICTIONS
 from cloud.warehouse.tables import KEY, METADATA, STAGING
 from contract.records import Kind
 from contract.topics import Lane
+from deploy.reference import cloud as reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "cloud.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ COMMANDS = dict(reference.commands())
 
 
 def test_the_generated_parts_are_current():
-    assert reference.main([str(PAGE), "--check"]) == 0, "run python -m cloud.reference"
+    assert reference.main([str(PAGE), "--check"]) == 0, "run python -m deploy.reference.cloud"
 
 
 def test_a_stale_part_is_seen_and_mended(tmp_path):

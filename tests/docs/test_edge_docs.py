@@ -8,7 +8,7 @@ import pytest
 
 from contract.quantities import Flag
 from contract.records import LossReason
-from edge import reference
+from deploy.reference import edge as reference
 from edge.cli import build_parser
 from firmware_bridge import chips
 
@@ -25,7 +25,7 @@ def section(title):
 
 
 def test_the_tables_are_what_the_dataclasses_say():
-    assert reference.rewritten(TEXT) == TEXT, "run python -m edge.reference docs/edge.md"
+    assert reference.rewritten(TEXT) == TEXT, "run python -m deploy.reference.edge docs/edge.md"
     assert reference.main([str(PAGE), "--check"]) == 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cloud.api.gateways import MAX_DEVICES, _document
 from cloud.health.finding import State
-from cloud.health.verdict import Asked, Figures, Known, ModelState, Verdict, judge
+from cloud.health.verdict import Asked, GatewayFacts, ModelState, StatusFigures, Verdict, judge
 
 ROOT = Path(__file__).parents[2]
 CLOUD = (ROOT / "docs" / "cloud.md").read_text(encoding="utf-8")
@@ -24,13 +24,13 @@ def test_every_state_and_verdict_is_there():
 def test_the_example_is_an_answer():
     shown = json.loads(re.search(r"```json\n(.*?)```", HEALTH, re.DOTALL)[1])
     asked = Asked(now=1, silent_s=1.0, ledger_from=0)
-    made = _document([judge(Known(device_id="gw-1"), asked)], asked)
+    made = _document([judge(GatewayFacts(device_id="gw-1"), asked)], asked)
     assert shown.keys() == made.keys()
     assert shown["devices"][0].keys() == made["devices"][0].keys()
 
 
 def test_every_field_of_status_and_models_is_named():
-    for cls in (Figures, ModelState):
+    for cls in (StatusFigures, ModelState):
         for field in fields(cls):
             assert f"`{field.name}`" in HEALTH, field.name
 

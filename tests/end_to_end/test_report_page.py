@@ -22,17 +22,17 @@ from cloud.reports.report import (
     Candidate,
     Completeness,
     ConditionReport,
-    Decision,
     DeviceReport,
     ForecastCounts,
     ForecastDay,
+    GateDecision,
     Installed,
-    Interval,
     Monitored,
     Point,
-    Readings,
+    ReadingCounts,
     Refusal,
     Report,
+    TruthInterval,
 )
 from models.conditions import load_conditions
 
@@ -91,7 +91,8 @@ class Made:
         return Report(
             written_at=at_ms(date(2013, 12, 31)),
             readings=tuple(
-                Readings(device_id=d, total=26_115, first_day=FIRST, last_day=LAST) for d in DEVICES
+                ReadingCounts(device_id=d, total=26_115, first_day=FIRST, last_day=LAST)
+                for d in DEVICES
             ),
             conditions=tuple(self.condition(c) for c in DECLARED),
             undeclared=("attic-heat",),
@@ -184,7 +185,7 @@ class Made:
             if declared.beyond(low) or declared.beyond(high):
                 begin = at_ms(day) + self.random.randint(0, 14) * HOUR_MS
                 end = begin + self.random.randint(2, 9) * HOUR_MS
-                truth.append(Interval(began_at=begin, ended_at=end))
+                truth.append(TruthInterval(began_at=begin, ended_at=end))
         return tuple(points), tuple(truth)
 
     def forecast_days(self, truth):
@@ -246,7 +247,7 @@ class Made:
         for cycle, word, reason in zip(CYCLES, words, why, strict=True):
             learned = word != "baseline"
             skill = {"refused": -0.02, "adopted": 0.071}.get(word)
-            yield Decision(
+            yield GateDecision(
                 cycle_at=at_ms(cycle),
                 candidate="sklearn" if learned else None,
                 brier_baseline=0.0761,

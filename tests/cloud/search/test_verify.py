@@ -8,8 +8,8 @@ from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
 from cloud.search.names import IndexNames
 from cloud.search.query import StreamCount
 from cloud.search.verify import (
-    Comparison,
     Counted,
+    StreamComparison,
     StreamOfKind,
     compare,
     keys_in_lake,
@@ -117,7 +117,7 @@ def test_missing_doubled_and_both_at_once_differ():
     }
     found = compare(lake, search)
     assert [c.of.kind for c in found if c.equal] == [Kind.READING]
-    assert Comparison(of(Kind.HELD), Counted(4, 10), Counted()) in found
-    assert Comparison(of(Kind.STATUS), Counted(), Counted(1, 1)) in found
+    assert StreamComparison(of(Kind.HELD), Counted(4, 10), Counted()) in found
+    assert StreamComparison(of(Kind.STATUS), Counted(), Counted(1, 1)) in found
     assert totals(found, lambda c: c.search)[Kind.LOSS] == 4
     assert set(totals(found, lambda c: c.lake)) == set(Kind)
