@@ -9,13 +9,13 @@ import pytest
 
 from cloud.cli import parser_of
 from cloud.config import Period, SearchConfig
+from cloud.forecast import FORECAST_COLUMNS, Forecast
 from cloud.lake.landed import FileSequence, Position
 from cloud.lake.landing import path_of
 from cloud.lake.raw_rows import BLOCK_COLUMNS, RAW_SCHEMA
 from cloud.registry import bundle_path
 from cloud.reports.happened import DRAWN_DEVICES
-from cloud.scoring.documents import FORECAST_COLUMNS, document_id
-from cloud.scoring.forecast import Forecast
+from cloud.scoring.documents import document_id
 from cloud.search.names import IndexNames
 from cloud.transforms import clean, schema
 from cloud.warehouse.model_tables import CLOUD_PREDICTIONS

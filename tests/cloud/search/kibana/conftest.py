@@ -19,14 +19,14 @@ from sqlalchemy import Engine
 from cloud.clock import SystemClock
 from cloud.columns import COLUMNS
 from cloud.config import Period
+from cloud.forecast import FORECAST_COLUMNS, Forecast
 from cloud.lake.cursors import RAW_CURSOR, TRANSFORM_CURSOR, CursorStore
 from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.store import FolderStore
 from cloud.projections.quarantine import Quarantine
 from cloud.projections.search import SearchProjection
-from cloud.scoring.documents import FORECAST_COLUMNS, install_template
-from cloud.scoring.forecast import Forecast
+from cloud.scoring.documents import install_template
 from cloud.scoring.sink import ForecastSink
 from cloud.search.bulk import BulkLimits, BulkWriter
 from cloud.search.client import SearchClient
