@@ -1,7 +1,8 @@
 """Each kind of record as flat columns: the one source of every store's schema.
 
 Index templates, the Spark schema and the warehouse's tables are made from `COLUMNS`; a test holds
-each of them against it. Grain of every kind: one row per key (device, stream, number).
+each of them against it. What is no record, such as a forecast, has its columns by `columns_of`.
+Grain of every kind: one row per key (device, stream, number).
 """
 
 import json
@@ -16,7 +17,7 @@ from contract.keys import event_day
 from contract.records import RECORD_TYPES, Kind, Record
 from contract.typed import UtcMs, plain
 
-__all__ = ["COLUMNS", "COMMON", "Column", "ColumnType", "row"]
+__all__ = ["COLUMNS", "COMMON", "Column", "ColumnType", "columns_of", "row"]
 
 
 class ColumnType(StrEnum):
@@ -86,13 +87,14 @@ def _cell(value: Any) -> Any:
     return value
 
 
-def _columns(cls: type[Record]) -> tuple[Column, ...]:
+def columns_of(cls: type[Any]) -> tuple[Column, ...]:
+    """The fields of a dataclass as columns, in their order."""
     hints = typing.get_type_hints(cls, include_extras=True)
     own = []
     for field in fields(cls):
         hint, optional = _without_none(hints[field.name])
         own.append(Column(field.name, _type(hint), required=not optional))
-    return COMMON + tuple(own)
+    return tuple(own)
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:
@@ -114,4 +116,6 @@ def _type(hint: Any) -> ColumnType:
     return _SCALARS.get(hint, ColumnType.DOCUMENT)
 
 
-COLUMNS: dict[Kind, tuple[Column, ...]] = {kind: _columns(c) for kind, c in RECORD_TYPES.items()}
+COLUMNS: dict[Kind, tuple[Column, ...]] = {
+    kind: COMMON + columns_of(cls) for kind, cls in RECORD_TYPES.items()
+}

@@ -46,7 +46,7 @@ def real_s() -> float:
 class SystemClock:
     """The machine's clocks. UTC is believed from `floor_ms` on: no reading can be older than that.
 
-    A Pi without a battery-backed clock starts in the past (edge.md, section 7); the floor tells.
+    A Pi without a battery-backed clock starts in the past: the floor tells.
     """
 
     def __init__(self, floor_ms: int) -> None:

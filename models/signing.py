@@ -1,7 +1,8 @@
-"""Who vouches for bundles and desired states: Ed25519 keys, signing and verifying.
+"""Signs and verifies bytes with Ed25519 keys: those of bundles and of desired states.
 
-The cloud holds one `Signer`; gateways and scoring hold `TrustedKeys`, several while a key is being
-replaced. The only module that imports `cryptography`. Says nothing of what is signed.
+The cloud holds one `Signer`, whose private key this module generates, saves and loads. Gateways and
+scoring hold `TrustedKeys`, several while a key is being replaced. What the bytes mean is said by
+`models.container` and `contract.desired`.
 """
 
 import hashlib

@@ -44,7 +44,7 @@ settings.load_profile("patient")
 # Rooms whose tests share the one Spark session of a process.
 SPARK = tuple(
     f"tests/cloud/{room}"
-    for room in ("jobs/", "scoring/", "search/kibana/", "training/", "transforms/", "test_spark.py")
+    for room in ("scoring/", "search/kibana/", "training/", "transforms/", "test_spark.py")
 )
 
 

@@ -1,7 +1,6 @@
 """One root, its certificate and its key: signs certificates and the list of the revoked.
 
-The one file of the cloud that imports cryptography. Knows neither folders nor registers; time
-is an argument.
+Knows neither folders nor registers; time is an argument.
 """
 
 import ipaddress

@@ -30,8 +30,8 @@ def register(nouns: Verbs) -> None:
 
 
 def _run(args: argparse.Namespace, config: CloudConfig) -> int:
-    from cloud.composition.spark import private_session  # noqa: PLC0415 - see the docstring
-    from cloud.composition.transform import open_transform  # noqa: PLC0415 - see the docstring
+    from cloud.composition.spark import private_session  # noqa: PLC0415 - see above
+    from cloud.composition.transform import open_transform  # noqa: PLC0415 - see above
 
     with private_session(config) as spark:
         transform = open_transform(config, spark)
@@ -54,9 +54,9 @@ def _print_run(rows: Mapping[Kind, int], seconds: Mapping[str, float], *, as_jso
 
 
 def _show(args: argparse.Namespace, config: CloudConfig) -> int:
-    from cloud.composition.spark import private_session  # noqa: PLC0415 - see the docstring
-    from cloud.composition.transform import tables_of  # noqa: PLC0415 - see the docstring
-    from cloud.transforms.batch import stored_counts  # noqa: PLC0415 - see the docstring
+    from cloud.composition.spark import private_session  # noqa: PLC0415 - see above
+    from cloud.composition.transform import tables_of  # noqa: PLC0415 - see above
+    from cloud.transforms.batch import stored_counts  # noqa: PLC0415 - see above
 
     with private_session(config) as spark:
         stored = stored_counts(spark, tables_of(config))

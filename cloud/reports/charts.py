@@ -22,11 +22,11 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from cloud.registry import DecisionRow
 from cloud.reports.report import (
     Bin,
     DeviceReport,
     ForecastDay,
-    GateDecision,
     Monitored,
     TruthInterval,
 )
@@ -223,7 +223,7 @@ def draw_reliability(bins: Sequence[Bin], size: Size, alt: str) -> str:
     return _svg(draw, size, alt)
 
 
-def draw_skill(rows: Sequence[tuple[str, Monitored | GateDecision]], size: Size, alt: str) -> str:
+def draw_skill(rows: Sequence[tuple[str, Monitored | DecisionRow]], size: Size, alt: str) -> str:
     """Skill with its bounds, one row each, against the line of no skill."""
 
     def draw(figure: Figure) -> None:

@@ -6,17 +6,18 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Select, Table, func, select
 
-from cloud.reports.report import Bin, Candidate, GateDecision, Monitored
+from cloud.registry import DecisionRow
+from cloud.reports.report import Bin, Candidate, Monitored
 from cloud.warehouse.model_tables import CANDIDATES, DECISIONS, MONITORING, RELIABILITY
 
 __all__ = ["candidates", "decisions", "monitored", "reliability"]
 
-_T = TypeVar("_T", Bin, Candidate, GateDecision, Monitored)
+_T = TypeVar("_T", Bin, Candidate, DecisionRow, Monitored)
 
 
-def decisions(connection: Connection, condition_id: str) -> tuple[GateDecision, ...]:
+def decisions(connection: Connection, condition_id: str) -> tuple[DecisionRow, ...]:
     """Every decision about the condition, oldest first."""
-    return _read(connection, _every(DECISIONS, condition_id), GateDecision)
+    return _read(connection, _every(DECISIONS, condition_id), DecisionRow)
 
 
 def candidates(connection: Connection, condition_id: str) -> tuple[Candidate, ...]:

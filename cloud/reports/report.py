@@ -8,6 +8,7 @@ from datetime import date
 
 from cloud.ledger.report import Totals
 from cloud.monitoring.alerts import AlertCounts
+from cloud.registry import DecisionRow
 from models.conditions import Condition
 
 __all__ = [
@@ -18,7 +19,6 @@ __all__ = [
     "DeviceReport",
     "ForecastCounts",
     "ForecastDay",
-    "GateDecision",
     "HeldTotals",
     "Installed",
     "Monitored",
@@ -158,25 +158,6 @@ class Monitored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateDecision:
-    """What the gate decided at one cycle, on which figures."""
-
-    cycle_at: int
-    candidate: str | None
-    brier_baseline: float | None
-    brier_model: float | None
-    skill: float | None
-    skill_low: float | None
-    skill_high: float | None
-    event_weeks: int
-    windows_total: int
-    decision: str
-    reason: str
-    model: str | None
-    version: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """How one family scored in the selection of one cycle."""
 
@@ -196,7 +177,7 @@ class ConditionReport:
     devices: tuple[DeviceReport, ...]
     reliability: tuple[Bin, ...]
     monitored: tuple[Monitored, ...]
-    decisions: tuple[GateDecision, ...]
+    decisions: tuple[DecisionRow, ...]
     candidates: tuple[Candidate, ...]
 
 

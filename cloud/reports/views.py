@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from cloud.instants import shown_instant, shown_span
+from cloud.registry import DecisionRow
 from cloud.reports.charts import (
     Frame,
     Size,
@@ -15,7 +16,7 @@ from cloud.reports.charts import (
     draw_skill,
     draw_timeline,
 )
-from cloud.reports.report import ConditionReport, DeviceReport, GateDecision, Monitored, Report
+from cloud.reports.report import ConditionReport, DeviceReport, Monitored, Report
 from contract.records import Origin
 from models.conditions import Condition, facts_of, signals_of
 
@@ -170,7 +171,7 @@ def _whose(row: Monitored) -> str:
 
 
 def _skill_chart(
-    title: str, of: str, rows: Sequence[tuple[str, Monitored | GateDecision]]
+    title: str, of: str, rows: Sequence[tuple[str, Monitored | DecisionRow]]
 ) -> Iterator[Chart]:
     if any(row.skill is not None for _, row in rows):
         alt = (

@@ -14,10 +14,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
 from cloud.errors import ProjectionError
+from cloud.forecast import Forecast
 from cloud.lake.landed import Cursor
 from cloud.scoring.arrivals import Arrival, Arrivals, affected, arrivals_of
 from cloud.scoring.champions import Term
-from cloud.scoring.forecast import Forecast, TimeSpan, warm_days
+from cloud.scoring.forecast import TimeSpan, warm_days
 from cloud.scoring.history import KnownReadings, ReadingSource
 from cloud.scoring.offsets import covers
 from cloud.scoring.score import scored

@@ -4,26 +4,12 @@ import json
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 
-from cloud.columns import Column, ColumnType
-from cloud.scoring.forecast import Forecast
+from cloud.forecast import FORECAST_COLUMNS, Forecast
 from cloud.search.bulk import Document
 from cloud.search.names import IndexNames
 from cloud.search.templates import TIMESTAMP, TemplateTarget, mapping_of, template
 
-__all__ = ["FORECAST_COLUMNS", "document_id", "document_of", "install_template"]
-
-FORECAST_COLUMNS = (
-    Column("device_id", ColumnType.WORD, required=True),
-    Column("stream_id", ColumnType.WORD, required=True),
-    Column("seq", ColumnType.INTEGER, required=True),
-    Column("condition_id", ColumnType.WORD, required=True),
-    Column("model", ColumnType.WORD, required=True),
-    Column("version", ColumnType.WORD, required=True),
-    Column("issued_at", ColumnType.INSTANT, required=True),
-    Column("horizon_s", ColumnType.INTEGER, required=True),
-    Column("probability", ColumnType.REAL, required=True),
-    Column("late", ColumnType.BOOLEAN, required=True),
-)
+__all__ = ["document_id", "document_of", "install_template"]
 
 
 def install_template(target: TemplateTarget, names: IndexNames) -> None:

@@ -11,48 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud.forecast import Forecast
 from cloud.scoring.champions import Term
 from cloud.scoring.predict import OnnxModel
 from models.conditions import Condition, all_signals, signals_of
 from models.features import HOUR_MS, LAGS, MAX_AGE_H, features, windows
 from models.replay import Readings, replay
 
-__all__ = ["DAY_MS", "DeviceReadings", "Forecast", "TimeSpan", "day_of", "forecasts", "warm_days"]
+__all__ = ["DAY_MS", "DeviceReadings", "TimeSpan", "day_of", "forecasts", "warm_days"]
 
 DAY_MS = 86_400_000
 _REACH_MS = int((LAGS - 1 + max(MAX_AGE_H)) * HOUR_MS)  # how far a window looks back
 _DECIMALS = 6  # as a gateway rounds
 
 Run = Callable[[OnnxModel, NDArray[np.float64]], NDArray[np.float64]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
-    """One row of table `cloud_prediction`.
-
-    Attributes:
-        device_id: The device.
-        stream_id: Stream of the reading that completed the step.
-        seq: Its number.
-        condition_id: What is forecast.
-        model: Name of the model.
-        version: Its version.
-        issued_at: When the step completed, ms since 1970 UTC.
-        horizon_s: How far ahead, seconds.
-        probability: That the condition begins within the horizon.
-        late: Whether a reading that it rests on came by the backfill lane.
-    """
-
-    device_id: str
-    stream_id: str
-    seq: int
-    condition_id: str
-    model: str
-    version: str
-    issued_at: int
-    horizon_s: int
-    probability: float
-    late: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from cloud.columns import ColumnType
 from cloud.errors import ProjectionError
+from cloud.forecast import FORECAST_COLUMNS, Forecast
 from cloud.scoring.champions import Term
-from cloud.scoring.forecast import DeviceReadings, Forecast, TimeSpan, forecasts
+from cloud.scoring.forecast import DeviceReadings, TimeSpan, forecasts
 from cloud.scoring.predict import probabilities
 from cloud.spark import converted
 from cloud.transforms.schema import SOURCE, require
@@ -22,20 +24,14 @@ __all__ = ["READING_COLUMNS", "device_of", "scored"]
 READING_COLUMNS = (
     *("device_id", "stream_id", "seq", "signal", "at_ms", "value", "received_ms", SOURCE),
 )
-_SCHEMA = pa.schema(
-    [
-        ("device_id", pa.string()),
-        ("stream_id", pa.string()),
-        ("seq", pa.int64()),
-        ("condition_id", pa.string()),
-        ("model", pa.string()),
-        ("version", pa.string()),
-        ("issued_at", pa.int64()),
-        ("horizon_s", pa.int64()),
-        ("probability", pa.float64()),
-        ("late", pa.bool_()),
-    ]
-)
+_ARROW = {  # a forecast's fields as they are, instants in milliseconds
+    ColumnType.WORD: pa.string(),
+    ColumnType.INTEGER: pa.int64(),
+    ColumnType.INSTANT: pa.int64(),
+    ColumnType.REAL: pa.float64(),
+    ColumnType.BOOLEAN: pa.bool_(),
+}
+_SCHEMA = pa.schema([(column.name, _ARROW[column.type]) for column in FORECAST_COLUMNS])
 
 
 def scored(

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine, delete, select, tuple_
 from sqlalchemy.dialects.mysql import Insert, insert
 
+from cloud.forecast import Forecast
 from cloud.scoring.documents import document_of
-from cloud.scoring.forecast import Forecast, TimeSpan
+from cloud.scoring.forecast import TimeSpan
 from cloud.search.bulk import Document
 from cloud.search.names import IndexNames
 from cloud.warehouse.engine import converted

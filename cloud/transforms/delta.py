@@ -1,4 +1,4 @@
-"""Delta tables as keyed sets of rows: a row is inserted once, and replaced only by an earlier one.
+"""Delta tables as keyed sets of rows: a row is inserted, or replaced as `cloud.precedence` says.
 
 Written by one process at a time for each table; a second one fails in Delta's own conflict check.
 Grain of both tables: one row per key (device, stream, number).
@@ -14,9 +14,9 @@ from pyspark.sql import DataFrame, SparkSession
 from cloud.config import Period
 from cloud.errors import LakeError
 from cloud.lake.landed import RAW_FOLDER
+from cloud.precedence import replaces
 from cloud.spark import converted
-from cloud.transforms.schema import KEY, ORDER, PERIOD
-from contract.keys import UNSYNCED_DAY
+from cloud.transforms.schema import KEY, PERIOD
 
 __all__ = ["Tables", "merge", "table_at"]
 
@@ -91,8 +91,8 @@ def merge(rows: DataFrame, path: str, periods: Collection[str], rows_total: int)
         rows.createOrReplaceTempView(view)
         # Insert-only is the cheap form of MERGE: it rewrites no file.
         inserted = _run(spark, _merge_into(path, periods) + " WHEN NOT MATCHED THEN INSERT *")
-        if inserted < rows_total:  # some keys stand there already: are ours earlier, or dated now?
-            changed = f" WHEN MATCHED AND ({_wins()}) THEN UPDATE SET *"
+        if inserted < rows_total:  # some keys stand there already: do ours replace them?
+            changed = f" WHEN MATCHED AND {replaces('s', 't')} THEN UPDATE SET *"
             _run(spark, _merge_into(path, periods) + changed)
         spark.catalog.dropTempView(view)
 
@@ -115,14 +115,6 @@ def _merge_into(path: str, periods: Collection[str]) -> str:
 def _view(path: str) -> str:
     """Name of the arriving rows; the two tables may be written side by side in one session."""
     return f"arriving_{PurePath(path).name}"
-
-
-def _wins() -> str:
-    """When an arriving row replaces the one that stands: the rules of the warehouse's upsert."""
-    ours, theirs = (f"struct({', '.join(f'{side}.{n}' for n in ORDER)})" for side in "st")
-    undated = f"event_day = DATE'{UNSYNCED_DAY}'"
-    moves = f"t.{undated} AND NOT s.{undated} AND {ours} <= {theirs}"
-    return f"({ours} < {theirs} AND (t.{undated} OR NOT s.{undated})) OR ({moves})"
 
 
 def _run(spark: SparkSession, statement: str) -> int:

@@ -4,11 +4,15 @@ Truth, forecasts and outcomes are functions of the lake and of the registry; the
 and what the fleet is told to run are the cloud's own and have no other copy.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Column, Index, PrimaryKeyConstraint, Table
 from sqlalchemy.dialects import mysql
 
+from cloud.columns import Column as RecordColumn
+from cloud.columns import ColumnType
+from cloud.forecast import FORECAST_COLUMNS
 from cloud.warehouse.tables import METADATA, OPTIONS, Instant
 
 __all__ = [
@@ -54,6 +58,19 @@ def _reals(*names: str) -> list[Column[Any]]:
     return [_real(name, nullable=True) for name in names]
 
 
+def _column(column: RecordColumn) -> Column[Any]:
+    """A column of a dataclass of the cloud's own, all of whose fields are required."""
+    if column.type is ColumnType.WORD:
+        return _word(column.name, 13 if column.name == "stream_id" else 63)
+    makers: dict[ColumnType, Callable[[str], Column[Any]]] = {
+        ColumnType.INTEGER: _integer,
+        ColumnType.INSTANT: _instant,
+        ColumnType.REAL: _real,
+        ColumnType.BOOLEAN: _boolean,
+    }
+    return makers[column.type](column.name)
+
+
 # Grain: one row per interval in which a condition held; without an end while it holds.
 TRUTH = Table(
     "truth",
@@ -72,15 +89,7 @@ TRUTH = Table(
 CLOUD_PREDICTIONS = Table(
     "cloud_prediction",
     METADATA,
-    _word("device_id"),
-    _word("stream_id", 13),
-    _integer("seq"),
-    _word("condition_id"),
-    *_model(),
-    _instant("issued_at"),
-    _integer("horizon_s"),
-    _real("probability"),
-    _boolean("late"),
+    *map(_column, FORECAST_COLUMNS),
     PrimaryKeyConstraint("device_id", "stream_id", "seq", "condition_id", "model", "version"),
     Index("ix_cloud_prediction_issued", "condition_id", "device_id", "issued_at"),
     **OPTIONS,

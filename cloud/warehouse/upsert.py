@@ -1,16 +1,15 @@
 """From a staging table into the fact table, in one transaction, as often as one likes.
 
-The rules, the same whatever the order of loads: of one key the row received first wins; a load
-of the same row again replaces it (a better transform); a row that was without a day (unsynced) and
-got one by a ClockFix moves, and never moves back. A batch must name each key with one event day.
+Which of two rows with one key stays is said in `cloud.precedence`. A batch must name each key with
+one event day.
 """
 
 from sqlalchemy import Engine, text
 
 from cloud.columns import COLUMNS
+from cloud.precedence import replaces
 from cloud.warehouse.engine import converted
 from cloud.warehouse.tables import KEY
-from contract.keys import UNSYNCED_DAY
 from contract.records import Kind
 
 __all__ = ["clear_staging", "delete_moved", "load_batch", "upsert_from_staging"]
@@ -19,26 +18,26 @@ _SAME_KEY = "f.`device_id` = s.`device_id` AND f.`stream_id` = s.`stream_id` AND
 
 
 def delete_moved(kind: Kind) -> str:
-    """SQL that deletes rows which the batch `:batch_id` has under another event day."""
+    """SQL that deletes rows which the batch `:batch_id` replaces under another event day."""
     return (
         f"DELETE f FROM `fct_{kind}` AS f JOIN `stg_{kind}` AS s ON {_SAME_KEY}"
         " WHERE s.`batch_id` = :batch_id AND f.`event_day` <> s.`event_day`"
-        f" AND s.`event_day` <> '{UNSYNCED_DAY}' AND s.`received_at` <= f.`received_at`"
+        f" AND {replaces('s', 'f')}"
     )
 
 
 def upsert_from_staging(kind: Kind) -> str:
-    """SQL that inserts the batch `:batch_id`, or replaces what was not received earlier.
+    """SQL that inserts the batch `:batch_id`, or replaces what stands on the same event day.
 
     It runs after `delete_moved` in the same transaction: a row that still stands under another day
     has won, and its rival in the batch is left out.
     """
     target = f"`fct_{kind}`"
     names = [f"`{c.name}`" for c in COLUMNS[kind]]
-    newer = f"s.`received_at` <= {target}.`received_at`"
+    wins = replaces("s", target)
     # received_at last: MySQL assigns from left to right, and the comparison needs the old value.
     changed = (f"`{c.name}`" for c in COLUMNS[kind] if c.name not in (*KEY, "received_at"))
-    changes = [f"{n} = IF({newer}, s.{n}, {target}.{n})" for n in changed]
+    changes = [f"{n} = IF({wins}, s.{n}, {target}.{n})" for n in changed]
     changes.append(f"`received_at` = LEAST({target}.`received_at`, s.`received_at`)")
     return (
         f"INSERT INTO {target} ({', '.join(names)})"  # noqa: S608 - names of columns

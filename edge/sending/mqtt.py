@@ -1,7 +1,7 @@
 """One MQTT 5 connection of a gateway; the only file of the edge that imports paho.
 
 paho's own queue and reconnect are not used: its memory is lost with the process and its waits have
-no jitter (edge.md, section 6). A connection that broke is thrown away; the send loop makes a new
+no jitter. A connection that broke is thrown away; the send loop makes a new
 one and gives it the unacked blocks again.
 """
 

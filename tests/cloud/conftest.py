@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from cloud.config import SparkConfig
-from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.landed import FileSequence, LandedFile, Position
 from cloud.ledger.account import Told, account
 from cloud.ledger.facts import BlockFact, HeldFact, LossFact, StartFact, facts_of
 from cloud.ledger.tally import tallies
@@ -14,17 +14,17 @@ from cloud.warehouse.engine import connect
 from cloud.warehouse.ledger_tables import DELIVERIES
 from cloud.warehouse.migrate import migrate
 from cloud.warehouse.tables import METADATA
-from contract.blocks import Block, SensorColumns, Series, TimedEvent
+from contract.blocks import Block, TimedEvent
 from contract.errors import ConfigError
 from contract.keys import payload_digest
-from contract.quantities import Quantity
 from contract.records import Held, Loss, LossReason, Phase, Span, Status
 from contract.signals import Signal
-from contract.topics import Lane, up_topic
+from contract.topics import Lane
 from contract.wire import decode, encode
 from deploy.local.artifacts import spark_jars
 from models.conditions import Comparison, Condition
 from models.replay import Readings
+from tests.builders import landed, temperatures
 
 assert DELIVERIES.metadata is METADATA  # the ledger's tables are known as well
 
@@ -44,13 +44,8 @@ class Gateway:
         return letter * 13
 
     def readings(self, stream, first, last, value=2100):
-        rows = last - first + 1
-        columns = SensorColumns(
-            sensor_id="attic",
-            series=(Series(Quantity.TEMPERATURE, 2),),
-            offsets_ms=tuple(1000 * (first + i) for i in range(rows)),
-            columns=((value,) * rows,),
-        )
+        numbers = range(first, last + 1)
+        columns = temperatures((value,) * len(numbers), [1000 * n for n in numbers])
         return Block(
             stream_id=self.stream(stream),
             first=first,
@@ -90,21 +85,9 @@ class Gateway:
         """One committed file; each call is received `after_ms` later than the one before."""
         self.n += 1
         self.at += after_ms
-        landed = [self._landed(encode(b), b.stream_id, b.first, b.last) for b in blocks]
-        landed += [self._landed(p, None, None, None) for p in payloads]
+        made = [landed(m, self.device_id, received_at=self.at) for m in (*blocks, *payloads)]
         sequence = FileSequence(node, "1356998400000-0000abcd", Lane.LIVE)
-        return LandedFile(Position(sequence, self.n), tuple(landed))
-
-    def _landed(self, payload, stream_id, first, last):
-        return LandedBlock(
-            received_at=self.at,
-            topic=up_topic(self.device_id, Lane.LIVE),
-            device_id=self.device_id,
-            stream_id=stream_id,
-            first=first,
-            last=last,
-            payload=payload,
-        )
+        return LandedFile(Position(sequence, self.n), tuple(made))
 
 
 def _account(files):

@@ -58,7 +58,7 @@ def test_every_package_has_its_row():
 def test_every_room_is_packaged_typed_and_has_its_layer():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     tools = project["tool"]
-    rooms = {*ROOMS, "deploy"}
+    rooms = {*PACKAGES, "deploy"}
     assert set(tools["hatch"]["build"]["targets"]["wheel"]["packages"]) == rooms
     assert set(tools["mypy"]["files"]) == {*rooms, "bench"}
     assert set(tools["importlinter"]["root_packages"]) == rooms

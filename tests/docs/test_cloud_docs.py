@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from cloud import reference
 from cloud.cli import parser_of
 from cloud.config import Period, SearchConfig
+from cloud.forecast import FORECAST_COLUMNS, Forecast
 from cloud.lake.landed import FileSequence, Position
 from cloud.lake.landing import path_of
 from cloud.lake.raw_rows import BLOCK_COLUMNS, RAW_SCHEMA
 from cloud.registry import bundle_path
 from cloud.reports.happened import DRAWN_DEVICES
-from cloud.scoring.documents import FORECAST_COLUMNS, document_id
-from cloud.scoring.forecast import Forecast
+from cloud.scoring.documents import document_id
 from cloud.search.names import IndexNames
 from cloud.transforms import clean, schema
 from cloud.warehouse.model_tables import CLOUD_PREDICTIONS
 from cloud.warehouse.tables import KEY, METADATA, STAGING
 from contract.records import Kind
 from contract.topics import Lane
+from deploy.reference import cloud as reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "cloud.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ COMMANDS = dict(reference.commands())
 
 
 def test_the_generated_parts_are_current():
-    assert reference.main([str(PAGE), "--check"]) == 0, "run python -m cloud.reference"
+    assert reference.main([str(PAGE), "--check"]) == 0, "run python -m deploy.reference.cloud"
 
 
 def test_a_stale_part_is_seen_and_mended(tmp_path):

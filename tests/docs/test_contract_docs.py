@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import contract
-from contract import acks, records, reference, wire
+from contract import acks, records, wire
 from contract.blocks import ClockState
 from contract.desired import Desired, decode_desired, encode_desired
 from contract.keys import alert_id, payload_digest
@@ -21,6 +21,7 @@ from contract.quantities import Flag, Quality, Quantity
 from contract.records import RECORD_TYPES, Kind, Receipt, Span
 from contract.topics import Lane, ack_topic, desired_topic, lane_filter, presence_topic, up_topic
 from contract.typed import build
+from deploy.reference import contract as reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "contract.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -49,7 +50,7 @@ def error_codes() -> set[str]:
 
 
 def test_the_tables_are_what_the_dataclasses_say() -> None:
-    assert reference.rewritten(TEXT) == TEXT, "run python -m contract.reference docs/contract.md"
+    assert reference.rewritten(TEXT) == TEXT, "run python -m deploy.reference.contract"
     assert reference.main([str(PAGE), "--check"]) == 0
 
 

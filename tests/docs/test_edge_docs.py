@@ -8,8 +8,8 @@ import pytest
 
 from contract.quantities import Flag
 from contract.records import LossReason
+from deploy.reference import edge as reference
 from edge.cli import build_parser
-from edge.configuration import reference
 from firmware_bridge import chips
 
 PAGE = Path(__file__).parents[2] / "docs" / "edge.md"
@@ -25,7 +25,7 @@ def section(title):
 
 
 def test_the_tables_are_what_the_dataclasses_say():
-    assert reference.rewritten(TEXT) == TEXT, "run edge.configuration.reference docs/edge.md"
+    assert reference.rewritten(TEXT) == TEXT, "run python -m deploy.reference.edge docs/edge.md"
     assert reference.main([str(PAGE), "--check"]) == 0
 
 

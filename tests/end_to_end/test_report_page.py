@@ -15,6 +15,7 @@ from playwright.sync_api import sync_playwright
 
 from cloud.ledger.report import Totals
 from cloud.monitoring.alerts import Happened, judge
+from cloud.registry import DecisionRow
 from cloud.reports.happened import held
 from cloud.reports.page import render
 from cloud.reports.report import (
@@ -25,7 +26,6 @@ from cloud.reports.report import (
     DeviceReport,
     ForecastCounts,
     ForecastDay,
-    GateDecision,
     Installed,
     Monitored,
     Point,
@@ -247,8 +247,9 @@ class Made:
         for cycle, word, reason in zip(CYCLES, words, why, strict=True):
             learned = word != "baseline"
             skill = {"refused": -0.02, "adopted": 0.071}.get(word)
-            yield GateDecision(
+            yield DecisionRow(
                 cycle_at=at_ms(cycle),
+                condition_id=condition_id,
                 candidate="sklearn" if learned else None,
                 brier_baseline=0.0761,
                 brier_model=0.0712 if learned else None,

@@ -42,13 +42,13 @@ from contract.blocks import Block, SensorColumns, Series
 from contract.quantities import Quantity
 from contract.records import Kind
 from contract.topics import Lane, up_topic
-from contract.wire import encode
 from deploy.local.artifacts import spark_jars
 from deploy.local.cloud_side import CloudSide
 from deploy.local.fleet import CONDITIONS
 from deploy.local.model_side import make_key
 from deploy.local.processes import Launch, PrivateServer
 from deploy.local.weather import station_rows
+from tests.builders import landed
 
 pytestmark = [pytest.mark.services, pytest.mark.spark]
 
@@ -143,15 +143,7 @@ class Sender:
         return self.landed(block, received_at, lane)
 
     def landed(self, block, received_at, lane):
-        return LandedBlock(
-            received_at=received_at,
-            topic=up_topic(self.station, lane),
-            device_id=self.station,
-            stream_id=block.stream_id,
-            first=block.first,
-            last=block.last,
-            payload=encode(block),
-        )
+        return landed(block, self.station, received_at=received_at, lane=lane)
 
     @staticmethod
     def _columns(sensor_id, series, at_ms):

@@ -17,30 +17,24 @@ from cloud.lake.cursors import CursorStore
 from cloud.lake.landed import Cursor
 from cloud.lake.landing import LandingWriter, start_id
 from cloud.lake.store import FolderStore
-from contract.blocks import Block, SensorColumns, Series
+from contract.blocks import Block
 from contract.keys import payload_digest
-from contract.quantities import Quantity
 from contract.topics import Lane, up_topic
 from contract.wire import encode
+from tests.builders import temperatures
 
 NOON = 1_700_049_600_000  # 2023-11-15T12:00:00Z
 DAY_MS = 86_400_000
 
 
 def payload(first: int, utc_at: int | None) -> bytes:
-    column = SensorColumns(
-        sensor_id="attic",
-        series=(Series(Quantity.TEMPERATURE, 2),),
-        offsets_ms=(0, 1000),
-        columns=((2000, 2001),),
-    )
     return encode(
         Block(
             stream_id="abcdefghijklm",
             first=first,
             offset_ms=0,
             utc_at=utc_at,
-            sensors=(column,),
+            sensors=(temperatures((2000, 2001), (0, 1000)),),
         )
     )
 

@@ -17,12 +17,12 @@ from cloud.ingest.gather import GatherLimits
 from cloud.ingest.ingest import LaneIngest
 from cloud.lake.landing import LandingWriter, start_id
 from cloud.lake.store import Store
-from contract.blocks import Block, SensorColumns, Series
-from contract.quantities import Quantity
+from contract.blocks import Block
 from contract.topics import Lane, ack_topic, up_topic
 from contract.wire import encode
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
 from deploy.local.servers import open_folder
+from tests.builders import temperatures
 from transport.backoff import Backoff
 
 LIMIT_S = 10.0
@@ -34,12 +34,7 @@ def make_payload() -> Callable[[int, int], bytes]:
 
     def make(first: int, last: int) -> bytes:
         rows = range(first, last + 1)
-        column = SensorColumns(
-            sensor_id="attic",
-            series=(Series(Quantity.TEMPERATURE, 2),),
-            offsets_ms=tuple(1000 * n for n in rows),
-            columns=(tuple(2000 + n % 7 for n in rows),),
-        )
+        column = temperatures([2000 + n % 7 for n in rows], [1000 * n for n in rows])
         block = Block(
             stream_id="abcdefghijklm",
             first=first,

@@ -5,6 +5,7 @@ Real lake, real Elasticsearch; between them the pipelines' own text, carried out
 
 import random
 import secrets
+from dataclasses import replace
 from datetime import datetime
 from itertools import chain, repeat
 
@@ -12,71 +13,43 @@ import pytest
 
 from cloud.cli import main
 from cloud.config import Period
-from cloud.lake.landed import LandedBlock
 from cloud.lake.landing import LandingWriter
 from cloud.lake.store import FolderStore
 from cloud.logstash.envelope import INDEX
 from cloud.search.client import SearchClient
 from cloud.search.names import IndexNames
 from cloud.search.query import EVERYTHING
-from contract.blocks import Block, SensorColumns, Series, TimedEvent
-from contract.quantities import Quantity
+from contract.blocks import Block
 from contract.records import (
-    Alert,
-    AlertBasis,
-    AlertState,
     ClockFix,
-    Held,
     Kind,
-    Loss,
-    LossReason,
     ModelReport,
-    Phase,
-    Prediction,
-    Span,
-    Status,
 )
-from contract.topics import Lane, up_topic
-from contract.wire import encode
+from contract.topics import Lane
 from deploy.local.intake import Answer
+from tests.builders import EVERY_EVENT, JULY, air, landed, timed
 
 pytestmark = pytest.mark.services
 
-UTC_AT = 1_372_895_999_000  # 2013-07-03T23:59:59Z
-EVENTS = (
-    Prediction(condition_id="damp", model="m", version="1", horizon_s=3600, probability=0.25),
-    Alert(
-        alert_id="0123456789abcdef",
-        condition_id="damp",
-        state=AlertState.RAISED,
-        basis=AlertBasis.OBSERVED,
-        value=2.5,
-    ),
-    Status(phase=Phase.START, version="0.1.0", samples_total=2**53 - 1),
-    ModelReport(model="m", version="1", outcome="active", reason='ä",\\n"@timestamp":1'),
-    Loss(reason=LossReason.BUDGET, lost=Span(stream_id="a" * 13, first=1, last=9)),
-    Held(spans=tuple(Span(stream_id="a" * 13, first=n, last=n) for n in range(1, 900))),
+EVENTS = tuple(
+    replace(event, reason='ä",\\n"@timestamp":1') if isinstance(event, ModelReport) else event
+    for event in EVERY_EVENT
+    if not isinstance(event, ClockFix)
 )
 
 
-def block(stream="a", first=1, utc_at=UTC_AT, events=(), rows=0):
-    sensor = SensorColumns(
-        sensor_id="attic",
-        series=(Series(Quantity.TEMPERATURE, 2), Series(Quantity.HUMIDITY, 1)),
-        offsets_ms=tuple(1000 * n for n in range(1, rows + 1)),
-        columns=((2508,) * rows, (451,) * rows),
-    )
+def block(stream="a", first=1, utc_at=JULY, events=(), rows=0):
     return Block(
         stream_id=stream * 13,
         first=first,
         offset_ms=1000,
         utc_at=utc_at,
-        sensors=(sensor,) if rows else (),
-        events=tuple(TimedEvent(2000 * n, e) for n, e in enumerate(events, start=1)),
+        sensors=(air(rows),) if rows else (),
+        events=timed(events),
     )
 
 
-FIX = ClockFix(utc_at=UTC_AT, uncertainty_ms=20)
+FIX = ClockFix(utc_at=JULY, uncertainty_ms=20)
 COMMITS = (
     [block(rows=50, events=EVENTS)],
     [block("b", utc_at=None, rows=5, events=EVENTS[4:5])],  # waits for the fix of the next one
@@ -84,18 +57,6 @@ COMMITS = (
     [block("b", first=20, utc_at=None, rows=2), block(first=200, rows=60)],
     [block("d", first=1, events=(FIX,)), block("d", first=2, utc_at=None, rows=2)],
 )
-
-
-def landed(made):
-    return LandedBlock(
-        received_at=UTC_AT + 1,
-        topic=up_topic("gw-1", Lane.LIVE),
-        device_id="gw-1",
-        stream_id=made.stream_id,
-        first=made.first,
-        last=made.last,
-        payload=encode(made),
-    )
 
 
 class Life:

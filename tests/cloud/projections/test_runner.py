@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from cloud.errors import LakeMissing, ProjectionError
 from cloud.lake.cursors import CursorStore, all_cursors
-from cloud.lake.landed import Cursor, FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.landed import Cursor, FileSequence, LandedFile, Position
 from cloud.lake.store import FolderStore
 from cloud.projections.runner import ProjectionRunner
 from contract.errors import DewlineError
 from contract.topics import Lane
+from tests.builders import landed
 from transport.backoff import Backoff
 
 LIVE = FileSequence("node-1", "1700049600000-0123abcd", Lane.LIVE)
@@ -34,18 +35,7 @@ class Files:
             error, self.error = self.error, None
             raise error
         for n in range(cursor.passed.get(LIVE, 0) + 1, self.total + 1):
-            blocks = tuple(
-                LandedBlock(
-                    received_at=0,
-                    topic="t",
-                    device_id="ewr",
-                    stream_id=None,
-                    first=None,
-                    last=None,
-                    payload=b"",
-                )
-                for _ in range(2)
-            )
+            blocks = (landed(b"", "ewr"), landed(b"", "ewr"))
             yield LandedFile(Position(LIVE, n), blocks)
 
 

@@ -13,7 +13,7 @@ from cloud.columns import COLUMNS
 from cloud.config import Period
 from cloud.errors import ProjectionError
 from cloud.lake.cursors import CursorStore
-from cloud.lake.landed import Cursor, FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.landed import Cursor, FileSequence, LandedFile, Position
 from cloud.lake.store import FolderStore
 from cloud.projections.runner import ProjectionRunner
 from cloud.projections.search import SearchProjection
@@ -24,53 +24,22 @@ from cloud.search.names import IndexNames
 from cloud.search.query import EVERYTHING, Filter
 from cloud.search.templates import install
 from cloud.search.verify import compare, keys_in_lake, search_counts
-from contract.blocks import Block, Mark, SensorColumns, Series, TimedEvent, kinds_total
-from contract.quantities import Flag, Quality, Quantity
+from contract.blocks import Block, Mark, kinds_total
+from contract.quantities import Flag, Quality
 from contract.records import (
-    Alert,
-    AlertBasis,
-    AlertState,
     ClockFix,
-    Held,
     Kind,
-    Loss,
-    LossReason,
-    ModelReport,
-    Phase,
-    Prediction,
-    Receipt,
-    Span,
-    Status,
 )
-from contract.topics import Lane, up_topic
-from contract.wire import encode
+from contract.topics import Lane
 from deploy.local.elasticsearch import Elasticsearch
+from tests.builders import EVERY_EVENT, JULY, STREAM, air, landed, timed
 
 pytestmark = pytest.mark.services
 
 SEED = 20130704
 DEVICE = "gw-1"
-STREAM = "aaaaaaaaaaaaa"
-UTC_AT = 1_372_895_999_000  # 2013-07-03T23:59:59Z
-ORIGIN = BlockContext(device_id=DEVICE, received_at=UTC_AT + 1)
+ORIGIN = BlockContext(device_id=DEVICE, received_at=JULY + 1)
 SEQUENCE = FileSequence("node-1", "1372895999000-0123abcd", Lane.LIVE)
-EVERY_EVENT = (
-    Prediction(condition_id="damp", model="m", version="1", horizon_s=3600, probability=0.25),
-    Alert(
-        alert_id="0123456789abcdef",
-        condition_id="damp",
-        state=AlertState.RAISED,
-        basis=AlertBasis.OBSERVED,
-        value=2.5,
-        receipts=(Receipt(output_id="lamp", delivered=True),),
-    ),
-    Status(phase=Phase.START, version="0.1.0", samples_total=2**53 - 1),
-    ModelReport(model="m", version="1", outcome="active", reason="ä" * 200),
-    Loss(reason=LossReason.BUDGET, lost=Span(stream_id=STREAM, first=1, last=9)),
-    ClockFix(utc_at=UTC_AT, uncertainty_ms=20),
-    # More JSON than the 32,766 bytes that Elasticsearch indexes of one keyword.
-    Held(spans=tuple(Span(stream_id=STREAM, first=n, last=n) for n in range(1, 900))),
-)
 
 
 class Refused(list):
@@ -78,43 +47,23 @@ class Refused(list):
         self.append((key, device_id, reason, document))
 
 
-def sensor(rows=3, sensor_id="attic"):
-    return SensorColumns(
-        sensor_id=sensor_id,
-        series=(Series(Quantity.TEMPERATURE, 2), Series(Quantity.HUMIDITY, 1)),
-        offsets_ms=tuple(1000 * n for n in range(1, rows + 1)),
-        columns=((2508,) * rows, (None, *(451,) * (rows - 1))),
-        marks=(Mark(1, 0, Quality.BAD, (Flag.CHECK_FAILED,)),),
-    )
+def sensor(rows=3):
+    return air(rows, (None, *(451,) * (rows - 1)), (Mark(1, 0, Quality.BAD, (Flag.CHECK_FAILED,)),))
 
 
-def block(first=1, utc_at=UTC_AT, events=(), sensors=()):
+def block(first=1, utc_at=JULY, events=(), sensors=()):
     return Block(
         stream_id=STREAM,
         first=first,
         offset_ms=1000,
         utc_at=utc_at,
         sensors=sensors,
-        events=tuple(TimedEvent(2000 * n, e) for n, e in enumerate(events, start=1)),
+        events=timed(events),
     )
 
 
 def file(n, *blocks, device=DEVICE):
     return LandedFile(Position(SEQUENCE, n), tuple(landed(b, device) for b in blocks))
-
-
-def landed(made, device=DEVICE):
-    payload = made if isinstance(made, bytes) else encode(made)
-    numbers = (None, None) if isinstance(made, bytes) else (made.first, made.last)
-    return LandedBlock(
-        received_at=UTC_AT + 1,
-        topic=up_topic(device, Lane.LIVE),
-        device_id=device,
-        stream_id=None if isinstance(made, bytes) else made.stream_id,
-        first=numbers[0],
-        last=numbers[1],
-        payload=payload,
-    )
 
 
 class Store:
@@ -219,9 +168,9 @@ def test_undecodable_blocks_are_passed_over(store):
 
 
 UNDATED = block(utc_at=None, sensors=(sensor(),), events=(EVERY_EVENT[4],))
-FIX = block(first=8, utc_at=UTC_AT, events=(ClockFix(utc_at=UTC_AT, uncertainty_ms=20),))
+FIX = block(first=8, utc_at=JULY, events=(ClockFix(utc_at=JULY, uncertainty_ms=20),))
 # The same as UNDATED, had the clock been right: FIX's record is at offset 2000.
-DATED = replace(UNDATED, utc_at=fixed_observed_at(UNDATED.offset_ms, 2000, UTC_AT))
+DATED = replace(UNDATED, utc_at=fixed_observed_at(UNDATED.offset_ms, 2000, JULY))
 
 
 def test_undated_records_wait_until_a_fix_comes(store):
@@ -293,7 +242,7 @@ def test_a_fix_that_gives_no_date_leaves_the_records_where_they_are(store):
 
 def test_more_waiting_records_than_one_page(store):
     many = block(utc_at=None, sensors=(sensor(rows=800),))
-    fix = block(first=1601, events=(ClockFix(utc_at=UTC_AT, uncertainty_ms=20),))
+    fix = block(first=1601, events=(ClockFix(utc_at=JULY, uncertainty_ms=20),))
     store.projection().apply([file(1, many)])
     store.projection().apply([file(2, fix)])
     store.all()

@@ -19,7 +19,6 @@ from cloud.lake.cursors import (
     all_cursors,
 )
 from cloud.lake.fold import fold
-from cloud.lake.landed import LandedBlock
 from cloud.lake.landing import LandingWriter
 from cloud.lake.raw import RawTable
 from cloud.lake.store import FolderStore
@@ -45,13 +44,12 @@ from contract.blocks import Block, SensorColumns, Series, TimedEvent
 from contract.quantities import Quantity
 from contract.records import ClockFix
 from contract.signals import Signal
-from contract.topics import up_topic
-from contract.wire import encode
 from models.bundle import Family, Golden, Lineage, Manifest, pack
 from models.conditions import Comparison, Condition
 from models.features import FEATURE_NAMES, FEATURES_VERSION, features, windows
 from models.replay import Readings, replay
 from models.signing import Signer
+from tests.builders import landed
 
 NEW_YEAR = 1_356_998_400_000  # 2013-01-01T00:00:00Z
 HOUR_MS = 3_600_000
@@ -242,17 +240,11 @@ class Site:
         """One file; a block is received when its last record was made, whatever the order here."""
         return writer.commit(lane, [self._landed(lane, b, device_id) for b in blocks])
 
-    def _landed(self, lane, block, device_id):
+    @staticmethod
+    def _landed(lane, block, device_id):
         offsets = [o for s in block.sensors for o in s.offsets_ms]
-        return LandedBlock(
-            received_at=NEW_YEAR + max(offsets, default=0) + 1000,
-            topic=up_topic(device_id, lane),
-            device_id=device_id,
-            stream_id=block.stream_id,
-            first=block.first,
-            last=block.last,
-            payload=encode(block),
-        )
+        at = NEW_YEAR + max(offsets, default=0) + 1000
+        return landed(block, device_id, received_at=at, lane=lane)
 
     def fold(self):
         """Everything landed into `raw`; what every projection has passed leaves the landing."""

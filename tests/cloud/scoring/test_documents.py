@@ -1,8 +1,8 @@
 import json
 
 from cloud.config import Period
-from cloud.scoring.documents import FORECAST_COLUMNS, document_of, install_template
-from cloud.scoring.forecast import Forecast
+from cloud.forecast import FORECAST_COLUMNS, Forecast
+from cloud.scoring.documents import document_of, install_template
 from cloud.search.names import IndexNames
 from cloud.warehouse.model_tables import CLOUD_PREDICTIONS
 

@@ -8,17 +8,15 @@ import pytest
 
 from cloud.commands.search import register
 from cloud.config import CloudConfig, LakeConfig, Period, SearchConfig, WarehouseConfig
-from cloud.lake.landed import LandedBlock
 from cloud.lake.landing import LandingWriter
 from cloud.lake.store import FolderStore
 from cloud.search.bulk import Document
 from cloud.search.client import SearchClient
-from contract.blocks import Block, SensorColumns, Series, TimedEvent
+from contract.blocks import Block, TimedEvent
 from contract.errors import ConfigError
-from contract.quantities import Quantity
 from contract.records import Held, Kind
-from contract.topics import Lane, up_topic
-from contract.wire import encode
+from contract.topics import Lane
+from tests.builders import landed, temperatures
 
 STREAM = "aaaaaaaaaaaaa"
 UTC_AT = 1_372_895_999_000  # 2013-07-03T23:59:59Z
@@ -60,29 +58,14 @@ def config(elasticsearch, tmp_path):
     )
 
 
-def landed(first):
-    sensor = SensorColumns(
-        sensor_id="attic",
-        series=(Series(Quantity.TEMPERATURE, 2),),
-        offsets_ms=(0, 1000),
-        columns=((2508, 2509),),
-    )
-    block = Block(
+def block(first):
+    return Block(
         stream_id=STREAM,
         first=first,
         offset_ms=0,
         utc_at=UTC_AT,
-        sensors=(sensor,),
+        sensors=(temperatures((2508, 2509), (0, 1000)),),
         events=(TimedEvent(1000, Held()),),
-    )
-    return LandedBlock(
-        received_at=UTC_AT,
-        topic=up_topic("gw-1", Lane.LIVE),
-        device_id="gw-1",
-        stream_id=STREAM,
-        first=block.first,
-        last=block.last,
-        payload=encode(block),
     )
 
 
@@ -91,7 +74,7 @@ def test_from_templates_to_proof_and_back(config, capsys):
     lake = FolderStore(config.lake.folder)
     writer = LandingWriter(lake, "node-1", "1372895999000-0123abcd")
     for first in (1, 4, 7):
-        writer.commit(Lane.LIVE, [landed(first)])
+        writer.commit(Lane.LIVE, [landed(block(first), received_at=UTC_AT)])
     assert run(config, "setup") == 0
     assert run(config, "run") == 0
     assert "search: 3 files applied" in capsys.readouterr().out

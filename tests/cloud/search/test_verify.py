@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.config import Period
-from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.landed import FileSequence, LandedFile, Position
 from cloud.search.names import IndexNames
 from cloud.search.query import StreamCount
 from cloud.search.verify import (
@@ -19,10 +19,10 @@ from cloud.search.verify import (
 from contract.blocks import Block, SensorColumns, Series, TimedEvent
 from contract.quantities import Quantity
 from contract.records import Held, Kind, Loss, LossReason
-from contract.topics import Lane, up_topic
+from contract.topics import Lane
 from contract.wire import encode
+from tests.builders import STREAM, landed
 
-STREAM = "aaaaaaaaaaaaa"
 NAMES = IndexNames("dewline", Period.DAY)
 LOSS = Loss(reason=LossReason.CORRUPT)
 
@@ -45,19 +45,8 @@ def block(first, readings=0, events=()):
 
 
 def file(*payloads, device="gw-1"):
-    landed = [
-        LandedBlock(
-            received_at=0,
-            topic=up_topic(device, Lane.LIVE),
-            device_id=device,
-            stream_id=None,
-            first=None,
-            last=None,
-            payload=payload,
-        )
-        for payload in payloads
-    ]
-    return LandedFile(Position(FileSequence("n", "1-x", Lane.LIVE), 1), tuple(landed))
+    blocks = tuple(landed(payload, device) for payload in payloads)
+    return LandedFile(Position(FileSequence("n", "1-x", Lane.LIVE), 1), blocks)
 
 
 def of(kind, device="gw-1"):

@@ -3,7 +3,7 @@ import pytest
 from cloud.columns import COLUMNS
 from cloud.config import Period
 from cloud.lake.cursors import RAW_CURSOR, TRANSFORM_CURSOR, CursorStore
-from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.landed import FileSequence, LandedFile, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.raw_rows import rows_of
 from cloud.lake.store import FolderStore
@@ -30,8 +30,8 @@ from contract.records import (
     Statistic,
     Status,
 )
-from contract.topics import Lane, up_topic
-from contract.wire import encode
+from contract.topics import Lane
+from tests.builders import landed
 
 STREAM = "aaaaaaaaaaaaa"
 JULY = 1_372_895_999_123  # 2013-07-03T23:59:59.123Z: the block crosses midnight
@@ -90,22 +90,6 @@ def _full_block(utc_at=JULY, stream_id=STREAM):
     )
 
 
-def _landed(block, received_at, device_id):
-    numbers = (None, None, None)
-    if isinstance(block, Block):
-        numbers = (block.stream_id, block.first, block.last)
-        block = encode(block)
-    return LandedBlock(
-        received_at=received_at,
-        topic=up_topic(device_id, Lane.LIVE),
-        device_id=device_id,
-        stream_id=numbers[0],
-        first=numbers[1],
-        last=numbers[2],
-        payload=block,
-    )
-
-
 @pytest.fixture(scope="session")
 def full_block():
     return _full_block
@@ -118,7 +102,7 @@ def raw_frame(spark):
     def make(*blocks, received_at=RECEIVED_AT, node="node-1", device_id="gw-1"):
         sequence = FileSequence(node, "1372895999000-0000abcd", Lane.LIVE)
         files = [
-            LandedFile(Position(sequence, n), (_landed(block, received_at, device_id),))
+            LandedFile(Position(sequence, n), (landed(block, device_id, received_at=received_at),))
             for n, block in enumerate(blocks, start=1)
         ]
         return spark.createDataFrame(rows_of(files))

@@ -4,38 +4,25 @@ from collections.abc import Iterator
 
 from cloud.lake.landed import Cursor, FileSequence, LandedBlock, LandedFile, Position
 from cloud.ledger.report import Totals
-from contract.blocks import Block, SensorColumns, Series, TimedEvent
-from contract.quantities import Quantity
+from contract.blocks import Block, TimedEvent
 from contract.records import Kind, Phase, Status
 from contract.topics import Lane
-from contract.wire import encode
 from deploy.local.closing import Proof
 from deploy.local.proof import Counts, LakeCount, count_lake, lines, totals
+from tests.builders import landed as as_landed
+from tests.builders import temperatures
 
 STREAM = "aaaaaaaaaaaaa"
 
 
 def landed(first: int, readings: int, payload: bytes | None = None) -> LandedBlock:
     """A block of so many temperatures and one Status."""
-    air = SensorColumns(
-        sensor_id="air",
-        series=(Series(Quantity.TEMPERATURE, 2),),
-        offsets_ms=tuple(range(readings)),
-        columns=(tuple(2000 + i for i in range(readings)),),
-    )
+    air = temperatures([2000 + i for i in range(readings)], range(readings), "air")
     status = TimedEvent(readings, Status(phase=Phase.RUNNING, version="1"))
     block = Block(
         stream_id=STREAM, first=first, offset_ms=0, utc_at=1, sensors=(air,), events=(status,)
     )
-    return LandedBlock(
-        received_at=1,
-        topic="t",
-        device_id="ewr",
-        stream_id=STREAM,
-        first=block.first,
-        last=block.last,
-        payload=encode(block) if payload is None else payload,
-    )
+    return as_landed(block if payload is None else payload, "ewr", received_at=1)
 
 
 class FewFiles:

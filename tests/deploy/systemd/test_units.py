@@ -11,7 +11,7 @@ import yaml
 
 from cloud import cli
 from cloud.cli import parser_of
-from cloud.reference import commands
+from deploy.reference.cloud import commands
 from edge.cli import build_parser
 from edge.configuration.config import load_config
 from edge.configuration.sections import CommitConfig, Profile

@@ -19,14 +19,14 @@ from sqlalchemy import Engine
 from cloud.clock import SystemClock
 from cloud.columns import COLUMNS
 from cloud.config import Period
+from cloud.forecast import FORECAST_COLUMNS, Forecast
 from cloud.lake.cursors import RAW_CURSOR, TRANSFORM_CURSOR, CursorStore
-from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.landed import FileSequence, LandedFile, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.store import FolderStore
 from cloud.projections.quarantine import Quarantine
 from cloud.projections.search import SearchProjection
-from cloud.scoring.documents import FORECAST_COLUMNS, install_template
-from cloud.scoring.forecast import Forecast
+from cloud.scoring.documents import install_template
 from cloud.scoring.sink import ForecastSink
 from cloud.search.bulk import BulkLimits, BulkWriter
 from cloud.search.client import SearchClient
@@ -55,12 +55,13 @@ from contract.records import (
     Statistic,
     Status,
 )
-from contract.topics import Lane, up_topic
+from contract.topics import Lane
 from contract.wire import decode, encode
 from edge.bundles.slots import Slots
 from edge.clock import VirtualClock
 from edge.configuration.config import parse_config
 from edge.gateway import run
+from tests.builders import landed
 
 NEW_YEAR = 1_356_998_400_000  # 2013-01-01T00:00:00Z
 HOUR_MS = 3_600_000
@@ -209,17 +210,11 @@ def _lived(folder, device, bundles_in):
 def _file(number, device, payload, late_h):
     block = decode(payload)
     offsets = [block.offset_ms, *(o for s in block.sensors for o in s.offsets_ms)]
-    landed = LandedBlock(
-        received_at=NEW_YEAR + max(offsets) + 1234 + late_h * HOUR_MS,
-        topic=up_topic(device, Lane.LIVE),
-        device_id=device,
-        stream_id=block.stream_id,
-        first=block.first,
-        last=block.last,
-        payload=payload,
-    )
+    received_at = NEW_YEAR + max(offsets) + 1234 + late_h * HOUR_MS
     sequence = FileSequence("node-1", "1356998400000-0000abcd", Lane.LIVE)
-    return LandedFile(Position(sequence, number), (landed,))
+    return LandedFile(
+        Position(sequence, number), (landed(payload, device, received_at=received_at),)
+    )
 
 
 def _alert(number, state, basis):

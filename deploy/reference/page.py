@@ -1,7 +1,7 @@
 """Pages with generated parts: found by their markers, written anew or checked.
 
 A part stands between `<!-- table: NAME -->` and `<!-- end of table -->`; the prose around it is
-written by people. Each room makes the parts of its own page; this module knows none of them.
+written by people. Each page has a module that makes its parts; this one knows none of them.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def maintain(module: str, parts: Mapping[str, str], arguments: Sequence[str] | N
     """Rewrites a page named on the command line, or with --check tells whether it is current.
 
     Args:
-        module: Whose command this is, such as `contract.reference`.
+        module: Whose command this is, such as `deploy.reference.contract`.
         parts: Every generated part by its name.
         arguments: The command line's words, those of the process if None.
 

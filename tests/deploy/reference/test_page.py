@@ -2,7 +2,7 @@
 
 import pytest
 
-from contract import page
+from deploy.reference import page
 
 END = "<!-- end of table -->\n"
 PAGE = f"# T\n\n<!-- table: a -->\n{END}prose\n<!-- table: b 2 -->\nold\n{END}"

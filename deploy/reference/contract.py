@@ -1,10 +1,8 @@
 """The tables of docs/contract.md, derived from the dataclasses.
 
-    python -m contract.reference docs/contract.md           rewrites what stands between the markers
-    python -m contract.reference docs/contract.md --check   exits with 1 if that would change it
-
-A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`; the prose around it is
-written by people.
+`python -m deploy.reference.contract docs/contract.md` rewrites what stands between the markers
+`<!-- table: NAME -->` and `<!-- end of table -->`; with `--check` it exits with 1 if that would
+change the page. People write the rest.
 """
 
 import base64
@@ -19,7 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
-from contract import page
+import contract
 from contract.acks import MAX_ACK_BYTES, Ack
 from contract.desired import (
     MAX_BUNDLE_BYTES,
@@ -34,10 +32,11 @@ from contract.records import RECORD_TYPES, Receipt, Span
 from contract.schema import attribute_texts
 from contract.typed import LARGEST, Between, Pattern
 from contract.wire import DICTIONARY_VERSION, MAX_DOCUMENT_BYTES, MAX_PAYLOAD_BYTES, dictionary
+from deploy.reference import page
 
 __all__ = ["main", "rewritten", "tables"]
 
-_WORKED = Path(__file__).parent / "examples" / "valid" / "worked.json"
+_WORKED = Path(contract.__file__).parent / "examples" / "valid" / "worked.json"
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
 
@@ -178,7 +177,7 @@ def _is_null(entry: dict[str, Any]) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrites the generated parts of a page, or checks that they are current."""
-    return page.maintain("contract.reference", tables(), arguments)
+    return page.maintain("deploy.reference.contract", tables(), arguments)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,14 @@
 """The generated parts of docs/cloud.md: configuration keys, commands, tables.
 
-    python -m cloud.reference docs/cloud.md           rewrites what stands between the markers
-    python -m cloud.reference docs/cloud.md --check   exits with 1 if that would change it
-
-They stand between `<!-- table: NAME -->` and `<!-- end of table -->`; the rest people write.
+`python -m deploy.reference.cloud docs/cloud.md` rewrites what stands between the markers
+`<!-- table: NAME -->` and `<!-- end of table -->`; with `--check` it exits with 1 if that would
+change the page. People write the rest.
 """
 
 import argparse
 import sys
-import types
-import typing
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, Field, fields
-from enum import Enum
-from typing import Annotated, Any
+from typing import Any
 
 from sqlalchemy import Table
 
@@ -23,11 +18,10 @@ from cloud.columns import COLUMNS, COMMON
 from cloud.search.kibana.objects import DASHBOARDS
 from cloud.search.kibana.panel import Dashboard, Panel
 from cloud.warehouse.tables import FACTS, METADATA, STAGING
-from contract import page
 from contract.quantities import Quantity
 from contract.records import RECORD_TYPES
-from contract.schema import attribute_texts
-from contract.typed import Between, Pattern
+from deploy.reference import page
+from deploy.reference.settings import keys_table
 
 __all__ = ["SECTIONS", "commands", "main", "rewritten", "tables"]
 
@@ -45,7 +39,6 @@ SECTIONS: dict[str, Any] = {
     "health": config.HealthConfig,
     "ca": config.CaConfig,
 }
-_WORDS = {str: "text", int: "whole number", float: "number"}
 _EXAMPLE = "example: dewline-cloud --config cloud.toml "
 _GRAINS = {
     "ledger_delivery": "one readable block in a committed file",
@@ -68,7 +61,7 @@ _GRAINS = {
 
 def tables() -> dict[str, str]:
     """Every generated part by its name, as Markdown."""
-    keys = {f"keys of {name}": _keys(cls) for name, cls in SECTIONS.items()}
+    keys = {f"keys of {name}": keys_table(cls) for name, cls in SECTIONS.items()}
     panels = {f"panels of {board.name}": _panels(board) for board in DASHBOARDS}
     return (
         keys
@@ -137,42 +130,6 @@ def _options() -> str:
     return page.table(("option", "of", "meaning"), rows)
 
 
-def _keys(cls: Any) -> str:
-    hints = typing.get_type_hints(cls, include_extras=True)
-    texts = attribute_texts(cls)
-    rows = [(f"`{f.name}`", _type(hints[f.name]), _missing(f), texts[f.name]) for f in fields(cls)]
-    return page.table(("key", "value", "if missing", "meaning"), rows)
-
-
-def _missing(field: "Field[Any]") -> str:
-    if field.default is MISSING:
-        return "**refused**"
-    if field.default in (None, ()):
-        return "none"
-    return f'`"{field.default}"`' if isinstance(field.default, str) else f"`{field.default}`"
-
-
-def _type(hint: Any) -> str:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Annotated:
-        return _bounded(arguments[0], arguments[1])
-    if origin in (types.UnionType, typing.Union):
-        return _type(next(a for a in arguments if a is not types.NoneType))
-    if origin is tuple:
-        return f"list of texts, {_type(arguments[0])} each"
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return ", ".join(f'`"{m.value}"`' for m in hint)
-    return _WORDS[hint]
-
-
-def _bounded(hint: Any, constraint: Any) -> str:
-    if isinstance(constraint, Between):
-        return f"{_WORDS[hint]}, {constraint.low:.10g} to {constraint.high:.10g}"
-    if isinstance(constraint, Pattern):
-        return constraint.says
-    raise TypeError(f"{constraint!r} has no words")
-
-
 def _kinds() -> str:
     rows = []
     for kind, columns in COLUMNS.items():
@@ -195,7 +152,7 @@ def _key(table: Table) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrites the generated parts of a page, or checks that they are current."""
-    return page.maintain("cloud.reference", tables(), arguments)
+    return page.maintain("deploy.reference.cloud", tables(), arguments)
 
 
 if __name__ == "__main__":
