@@ -68,7 +68,7 @@ def test_an_empty_warehouse_gives_an_honest_page(write, tmp_path):
     html = path.read_text("utf-8")
     for told in ("No readings yet", "No forecasts yet", "No device has measured", "no block yet"):
         assert told in html
-    assert "Humidity of air above 75 %" in html
+    assert "Relative humidity of air above 75 %" in html
     assert html.startswith("<!DOCTYPE html>")
 
 

@@ -100,7 +100,7 @@ def test_the_largest_block_that_may_be_configured_fits_a_message():
     """10,000 records, none like the other, all of them flagged."""
     block = OpenBlock()
     block.open_at(0, 1_700_000_000_000)
-    series = tuple(Series(q, 2) for q in Quantity)
+    series = tuple(Series(q, 2) for q in list(Quantity)[:3])
     flags = (Quality.BAD, (Flag.RETRIED, Flag.OUT_OF_RANGE))
     number = 12_345
     for row in range(3334):
