@@ -6,7 +6,7 @@ SETUP := bash deploy/local/setup/run.sh
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill proof-cycle proof-ansible proof-arm proof-logstash clean
+.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-ansible proof-arm proof-logstash clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -50,6 +50,9 @@ bench-predict: setup ## memory and time of a forecast on the gateway
 
 bench-skill: setup ## skill of the candidate against the baseline over a real year
 	@$(PYTHON) -m bench.skill
+
+figures-structure: environment ## files that a change touches, largest module, long lines of docs
+	@$(PYTHON) -m bench.structure
 
 proof-cycle: setup ## kill -9 of the stream and of the cycle at random moments, some minutes
 	@$(PYTHON) -m pytest tests/faults/proof_cycle.py -s
