@@ -4,6 +4,7 @@ It must not know any table but Alembic's `alembic_version`, and that one only to
 is not this program's.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ __all__ = ["Address", "connect", "converted", "require_current"]
 _UNKNOWN_COLUMN = 1054
 _NO_SUCH_TABLE = 1146
 _VERSION = "SELECT version_num FROM alembic_version"
+_DDL = re.compile(r"\s*(?:CREATE TABLE(?: IF NOT EXISTS)?|ALTER TABLE) `?(\w+)")
 # The server's own defaults may be lax (a text too long is cut silently) and local (its time zone).
 _SESSION = (
     "SET SESSION time_zone = '+00:00', "
@@ -110,9 +112,15 @@ def converted() -> Iterator[None]:
             raise SchemaOutdated(f"{said}: run `dewline-cloud warehouse migrate`") from error
         if (failure := tls_failure(said)) is not None:
             said = f"{said}: {failure.text}"
-        raise WarehouseError(f"MySQL: {said} (error {code})") from error
+        raise WarehouseError(f"MySQL: {_table(error)}{said} (error {code})") from error
     except SQLAlchemyError as error:
         raise WarehouseError(f"MySQL: {error}") from error
+
+
+def _table(error: DBAPIError) -> str:
+    """The table that a statement makes or changes; the server's own text rarely names it."""
+    found = _DDL.match(error.statement or "")
+    return f"table {found[1]}: " if found else ""
 
 
 def require_current(engine: Engine) -> None:

@@ -103,6 +103,8 @@ def _staging(kind: Kind) -> Table:
     return Table(
         name,
         METADATA,
+        # of no meaning: some servers refuse tables without a primary key
+        Column("row_id", mysql.BIGINT(), primary_key=True, autoincrement=True),
         Column("batch_id", mysql.VARCHAR(63), nullable=False),
         *_columns(kind),
         Index(f"ix_{name}_batch", "batch_id", "device_id", "stream_id", "seq"),

@@ -13,6 +13,7 @@ from cloud.warehouse.migrate import current, head, migrate
 from cloud.warehouse.migrations import HEAD
 from cloud.warehouse.model_tables import DESIRED
 from cloud.warehouse.tables import METADATA
+from contract.records import Kind
 
 pytestmark = pytest.mark.services
 
@@ -100,6 +101,48 @@ def test_the_second_revision_keeps_the_rows_of_the_first_and_runs_again(empty, k
     assert schema_of(empty) == before
     with empty.connect() as connection:
         assert connection.scalar(text("SELECT COUNT(*) FROM ledger_stream")) == 1
+
+
+def keyless(engine):
+    """Tables without a primary key."""
+    query = """SELECT t.table_name FROM information_schema.tables t
+               LEFT JOIN information_schema.table_constraints c
+                 ON c.table_schema = t.table_schema AND c.table_name = t.table_name
+                    AND c.constraint_type = 'PRIMARY KEY'
+               WHERE t.table_schema = DATABASE() AND c.constraint_name IS NULL"""
+    with engine.connect() as connection:
+        return {name for (name,) in connection.execute(text(query))}
+
+
+def test_every_table_has_a_primary_key(empty):
+    migrate(empty)
+    assert keyless(empty) == set()
+
+
+def test_the_third_revision_gives_older_staging_tables_their_keys(empty):
+    migrate(empty)
+    before = schema_of(empty)
+    with empty.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+        for kind in Kind:
+            if kind is not Kind.HELD:  # as if an earlier run had died after that one
+                connection.execute(text(f"ALTER TABLE `stg_{kind}` DROP COLUMN row_id"))
+    assert len(keyless(empty)) == len(Kind) - 1
+    assert migrate(empty) == HEAD
+    assert schema_of(empty) == before
+
+
+def test_what_died_at_the_first_staging_table_is_recovered(empty):
+    """As an older program left it on a server that refuses tables without a primary key."""
+    migrate(empty)
+    before = schema_of(empty)
+    with empty.begin() as connection:
+        connection.execute(text("DELETE FROM alembic_version"))
+        for table in METADATA.sorted_tables:
+            if table.name != "fct_reading":
+                connection.execute(text(f"DROP TABLE `{table.name}`"))
+    assert migrate(empty) == HEAD
+    assert schema_of(empty) == before
 
 
 def test_an_unmigrated_or_foreign_schema_is_refused_with_what_to_do(empty):

@@ -25,8 +25,8 @@ def test_tables_have_the_columns_of_their_kind(kind):
     wanted = [(c.name, not c.required) for c in COLUMNS[kind]]
     assert [(c.name, c.nullable) for c in FACTS[kind].columns] == wanted
     staged = [(c.name, c.nullable) for c in STAGING[kind].columns]
-    assert staged == [("batch_id", False), *wanted]
-    assert not STAGING[kind].primary_key.columns
+    assert staged == [("row_id", False), ("batch_id", False), *wanted]
+    assert [c.name for c in STAGING[kind].primary_key] == ["row_id"]
     assert [c.name for c in FACTS[kind].primary_key] == [
         "device_id",
         "stream_id",
