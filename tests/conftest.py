@@ -24,8 +24,9 @@ from cloud.ca.authority import Authority
 from contract.desired import Desired, DesiredBundle, encode_desired
 from contract.signals import Signal
 from deploy.local.certificates import Certificates
+from deploy.local.database import preferred
+from deploy.local.database_server import DatabaseServer
 from deploy.local.elasticsearch import Elasticsearch
-from deploy.local.mariadb import MariaDb
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
 from deploy.local.servers import temporary_parent
 from models.bundle import Family, Golden, Lineage, Manifest, pack
@@ -213,9 +214,9 @@ def tls_door(tmp_path: Path) -> Generator[Callable[..., tuple[int, str]]]:
 
 
 @pytest.fixture(scope="session")
-def mariadb(stack_base: Path) -> Generator[MariaDb]:
+def database(stack_base: Path) -> Generator[DatabaseServer]:
     """The run's database server; its user may also create databases named `dewline_...`."""
-    server = MariaDb.start(stack_base)
+    server = preferred().start(stack_base)
     yield server
     server.stop()
 

@@ -1,4 +1,4 @@
-"""What Maven brings: where the Elasticsearch distribution and Spark's jars are.
+"""What the cache holds: the Elasticsearch distribution, Spark's jars and MySQL.
 
 Owns the cache's layout and the pins (`setup/artifacts.toml`). Must not fetch: that is the set-up's.
 Standard library only, since the set-up reads it before there is a virtual environment.
@@ -11,7 +11,15 @@ from pathlib import Path
 
 from contract.errors import ConfigError
 
-__all__ = ["PINS", "Artifact", "cache_folder", "elasticsearch_home", "pinned", "spark_jars"]
+__all__ = [
+    "PINS",
+    "Artifact",
+    "cache_folder",
+    "elasticsearch_home",
+    "mysql_home",
+    "pinned",
+    "spark_jars",
+]
 
 PINS = Path(__file__).with_name("setup") / "artifacts.toml"
 
@@ -63,6 +71,15 @@ def elasticsearch_home() -> Path:
     """
     (artifact,) = (artifact for artifact in pinned() if artifact.type == "zip")
     return _present(artifact)
+
+
+def mysql_home() -> Path | None:
+    """Folder with MySQL, `root` and `data` in it; None if the set-up could not fetch it.
+
+    A newer version has a folder of its own; the one that came last is used.
+    """
+    homes = [path for path in cache_folder().glob("mysql-*") if (path / "data").is_dir()]
+    return max(homes, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def spark_jars() -> list[Path]:

@@ -89,7 +89,7 @@ def write_config(folder: Path, stack: Stack, certificates: Certificates, conditi
     (api_port,) = free_ports(1)
     password = folder / "warehouse.password"
     password.touch(mode=0o600)
-    password.write_text(stack.mariadb.password, encoding="utf-8")
+    password.write_text(stack.database.password, encoding="utf-8")
     path = folder / "cloud.toml"
     path.write_text(
         _TEMPLATE.format(
@@ -98,8 +98,8 @@ def write_config(folder: Path, stack: Stack, certificates: Certificates, conditi
             ingest=_tls_keys(certificates.service("ingest")),
             rollout=_tls_keys(certificates.service("rollout")),
             search_url=stack.elasticsearch.url,
-            warehouse_port=stack.mariadb.port,
-            warehouse_user=stack.mariadb.user,
+            warehouse_port=stack.database.port,
+            warehouse_user=stack.database.user,
             jars=json.dumps([str(jar) for jar in spark_jars()]),
             api_port=api_port,
             api=certificates.server("api"),

@@ -114,7 +114,7 @@ def _ways_in(year: Year, stack: Stack, observer: CertificateFiles) -> str:
     return (
         f"MQTT over TLS   127.0.0.1:{broker.devices_port} for gateways, "
         f"{broker.services_port} for services\n"
-        f"MySQL dialect   {stack.mariadb.url}\n"
+        f"{stack.database.product:<15} {stack.database.url}\n"
         f"Elasticsearch   {stack.elasticsearch.url}\n"
         "Try, in another terminal:\n"
         f"  {programs}/dewline-cloud --config {config} ledger show\n"

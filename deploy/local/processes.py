@@ -1,7 +1,7 @@
 """Child processes that end with their parent, and the private servers made of them.
 
 Owns users, folders, ports, start, readiness and stop of a server on this machine. Must not know
-which server it is: commands and readiness come from `mosquitto`, `mariadb`, `elasticsearch`.
+which server it is: commands and readiness come from the module of each server.
 """
 
 import contextlib

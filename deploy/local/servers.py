@@ -1,4 +1,4 @@
-"""The local stack: Mosquitto, MariaDB and Elasticsearch side by side, as private child processes.
+"""The local stack: broker, database server and Elasticsearch as private child processes.
 
 Owns starting them at the same time and ending all of them. Each server's own files, flags and
 readiness are in the module of its name.
@@ -18,14 +18,14 @@ from pathlib import Path
 
 from contract.errors import DewlineError
 from deploy.local.certificates import Certificates
+from deploy.local.database import preferred
+from deploy.local.database_server import DatabaseServer
 from deploy.local.elasticsearch import Elasticsearch
-from deploy.local.mariadb import MariaDb
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
 
 __all__ = [
     "BrokerAccount",
     "Elasticsearch",
-    "MariaDb",
     "Mosquitto",
     "Stack",
     "open_folder",
@@ -44,7 +44,7 @@ class Stack:
     """The three servers, running."""
 
     mosquitto: Mosquitto
-    mariadb: MariaDb
+    database: DatabaseServer
     elasticsearch: Elasticsearch
 
 
@@ -96,17 +96,17 @@ def start_stack(
         running.callback(elasticsearch.stop)
         mosquitto = Mosquitto.launch(base, accounts, certificates=certificates)
         running.callback(mosquitto.stop)
-        mariadb = MariaDb.launch(base)
-        running.callback(mariadb.stop)
+        database = preferred().launch(base)
+        running.callback(database.stop)
         for name, server in (
             ("Mosquitto", mosquitto),
-            ("MariaDB", mariadb),
+            (database.product, database),
             ("Elasticsearch", elasticsearch),
         ):
             server.wait_ready()
             took_s = time.monotonic() - begun
             on_progress(f"{name} answers on port {server.port} after {took_s:.1f} s")
-        yield Stack(mosquitto=mosquitto, mariadb=mariadb, elasticsearch=elasticsearch)
+        yield Stack(mosquitto=mosquitto, database=database, elasticsearch=elasticsearch)
 
 
 def term_as_interrupt() -> None:
@@ -122,7 +122,7 @@ def _describe(stack: Stack, accounts: Sequence[BrokerAccount]) -> str:
     names = "\n".join(f"    {a.name:<8} {a.role:<9} {a.password}" for a in accounts)
     return (
         f"MQTT           127.0.0.1:{stack.mosquitto.port}\n{names}\n"
-        f"MySQL dialect  {stack.mariadb.url}\n"
+        f"{stack.database.product:<14} {stack.database.url}\n"
         f"Elasticsearch  {stack.elasticsearch.url}\n"
         "Ctrl-C stops all of them and removes their data."
     )

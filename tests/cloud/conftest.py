@@ -131,9 +131,9 @@ def digest_of():
 
 
 @pytest.fixture
-def empty(mariadb):
+def empty(database):
     """The database without any table."""
-    engine = connect(mariadb.url)
+    engine = connect(database.url)
     with engine.begin() as connection:
         rows = connection.exec_driver_sql("SHOW TABLES").all()
         for (name,) in rows:
@@ -143,9 +143,9 @@ def empty(mariadb):
 
 
 @pytest.fixture
-def warehouse(mariadb):
+def warehouse(database):
     """The migrated database, its tables empty."""
-    engine = connect(mariadb.url)
+    engine = connect(database.url)
     migrate(engine)
     with engine.begin() as connection:
         for table in METADATA.sorted_tables:

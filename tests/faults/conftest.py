@@ -18,9 +18,10 @@ from cloud.lake.landed import Cursor
 from contract.wire import decode
 from deploy.local.certificates import CertificateFiles, Certificates
 from deploy.local.cloud_side import CloudSide, write_config
+from deploy.local.database import preferred
+from deploy.local.database_server import DatabaseServer
 from deploy.local.elasticsearch import Elasticsearch
 from deploy.local.fleet import CONDITIONS
-from deploy.local.mariadb import MariaDb
 from deploy.local.mosquitto import Mosquitto
 from deploy.local.servers import Stack
 
@@ -203,14 +204,14 @@ def wait_until_fixture() -> Callable[[Callable[[], bool], float, str], None]:
 
 @pytest.fixture
 def small_site(
-    stack_base: Path, elasticsearch: Elasticsearch, mariadb_apart: MariaDb, tmp_path: Path
+    stack_base: Path, elasticsearch: Elasticsearch, database_apart: DatabaseServer, tmp_path: Path
 ) -> Iterator[SmallSite]:
     """A site with a broker and a database of its own; Elasticsearch is shared, by prefix."""
     (tmp_path / "certificates").mkdir()
     certificates = Certificates(tmp_path / "certificates")
     devices = {name: certificates.device(name) for name in ("gw-1", "gw-2", "gw-3")}
     mosquitto = Mosquitto.start(stack_base, [], certificates=certificates)
-    stack = Stack(mosquitto=mosquitto, mariadb=mariadb_apart, elasticsearch=elasticsearch)
+    stack = Stack(mosquitto=mosquitto, database=database_apart, elasticsearch=elasticsearch)
     config = write_config(tmp_path, stack, certificates, CONDITIONS)
     prefix = f"site-{time.time_ns():x}"
     config.write_text(config.read_text().replace("[search]", f'[search]\nprefix = "{prefix}"'))
@@ -225,8 +226,8 @@ def small_site(
 
 
 @pytest.fixture
-def mariadb_apart(stack_base: Path) -> Iterator[MariaDb]:
+def database_apart(stack_base: Path) -> Iterator[DatabaseServer]:
     """A database server of the test's own: streams of other tests would count as forks."""
-    server = MariaDb.start(stack_base)
+    server = preferred().start(stack_base)
     yield server
     server.stop()

@@ -199,12 +199,12 @@ def _commits():
 class Site:
     """A lake, a database, indices, a registry, and the commands of the cloud on them."""
 
-    def __init__(self, name, base, mariadb, elasticsearch):
+    def __init__(self, name, base, database, elasticsearch):
         self.name, self.folder = name, base / name
         (self.folder / "lake").mkdir(parents=True)
-        url = make_url(mariadb.url)
+        url = make_url(database.url)
         (self.folder / "password").write_text(url.password)
-        server = connect(mariadb.url)
+        server = connect(database.url)
         with server.begin() as connection:
             connection.execute(text(f"CREATE DATABASE dewline_{name}"))
         server.dispose()
@@ -578,10 +578,10 @@ def _twice(site):
 
 
 @pytest.fixture
-def sites(tmp_path, mariadb, elasticsearch):
+def sites(tmp_path, database, elasticsearch):
     """`quiet` and `killed`: nothing shared but the servers and the key that signs."""
     make_key(tmp_path)
-    found = [Site(name, tmp_path, mariadb, elasticsearch) for name in ("quiet", "killed")]
+    found = [Site(name, tmp_path, database, elasticsearch) for name in ("quiet", "killed")]
     yield found
     for site in found:
         site.close()

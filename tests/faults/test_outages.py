@@ -31,7 +31,7 @@ def test_servers_stop_and_come_back_while_data_flows(small_site, wait_until):
     for stop, start in (
         (stack.mosquitto.kill, lambda: stack.mosquitto.restart(erase=True)),
         (stack.elasticsearch.kill, stack.elasticsearch.restart),
-        (stack.mariadb.kill, stack.mariadb.restart),
+        (stack.database.kill, stack.database.restart),
     ):
         stop()
         before = gateway.committed.records

@@ -14,6 +14,7 @@ from deploy.local.setup.debian import install, missing_packages
 from deploy.local.setup.environment import ensure_environment
 from deploy.local.setup.fetch import ensure_artifacts
 from deploy.local.setup.lock import lock
+from deploy.local.setup.mysql import ensure_mysql
 from deploy.local.setup.progress import Progress
 
 _ROOT = Path(__file__).parents[3]
@@ -30,6 +31,7 @@ def _set_up_all(progress: Progress, missing: list[str]) -> None:
 
 def _set_up_servers(progress: Progress, missing: list[str]) -> None:
     _install(missing, progress)
+    ensure_mysql(progress)
     ensure_artifacts(progress)
 
 

@@ -238,11 +238,11 @@ def serving(tmp_path, folder, warehouse, answer_s):
 
 
 @pytest.mark.services
-def test_the_process_knows_the_warehouse(tmp_path, folder, warehouse, mariadb, gateway):
+def test_the_process_knows_the_warehouse(tmp_path, folder, warehouse, database, gateway):
     LedgerProjection(warehouse).apply(
         [gateway.file(gateway.start("a"), gateway.readings("a", 2, 9))]
     )
-    url = make_url(mariadb.url)
+    url = make_url(database.url)
     (tmp_path / "password").write_text(f"{url.password}\n")
     section = (
         f'[warehouse]\nhost = "{url.host}"\nport = {url.port}\nuser = "{url.username}"\n'

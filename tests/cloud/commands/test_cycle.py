@@ -53,13 +53,13 @@ AS_OF_MS = 1_364_774_400_000
 
 
 @pytest.fixture
-def config(mariadb, tmp_path):
+def config(database, tmp_path):
     """The file of a cloud whose lake is empty."""
     try:
         jars = json.dumps([str(jar) for jar in spark_jars()])
     except ConfigError as error:
         pytest.skip(str(error))
-    url = make_url(mariadb.url)
+    url = make_url(database.url)
     (tmp_path / "lake").mkdir()
     (tmp_path / "password").write_text(url.password)
     (tmp_path / "conditions.toml").write_text(CONDITIONS)

@@ -43,9 +43,9 @@ NAMES = [
 
 
 @pytest.fixture
-def cloud(tmp_path, mosquitto, accounts, mariadb, elasticsearch):
+def cloud(tmp_path, mosquitto, accounts, database, elasticsearch):
     """`cloud(**lines)`: a configuration of all servers; a section can be given in other words."""
-    url, account = make_url(mariadb.url), accounts["ingest"]
+    url, account = make_url(database.url), accounts["ingest"]
     (tmp_path / "lake").mkdir()
     (tmp_path / "mysql-password").write_text(f"{url.password}\n")
     (tmp_path / "mqtt-password").write_text(f"{account.password}\n")

@@ -25,8 +25,8 @@ pytestmark = pytest.mark.services
 
 
 @pytest.fixture
-def config(mariadb, tmp_path):
-    url = make_url(mariadb.url)
+def config(database, tmp_path):
+    url = make_url(database.url)
     secret = tmp_path / "password"
     secret.write_text(f"{url.password or ''}\n")
     (tmp_path / "lake").mkdir()

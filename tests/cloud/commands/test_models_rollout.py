@@ -36,8 +36,8 @@ DEVICE = GatewaySignals(device_id="ewr", signals=frozenset({Signal.parse("attic/
 
 
 @pytest.fixture
-def config(mariadb, tmp_path):
-    url = make_url(mariadb.url)
+def config(database, tmp_path):
+    url = make_url(database.url)
     secret = tmp_path / "warehouse-password"
     secret.write_text(f"{url.password or ''}\n")
     return CloudConfig(

@@ -59,13 +59,13 @@ START = "1356998400000-0000abcd"
 
 
 @pytest.fixture
-def words(mariadb, elasticsearch, tmp_path):
+def words(database, elasticsearch, tmp_path):
     """The command line up to the verb."""
     try:
         jars = json.dumps([str(jar) for jar in spark_jars()])
     except ConfigError as error:
         pytest.skip(str(error))
-    url = make_url(mariadb.url)
+    url = make_url(database.url)
     for name in ("lake", "registry"):
         (tmp_path / name).mkdir()
     Signer.generate().save(tmp_path / "key.pem")

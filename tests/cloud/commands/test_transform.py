@@ -32,13 +32,13 @@ jars = {jars}
 
 
 @pytest.fixture
-def command(mariadb, tmp_path):
+def command(database, tmp_path):
     """`command("run")`: what a verb prints with --json, one document a line."""
     try:
         jars = json.dumps([str(jar) for jar in spark_jars()])
     except ConfigError as error:
         pytest.skip(str(error))
-    url = make_url(mariadb.url)
+    url = make_url(database.url)
     (tmp_path / "lake").mkdir()
     (tmp_path / "password").write_text(url.password)
     (tmp_path / "cloud.toml").write_text(CONFIG.format(folder=tmp_path, url=url, jars=jars))

@@ -26,8 +26,8 @@ max_age_s = 7200
 
 
 @pytest.fixture
-def config(mariadb, tmp_path):
-    url = make_url(mariadb.url)
+def config(database, tmp_path):
+    url = make_url(database.url)
     secret, declared = tmp_path / "password", tmp_path / "conditions.toml"
     secret.write_text(f"{url.password or ''}\n")
     declared.write_text(CONDITIONS)

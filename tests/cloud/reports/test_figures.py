@@ -60,15 +60,15 @@ WARNED = """
 """
 MS = "ROUND(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', cycle_at) / 1000)"
 NUMBERS = """
-    whole AS (SELECT seq AS number FROM seq_1_to_1000),
-    stored AS (
+    whole AS (SELECT 1 AS number UNION ALL SELECT number + 1 FROM whole WHERE number < 1000),
+    arrived AS (
         SELECT DISTINCT device_id, stream_id, number FROM ledger_delivery
         JOIN whole ON number BETWEEN first_seq AND last_seq
     ),
     lost AS (
         SELECT DISTINCT device_id, lost_stream_id AS stream_id, number FROM ledger_loss
         JOIN whole ON number BETWEEN lost_first AND lost_last
-        WHERE (device_id, lost_stream_id, number) NOT IN (SELECT * FROM stored)
+        WHERE (device_id, lost_stream_id, number) NOT IN (SELECT * FROM arrived)
     ),
     spans AS (
         SELECT h.device_id, s.stream_id, s.first, s.last FROM ledger_held h,
@@ -80,7 +80,7 @@ NUMBERS = """
     held AS (
         SELECT DISTINCT device_id, stream_id, number FROM spans
         JOIN whole ON number BETWEEN first AND last
-        WHERE (device_id, stream_id, number) NOT IN (SELECT * FROM stored)
+        WHERE (device_id, stream_id, number) NOT IN (SELECT * FROM arrived)
           AND (device_id, stream_id, number) NOT IN (SELECT * FROM lost)
     ),
     claims AS (
@@ -102,7 +102,7 @@ NUMBERS = """
         FROM ledger_delivery GROUP BY device_id
     ),
     ends AS (
-        SELECT device_id, stream_id, MAX(number) AS last FROM stored GROUP BY device_id, stream_id
+        SELECT device_id, stream_id, MAX(number) AS last FROM arrived GROUP BY device_id, stream_id
     ),
     forks AS (
         SELECT device_id FROM ledger_stream
@@ -114,11 +114,11 @@ NUMBERS = """
     ),
     account AS (
         SELECT b.device_id,
-            (SELECT COUNT(*) FROM stored x WHERE x.device_id = b.device_id) AS stored,
+            (SELECT COUNT(*) FROM arrived x WHERE x.device_id = b.device_id) AS `stored`,
             (SELECT COUNT(*) FROM lost x WHERE x.device_id = b.device_id) AS lost,
             (SELECT COUNT(*) FROM held x WHERE x.device_id = b.device_id) AS held,
             (SELECT SUM(last) FROM claims x WHERE x.device_id = b.device_id)
-              - (SELECT COUNT(*) FROM stored x WHERE x.device_id = b.device_id)
+              - (SELECT COUNT(*) FROM arrived x WHERE x.device_id = b.device_id)
               - (SELECT COUNT(*) FROM lost x WHERE x.device_id = b.device_id)
               - (SELECT COUNT(*) FROM held x WHERE x.device_id = b.device_id) AS unexplained,
             (SELECT COUNT(*) FROM doubled x WHERE x.device_id = b.device_id) AS doubled,
@@ -197,7 +197,8 @@ QUERIES = {
             (SELECT SUM(false_alarms) FROM ({ALERTS}) a) AS false_alarms
     """,
     "unexplained": f"""
-        WITH {NUMBERS} SELECT 'glance' AS figure, SUM(unexplained) AS unexplained FROM account
+        WITH RECURSIVE {NUMBERS}
+        SELECT 'glance' AS figure, SUM(unexplained) AS unexplained FROM account
     """,
     "held": f"""
         SELECT CONCAT('held.', p.id, '.', p.device_id) AS figure, COUNT(t.began_at) AS times,
@@ -277,11 +278,11 @@ QUERIES = {
         FROM fct_model_report WHERE outcome = 'refused' GROUP BY device_id, model, version, reason
     """,
     "ledger": f"""
-        WITH {NUMBERS}
-        SELECT CONCAT('ledger.', device_id) AS figure, stored, lost, held, unexplained, doubled,
+        WITH RECURSIVE {NUMBERS}
+        SELECT CONCAT('ledger.', device_id) AS figure, `stored`, lost, held, unexplained, doubled,
             blocks, repeated, forks, unclean_stops FROM account
     """,
-    "total": f"WITH {NUMBERS} SELECT 'ledger.total' AS figure, {SUMS} FROM account",
+    "total": f"WITH RECURSIVE {NUMBERS} SELECT 'ledger.total' AS figure, {SUMS} FROM account",
     "kind": """
         SELECT 'ledger.kind' AS figure, SUM(reading_total) AS reading,
             SUM(prediction_total) AS prediction, SUM(alert_total) AS alert,

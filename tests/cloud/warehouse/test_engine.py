@@ -8,7 +8,6 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from cloud.errors import SchemaOutdated, WarehouseError
 from cloud.warehouse.engine import Address, connect, converted
 from contract.errors import ConfigError
-from deploy.local.mariadb import MariaDb
 
 DRIVER_ERRORS = [
     e
@@ -79,8 +78,8 @@ def at():
 
 
 @pytest.fixture
-def secret_server(stack_base, certificates):
-    server = MariaDb.start(stack_base, certificates)
+def secret_server(stack_base, database, certificates):
+    server = type(database).start(stack_base, certificates)
     yield server
     server.stop()
 
@@ -100,11 +99,15 @@ def test_over_tls_from_a_server_of_the_named_authority(secret_server, at, certif
 
 @pytest.mark.services
 def test_a_server_without_tls_gets_no_password_where_an_authority_is_named(
-    mariadb, at, certificates
+    stack_base, database, at, certificates
 ):
-    engine = connect(at(mariadb, certificates.device("gw-1").ca))
-    with pytest.raises(WarehouseError, match="SSL"), converted(), engine.connect():
-        pass
+    server = type(database).start(stack_base, flags=type(database).without_tls)
+    try:
+        engine = connect(at(server, certificates.device("gw-1").ca))
+        with pytest.raises(WarehouseError, match="SSL"), converted(), engine.connect():
+            pass
+    finally:
+        server.stop()
 
 
 def test_an_authority_that_is_not_there_is_named():

@@ -2,13 +2,14 @@
 
 import threading
 
+import pymysql
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
 from cloud.errors import SchemaOutdated, WarehouseError
-from cloud.warehouse.engine import require_current
+from cloud.warehouse.engine import connect, converted, require_current
 from cloud.warehouse.migrate import current, head, migrate
 from cloud.warehouse.migrations import HEAD
 from cloud.warehouse.model_tables import DESIRED
@@ -117,6 +118,61 @@ def keyless(engine):
 def test_every_table_has_a_primary_key(empty):
     migrate(empty)
     assert keyless(empty) == set()
+
+
+def as_root(server, *statements):
+    """Statements of the server's own administrator, who has the socket only."""
+    connection = pymysql.connect(unix_socket=str(server.base / "m.sock"), user="root")
+    with connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+        connection.commit()
+
+
+@pytest.fixture
+def strict(stack_base, database):
+    """A server that refuses tables without a primary key, over TLS only; no user has SUPER."""
+    kind = type(database)
+    server = kind.start(stack_base, flags=(*kind.keys_required, "--require-secure-transport=ON"))
+    yield server
+    server.stop()
+
+
+def test_a_strict_server_takes_the_schema(strict):
+    if strict.product == "MariaDB":
+        pytest.skip("this MariaDB makes no certificate by itself, so it cannot require TLS")
+    as_root(
+        strict,
+        f"ALTER USER '{strict.user}'@'127.0.0.1' REQUIRE SSL",
+        f"ALTER USER '{strict.user}'@'127.0.0.1' IDENTIFIED WITH caching_sha2_password"
+        f" BY '{strict.password}'",
+    )
+    engine = connect(strict.url)
+    assert migrate(engine) == HEAD
+    with engine.connect() as connection:
+        grants = {row for (row,) in connection.execute(text("SHOW GRANTS"))}
+        assert not any(
+            "SUPER" in grant or "ON *.*" in grant.replace("USAGE ON *.*", "") for grant in grants
+        )
+        assert connection.execute(text("SHOW STATUS LIKE 'Ssl_cipher'")).one()[1]
+    engine.dispose()
+
+
+def test_a_server_that_refuses_keyless_tables_names_the_table(stack_base, database):
+    kind = type(database)
+    server = kind.start(stack_base, flags=kind.keys_required)
+    try:
+        engine = connect(server.url)
+        with (
+            pytest.raises(WarehouseError, match=r"table keyless: .*primary key"),
+            converted(),
+            engine.begin() as connection,
+        ):
+            connection.execute(text("CREATE TABLE keyless (n INT)"))
+        assert migrate(engine) == HEAD
+        engine.dispose()
+    finally:
+        server.stop()
 
 
 def test_the_third_revision_gives_older_staging_tables_their_keys(empty):

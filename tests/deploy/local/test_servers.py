@@ -20,7 +20,7 @@ from pathlib import Path
 from deploy.local.servers import BrokerAccount, start_stack
 try:
     with start_stack(Path(sys.argv[1]), [BrokerAccount.generate("gw-1", "device")], print) as stack:
-        servers = stack.mosquitto, stack.mariadb, stack.elasticsearch
+        servers = stack.mosquitto, stack.database, stack.elasticsearch
         print("ready", *(server.port for server in servers), flush=True)
         time.sleep(600)
 except KeyboardInterrupt:

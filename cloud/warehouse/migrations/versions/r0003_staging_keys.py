@@ -18,8 +18,10 @@ _KINDS = (
     *("reading", "prediction", "alert", "status"),
     *("model_report", "loss", "clock_fix", "held"),
 )
-_HAS_KEY = """SELECT COUNT(*) FROM information_schema.columns
-              WHERE table_schema = DATABASE() AND table_name = :name AND column_name = 'row_id'"""
+# Some servers give such a table an invisible key of their own, which serves as well.
+_HAS_KEY = """SELECT COUNT(*) FROM information_schema.table_constraints
+              WHERE table_schema = DATABASE() AND table_name = :name
+              AND constraint_type = 'PRIMARY KEY'"""
 
 
 def upgrade() -> None:

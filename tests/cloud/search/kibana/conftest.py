@@ -141,10 +141,10 @@ class Stores:
 
 
 @pytest.fixture(scope="module")
-def stores(spark, mariadb, elasticsearch, bundles_in, tmp_path_factory):
+def stores(spark, database, elasticsearch, bundles_in, tmp_path_factory):
     """Both stores, filled once for the tests of a module."""
     folder = tmp_path_factory.mktemp("kibana")
-    engine = connect(mariadb.url)
+    engine = connect(database.url)
     migrate(engine)
     with engine.begin() as connection:
         for table in METADATA.sorted_tables:

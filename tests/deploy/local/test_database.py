@@ -1,5 +1,6 @@
-"""The database server answers for real: its user, its rules, its restart."""
+"""Each database server answers for real: its user, its rules, its restart."""
 
+import re
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -9,13 +10,14 @@ from urllib.parse import urlsplit
 import pymysql
 import pytest
 
+from deploy.local.database import available
+from deploy.local.database_server import DatabaseServer
 from deploy.local.errors import ServerError
-from deploy.local.mariadb import MariaDb
 
 pytestmark = pytest.mark.services
 
 
-def ask(server: MariaDb, *statements: str) -> tuple[tuple[object, ...], ...]:
+def ask(server: DatabaseServer, *statements: str) -> tuple[tuple[object, ...], ...]:
     address = urlsplit(server.url)
     with closing(
         pymysql.connect(
@@ -33,24 +35,34 @@ def ask(server: MariaDb, *statements: str) -> tuple[tuple[object, ...], ...]:
         return tuple(cursor.fetchall())
 
 
-@pytest.fixture(scope="module")
-def own(stack_base: Path) -> Generator[MariaDb]:
-    """A server that the tests of this file may stop."""
-    server = MariaDb.start(stack_base)
+@pytest.fixture(scope="module", params=available(), ids=lambda server: server.product)
+def database(request: pytest.FixtureRequest, stack_base: Path) -> Generator[DatabaseServer]:
+    """Each server that this machine can start."""
+    kind: type[DatabaseServer] = request.param
+    server = kind.start(stack_base)
     yield server
     server.stop()
 
 
-def test_it_answers_as_the_reference_says(mariadb: MariaDb) -> None:
+@pytest.fixture(scope="module")
+def own(stack_base: Path, database: DatabaseServer) -> Generator[DatabaseServer]:
+    """A server that the tests of this file may stop."""
+    server = type(database).start(stack_base)
+    yield server
+    server.stop()
+
+
+def test_it_answers_as_the_reference_says(database: DatabaseServer) -> None:
     asked = "SELECT 1, VERSION(), @@time_zone, @@collation_server, @@sql_mode LIKE '%STRICT_ALL%'"
-    ((one, version, zone, collation, strict),) = ask(mariadb, asked)
+    ((one, version, zone, collation, strict),) = ask(database, asked)
     assert (one, zone, collation, strict) == (1, "+00:00", "utf8mb4_bin", 1)
-    assert str(version).startswith("5.7.19-MariaDB")
+    expected = {"MySQL": r"\d+\.\d+\.\d+", "MariaDB": r"5\.7\.19-MariaDB"}[database.product]
+    assert re.match(expected, str(version))
 
 
-def test_milliseconds_are_kept(mariadb: MariaDb) -> None:
+def test_milliseconds_are_kept(database: DatabaseServer) -> None:
     ((kept,),) = ask(
-        mariadb,
+        database,
         "CREATE DATABASE dewline_ms",
         "CREATE TABLE dewline_ms.t (at DATETIME(3))",
         "INSERT INTO dewline_ms.t VALUES ('2013-07-01 12:00:00.123')",
@@ -60,13 +72,13 @@ def test_milliseconds_are_kept(mariadb: MariaDb) -> None:
 
 
 @pytest.mark.parametrize(("user", "password"), [("root", ""), ("dew", "wrong"), ("", "")])
-def test_nobody_else_gets_in_over_tcp(mariadb: MariaDb, user: str, password: str) -> None:
+def test_nobody_else_gets_in_over_tcp(database: DatabaseServer, user: str, password: str) -> None:
     with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
-        pymysql.connect(host="127.0.0.1", port=mariadb.port, user=user, password=password)
+        pymysql.connect(host="127.0.0.1", port=database.port, user=user, password=password)
 
 
 def test_kill_and_restart_keep_port_password_and_commits(
-    own: MariaDb, processes_in: Callable[[Path], list[int]]
+    own: DatabaseServer, processes_in: Callable[[Path], list[int]]
 ) -> None:
     ask(own, "CREATE TABLE kept (n INT)", "INSERT INTO kept VALUES (7)")
     url, pid = own.url, own.pid
@@ -78,12 +90,12 @@ def test_kill_and_restart_keep_port_password_and_commits(
 
 
 def test_a_broken_data_folder_is_told_with_the_servers_own_words(
-    own: MariaDb, processes_in: Callable[[Path], list[int]]
+    own: DatabaseServer, processes_in: Callable[[Path], list[int]]
 ) -> None:
     own.stop()
     assert processes_in(own.base) == []
     shutil.rmtree(own.base / "data" / "mysql")
-    with pytest.raises(ServerError, match=r"(?s)mariadbd.*mysql\.") as failure:
+    with pytest.raises(ServerError, match=rf"(?s){own.daemon}.*mysql") as failure:
         own.restart()
     assert "--- err.log" in str(failure.value)
     assert processes_in(own.base) == []
