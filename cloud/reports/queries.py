@@ -43,6 +43,7 @@ def collect(engine: Engine, conditions: Sequence[Condition], written_at: int) ->
         signals = SignalReader(connection)
         return Report(
             written_at=written_at,
+            server=_server(connection),
             readings=tuple(_readings(connection)),
             conditions=tuple(_condition(connection, c, signals) for c in conditions),
             undeclared=_undeclared(connection, conditions),
@@ -50,6 +51,11 @@ def collect(engine: Engine, conditions: Sequence[Condition], written_at: int) ->
             refusals=refusals(connection),
             completeness=completeness(accounts, written_at),
         )
+
+
+def _server(connection: Connection) -> str:
+    version = str(connection.scalar(select(func.version())))
+    return version if "MariaDB" in version else f"MySQL {version}"
 
 
 def completeness(accounts: Sequence[DeviceAccount], now: int) -> Completeness:

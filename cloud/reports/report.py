@@ -234,12 +234,14 @@ class Report:
 
     Attributes:
         written_at: The instant that ages are counted to.
+        server: The database server that the figures come from, with its version.
         readings: Per device.
         conditions: In the order of their declaration.
         undeclared: Conditions that tables speak of and nobody declares; left out.
     """
 
     written_at: int
+    server: str
     readings: tuple[ReadingCounts, ...]
     conditions: tuple[ConditionReport, ...]
     undeclared: tuple[str, ...]

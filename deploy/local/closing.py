@@ -1,7 +1,7 @@
 """The demo's last words: progress with seconds, the closing table, the figures."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -11,6 +11,7 @@ from rich.table import Table
 from cloud.ledger.report import Totals
 from contract.records import Kind
 from deploy.local.proof import LakeCount, Line, totals
+from deploy.local.spent import cpu_s
 
 __all__ = ["Proof", "Steps", "show", "summary", "verdict"]
 
@@ -97,8 +98,14 @@ def show(proof: Proof, console: Console) -> None:
     )
 
 
-def summary(proof: Proof, steps: Steps) -> dict[str, object]:
-    """The figures, as they stand in `summary.json`."""
+def summary(proof: Proof, steps: Steps, servers: Mapping[str, str]) -> dict[str, object]:
+    """The figures, as they stand in `summary.json`.
+
+    Args:
+        proof: What was counted.
+        steps: How long it took.
+        servers: From `deploy.local.versions`.
+    """
 
     def column(name: str) -> dict[str, int]:
         return totals({(ln.device, ln.kind): getattr(ln, name) for ln in proof.lines})
@@ -115,6 +122,8 @@ def summary(proof: Proof, steps: Steps) -> dict[str, object]:
         "bytes_per_reading": round(proof.lake.payload_bytes / max(1, readings), 2),
         "seconds": steps.seconds,
         "total_s": round(time.monotonic() - steps.begun_s, 2),
+        "cpu_s": cpu_s(),
+        "servers": dict(servers),
     }
 
 
@@ -123,6 +132,6 @@ def verdict(figures: dict[str, object], console: Console, *, closed: bool) -> No
     text = "Not one record is missing or doubled." if closed else "THE PROOF DOES NOT CLOSE."
     console.print(
         f"[bold]{text}[/bold] {figures['bytes_per_reading']} bytes a reading, "
-        f"{figures['total_s']} s in all.",
+        f"{figures['total_s']} s in all, {figures['cpu_s']} s of processor time.",
         highlight=False,
     )

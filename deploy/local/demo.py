@@ -31,6 +31,7 @@ from deploy.local.cloud_side import FOLLOWERS
 from deploy.local.forecasts import Closing, show_forecasts
 from deploy.local.kibana import PanelCheck, write_panels
 from deploy.local.servers import Stack, open_folder, start_stack, term_as_interrupt
+from deploy.local.versions import versions_of
 from deploy.local.year import Year
 
 __all__ = ["main"]
@@ -45,8 +46,9 @@ def run(folder: Path, console: Console, *, stay: bool) -> int:
     certificates = Certificates(folder / "certificates")
     with ExitStack() as running:
         base = running.enter_context(open_folder("dewline-demo-"))
-        with steps.step("servers", "Starting Mosquitto, MariaDB and Elasticsearch"):
+        with steps.step("servers", "Starting broker, database server and Elasticsearch"):
             stack = running.enter_context(start_stack(base, [], steps.say, certificates))
+            servers = _named(stack, steps)
         with steps.step("prepare", "Writing the recordings, migrating, starting the cloud"):
             year = Year(folder, stack, certificates, steps)
             running.callback(year.close)
@@ -54,7 +56,7 @@ def run(folder: Path, console: Console, *, stay: bool) -> int:
         proof, forecasts, panels = _live_through(year, steps)
         kibana = write_panels(panels, folder / "panels.md")
         closed = proof.closed and forecasts.closed and not kibana["apart"]
-        figures = summary(proof, steps) | forecasts.summary() | {"kibana": kibana}
+        figures = summary(proof, steps, servers) | forecasts.summary() | {"kibana": kibana}
         (folder / "summary.json").write_text(json.dumps(figures, indent=2), encoding="utf-8")
         show(proof, console)
         show_forecasts(forecasts, console)
@@ -64,6 +66,13 @@ def run(folder: Path, console: Console, *, stay: bool) -> int:
             _stay(year, _ways_in(year, stack, certificates.service("observer")), console)
     print(json.dumps(figures))
     return 0 if closed else 1
+
+
+def _named(stack: Stack, steps: Steps) -> Mapping[str, str]:
+    """The servers and their versions, also printed."""
+    servers = versions_of(stack)
+    steps.say(", ".join(servers.values()))
+    return servers
 
 
 def _live_through(year: Year, steps: Steps) -> tuple[Proof, Closing, tuple[PanelCheck, ...]]:

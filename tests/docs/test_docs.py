@@ -32,7 +32,7 @@ MODULE_LINES = 300
 FUNCTION_LINES = 25
 LONGER = {  # one thing after the other, and nothing to be gained by a name for its half
     "contract/document.py _sensor": 28,  # ten of them hand over what was checked
-    "deploy/local/demo.py run": 27,  # the course of the demo, step by step
+    "deploy/local/demo.py run": 28,  # the course of the demo, step by step
     "firmware_bridge/simulated/bme280_inverse.py raw_words": 26,  # three channels, three functions
 }
 EXCEPTION = re.compile(r"#\s*(?:noqa|type:\s*ignore)\b(.*)")

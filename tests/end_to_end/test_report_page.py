@@ -90,6 +90,7 @@ class Made:
     def report(self):
         return Report(
             written_at=at_ms(date(2013, 12, 31)),
+            server="MySQL 9.7.0",
             readings=tuple(
                 ReadingCounts(device_id=d, total=26_115, first_day=FIRST, last_day=LAST)
                 for d in DEVICES
@@ -295,6 +296,7 @@ def completeness():
 def nothing(conditions: Sequence) -> Report:
     return Report(
         written_at=at_ms(LAST),
+        server="MySQL 9.7.0",
         readings=(),
         conditions=tuple(
             ConditionReport(

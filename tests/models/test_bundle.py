@@ -288,10 +288,12 @@ def test_the_regions_are_the_whole_file():
     assert sum(end - begin for begin, end in regions()) == len(FILE)
 
 
-@pytest.mark.parametrize(("begin", "end"), regions())
+# by number: where a region lies depends on the key, which each process of a run makes anew
+@pytest.mark.parametrize("region", range(2 * len(NAMES) + 2))
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
-def test_no_flipped_byte_is_ever_accepted_as_something_else(data, begin, end):
+def test_no_flipped_byte_is_ever_accepted_as_something_else(data, region):
+    begin, end = regions()[region]
     at = data.draw(st.integers(begin, end - 1))
     damaged = FILE[:at] + bytes([FILE[at] ^ data.draw(st.integers(1, 255))]) + FILE[at + 1 :]
     try:
