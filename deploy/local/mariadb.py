@@ -35,5 +35,7 @@ class MariaDb(DatabaseServer):
     def initialise(cls, folder: Path) -> None:
         """Makes the data folder."""
         command = [program("mariadb-install-db"), "--no-defaults", f"--datadir={folder / 'data'}"]
-        command += ["--auth-root-authentication-method=normal", "--skip-test-db"]
+        # a tmpdir of its own: each MariaDB that starts removes others' temporary tables from it
+        command += ["--auth-root-authentication-method=normal", f"--tmpdir={folder / 'tmp'}"]
+        command += ["--skip-test-db"]
         run_once(command, folder)

@@ -11,42 +11,15 @@ from pathlib import Path
 from contract.errors import ConfigError
 from deploy.local.artifacts import mysql_home
 from deploy.local.database_server import COMMON_FLAGS, DatabaseServer, place_flags
+from deploy.local.mysql_program import server_command
 from deploy.local.processes import hand_over
 
-__all__ = ["MySql", "server_command"]
+__all__ = ["MySql"]
 
 _OWN_FLAGS = (
     "--innodb-redo-log-capacity=32M",
     "--performance-schema=OFF",  # 100 MB that nobody looks at
 )
-
-
-def server_command(root: Path) -> tuple[str, ...]:
-    """How `mysqld` is started from unpacked packages.
-
-    Args:
-        root: Where they were unpacked.
-
-    Raises:
-        ConfigError: The packages are not what they were: no loader, or no server, is among them.
-    """
-    loaders = sorted(root.glob("usr/lib/*/ld-linux-*.so.*"))
-    daemon, share = root / "usr/sbin/mysqld", root / "usr/share/mysql"
-    if not loaders or not daemon.exists():
-        raise ConfigError(f"{root} holds no MySQL server: remove it and run `make setup`")
-    return (
-        str(loaders[0]),
-        "--library-path",
-        str(loaders[0].parent),
-        str(daemon),
-        "--no-defaults",
-        f"--basedir={root / 'usr'}",
-        f"--lc-messages-dir={share}",
-        f"--character-sets-dir={share / 'charsets'}",
-        f"--plugin-dir={root / 'usr/lib/mysql/plugin'}",
-        "--secure-file-priv=",
-        "--mysqlx=OFF",
-    )
 
 
 class MySql(DatabaseServer):

@@ -35,6 +35,7 @@ from cloud.reports.report import (
     TruthInterval,
 )
 from models.conditions import load_conditions
+from models.criteria import criterion_of
 
 SEED = 20130101
 OPEN_ALL = "() => document.querySelectorAll('details').forEach(d => { d.open = true; })"
@@ -183,7 +184,7 @@ class Made:
             if declared.id == "condensation":
                 low, mean, high = (max(v, 0.1) for v in (low, mean, high))
             points.append(Point(at=at_ms(day), lowest=low, mean=mean, highest=high))
-            if declared.beyond(low) or declared.beyond(high):
+            if holds(declared, low) or holds(declared, high):
                 begin = at_ms(day) + self.random.randint(0, 14) * HOUR_MS
                 end = begin + self.random.randint(2, 9) * HOUR_MS
                 truth.append(TruthInterval(began_at=begin, ended_at=end))
@@ -291,6 +292,12 @@ def completeness():
         notes=("ewr: unclean_stop told by stream aaaaaaaaaaaaa: about 3 readings were lost",),
         sound=True,
     )
+
+
+def holds(declared, value):
+    criterion = criterion_of(replace(declared, duration_s=0), {})
+    criterion.judge(value, 0)
+    return criterion.holds
 
 
 def nothing(conditions: Sequence) -> Report:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from deploy.local.artifacts import cache_folder, mysql_home
 from deploy.local.errors import ServerError, SetupError
-from deploy.local.mysql import server_command
+from deploy.local.mysql_program import server_command
 from deploy.local.processes import hand_over, run_once
 from deploy.local.setup.commands import run
 from deploy.local.setup.progress import Progress
@@ -101,7 +101,7 @@ def _initialise(work: Path, root: Path) -> None:
     place.mkdir()
     hand_over(place)
     command = [*server_command(root), f"--datadir={place / 'data'}", "--initialize-insecure"]
-    run_once([*command, "--innodb-redo-log-capacity=32M"], place)
+    run_once([*command, "--innodb-redo-log-capacity=32M", f"--tmpdir={place}"], place)
     shutil.move(place / "data", work / "home" / "data")
     for path in (work / "home" / "data").rglob("*"):
         if os.getuid() == 0:

@@ -152,7 +152,11 @@ _MANY = """
 INSERT INTO ledger_delivery (device_id, stream_id, first_seq, last_seq, received_at, node, start_id,
     lane, n, digest, payload_bytes, reading_total, prediction_total, alert_total, status_total,
     model_report_total, loss_total, clock_fix_total, held_total)
+WITH digit AS (SELECT 0 AS n UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4
+    UNION SELECT 5 UNION SELECT 6 UNION SELECT 7 UNION SELECT 8 UNION SELECT 9)
 SELECT 'ewr-01', 'aaaaaaaaaaaaa', seq, seq, '2012-12-20' + INTERVAL seq SECOND, 'node-1',
     '1356998400000-0000abcd', 'live', seq, 'd', 80, 1, 0, 0, 0, 0, 0, 0, 0
-FROM seq_2_to_400001
+FROM (SELECT 2 + a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n + 100000 * f.n AS seq
+      FROM digit a, digit b, digit c, digit d, digit e, digit f) numbers
+WHERE seq <= 400001
 """

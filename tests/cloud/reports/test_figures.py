@@ -131,7 +131,7 @@ NUMBERS = """
     )
 """
 SUMS = ", ".join(
-    f"SUM({name}) AS {name}"
+    f"SUM(`{name}`) AS `{name}`"
     for name in (
         *("stored", "lost", "held", "unexplained", "doubled"),
         *("blocks", "repeated", "forks", "unclean_stops"),
