@@ -40,7 +40,9 @@ class MySql(DatabaseServer):
     def initialise(cls, folder: Path) -> None:
         """Makes the data folder: a copy, since initialising takes seconds."""
         shutil.copytree(_home() / "data", folder / "data")
-        (folder / "data" / "auto.cnf").unlink(missing_ok=True)  # each server has an id of its own
+        data = folder / "data"
+        for own in (data / "auto.cnf", *data.glob("*.pem")):  # id and keys are made at the start
+            own.unlink(missing_ok=True)
         hand_over(folder)
 
 

@@ -12,8 +12,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from contract.errors import DewlineError
 from deploy.local.artifacts import cache_folder, mysql_home
-from deploy.local.errors import ServerError, SetupError
+from deploy.local.errors import SetupError
 from deploy.local.mysql_program import server_command
 from deploy.local.processes import hand_over, run_once
 from deploy.local.setup.commands import run
@@ -36,9 +37,14 @@ def ensure_mysql(progress: Progress) -> None:
     try:
         with progress.step(f"MySQL from Debian's suite {_SUITE}"):
             _fetch()
-    except (SetupError, ServerError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        progress.say(f"MySQL cannot be had, MariaDB takes its place: {reason}")
+    except (DewlineError, OSError) as error:
+        progress.say(f"MySQL is not available, MariaDB takes its place: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    """In one line: what was tried, and the last thing that the program said of it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(dict.fromkeys((lines[0], lines[-1]))) if lines else type(error).__name__
 
 
 def _fetch() -> None:
@@ -52,7 +58,15 @@ def _fetch() -> None:
         for package in sorted((work / "cache" / "archives").glob("*.deb")):
             run(["dpkg", "-x", str(package), str(root)], package.name)
         _initialise(work, root)
-        (work / "home").replace(cache_folder() / f"mysql-{version.replace(':', '.')}")
+        _keep(work / "home", cache_folder() / f"mysql-{version.replace(':', '.')}")
+
+
+def _keep(home: Path, place: Path) -> None:
+    try:
+        home.replace(place)
+    except OSError:
+        if mysql_home() is None:  # else another set-up was quicker
+            raise
 
 
 def _download(work: Path) -> str:
@@ -65,7 +79,10 @@ def _download(work: Path) -> str:
     run(["apt-get", *options, "update", "-q"], f"the lists of Debian's suite {_SUITE}")
     run(["apt-get", *options, "install", "-d", "-y", "-q", _PACKAGE], _PACKAGE)
     shown = run(["apt-cache", *options, "show", _PACKAGE], f"version of {_PACKAGE}")
-    return next(line for line in shown.splitlines() if line.startswith("Version: "))[9:]
+    versions = [line[9:] for line in shown.splitlines() if line.startswith("Version: ")]
+    if not versions:
+        raise SetupError(f"{_PACKAGE}: apt-cache printed no version")
+    return versions[0]
 
 
 def _options(work: Path) -> Sequence[str]:
@@ -80,6 +97,8 @@ def _options(work: Path) -> Sequence[str]:
         "APT::Sandbox::User": "root",
         "APT::Install-Recommends": "false",
         "Acquire::Languages": "none",
+        "Acquire::Retries": "1",
+        "Acquire::http::Timeout": "20",
         "Debug::NoLocking": "true",
     }
     return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
@@ -101,8 +120,11 @@ def _initialise(work: Path, root: Path) -> None:
     place.mkdir()
     hand_over(place)
     command = [*server_command(root), f"--datadir={place / 'data'}", "--initialize-insecure"]
+    # each server makes its own keys at its start: copies of one would all have the same
+    command += ["--auto-generate-certs=OFF", "--caching-sha2-password-auto-generate-rsa-keys=OFF"]
     run_once([*command, "--innodb-redo-log-capacity=32M", f"--tmpdir={place}"], place)
     shutil.move(place / "data", work / "home" / "data")
-    for path in (work / "home" / "data").rglob("*"):
+    data = work / "home" / "data"
+    for path in (data, *data.rglob("*")):
         if os.getuid() == 0:
             os.chown(path, 0, 0)
