@@ -6,7 +6,7 @@ SETUP := bash deploy/local/setup/run.sh
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-ansible proof-arm proof-logstash clean
+.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-ansible proof-ansible-mysql proof-arm proof-logstash clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -63,6 +63,10 @@ proof-logstash: environment ## a million documents through the Logstash writer, 
 proof-ansible: ## Debian systems booted by systemd-nspawn, from bare to a closed ledger, some minutes
 	@$(SETUP) machines
 	@$(PYTHON) -m pytest tests/faults/proof_ansible.py -s
+
+proof-ansible-mysql: ## the same for the role mysql, on a system of Debian's unstable suite
+	@$(SETUP) machines
+	@$(PYTHON) -m pytest tests/faults/proof_ansible_mysql.py -s
 
 proof-arm: ## a Raspberry Pi's archives on its kind of processor, emulated: installed, run, a bundle's numbers
 	@$(SETUP) machines

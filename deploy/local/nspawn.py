@@ -21,19 +21,23 @@ from typing import IO
 from deploy.local.errors import ServerError, SetupError
 from deploy.local.setup.commands import run
 from deploy.local.setup.debian import MACHINES
+from deploy.local.setup.suite import mirror
 
-__all__ = ["Lan", "Machine", "debian_base", "lan", "machine", "obstacle"]
+__all__ = ["BOOKWORM", "SID", "Lan", "Machine", "debian_base", "lan", "machine", "obstacle"]
 
-_RELEASE = "bookworm"
+BOOKWORM = "bookworm"
+SID = "sid"
 _INCLUDED = "systemd,systemd-sysv,dbus,python3,python3-apt,ca-certificates,openssh-server,iproute2"
 _BOOT_LIMIT_S = 60.0
 _STOP_LIMIT_S = 20.0
 _POLL_S = 0.2
 _SOON = "systemd-run --quiet --on-active=1s --timer-property=AccuracySec=100ms "
 # /run of the host is no tmpfs everywhere, and nspawn clears up only where it is. With 133 it says
-# that the system wants to boot again.
+# that the system wants to boot again. Since systemd 258 a system boots only with the unified
+# hierarchy of control groups, which nspawn does not choose by itself on a host that has both.
 _BOOT = """\
 mount --bind /run/netns/{netns} {folder}/netns && mount -t tmpfs tmpfs /run || exit 1
+export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
 while true; do
   systemd-nspawn -q --boot --register=no --keep-unit --link-journal=no --console=pipe \
     --network-namespace-path={folder}/netns --directory={folder}/root
@@ -52,36 +56,32 @@ def obstacle() -> str | None:
     return None
 
 
-def debian_base(cache: Path, architecture: str | None = None) -> Path:
-    """A bare Debian 12 with ssh and Python, made once; copied for each machine.
+def debian_base(cache: Path, architecture: str | None = None, release: str = BOOKWORM) -> Path:
+    """Makes a bare Debian with ssh and Python once, to be copied for each machine.
 
     Args:
         cache: Where it is kept.
         architecture: Debian's name of its processor; None: this machine's. Another one must be
             emulated already.
+        release: Debian's name of its suite.
+
+    Returns:
+        Its folder.
 
     Raises:
         SetupError: debootstrap failed.
     """
     included = hashlib.sha256(_INCLUDED.encode()).hexdigest()[:8]
-    base = cache / "-".join(filter(None, ("debian", _RELEASE, architecture, included)))
+    base = cache / "-".join(filter(None, ("debian", release, architecture, included)))
     if not base.exists():
         unfinished = base.with_suffix(".new")
         shutil.rmtree(unfinished, ignore_errors=True)
         command = ["debootstrap", "--variant=minbase", f"--include={_INCLUDED}"]
         command += [f"--arch={architecture}"] if architecture else []
-        mirror = [found] if (found := _mirror()) else []
-        run([*command, _RELEASE, str(unfinished), *mirror], "a bare Debian")
+        run([*command, release, str(unfinished), mirror()], f"a bare Debian {release}")
         shutil.rmtree(unfinished / "var" / "cache" / "apt", ignore_errors=True)
         unfinished.rename(base)
     return base
-
-
-def _mirror() -> str | None:
-    """Where this machine itself gets that release; it may have sources of others too."""
-    wanted = ["Origin: Debian", f"Codename: {_RELEASE}", "Component: main"]
-    asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", *wanted]
-    return next(iter(run(asked, "sources of packages").split()), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

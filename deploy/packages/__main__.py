@@ -1,7 +1,7 @@
 """Makes the archives that the Ansible roles install from.
 
 python -m deploy.packages wheels edge|pi|cloud|spark --out FILE [--machine NAME] [--python VERSION]
-python -m deploy.packages debian PACKAGE ... --out FILE [--architecture NAME]
+python -m deploy.packages debian PACKAGE ... --out FILE [--architecture NAME] [--suite NAME]
 """
 
 import argparse
@@ -24,7 +24,7 @@ def main() -> int:
             target = Target(machine=args.machine, python=args.python)
             make_wheelhouse(_ROOT, args.part, args.out, target)
         else:
-            make_repository(args.packages, args.out, args.architecture)
+            make_repository(args.packages, args.out, args.architecture, args.suite)
     except DewlineError as error:
         print(f"packages: {error}", file=sys.stderr)
         return 1
@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     debian = kinds.add_parser("debian", help="Debian packages with an index for apt")
     debian.add_argument("packages", nargs="+", metavar="PACKAGE", help="its name, or a .deb file")
     debian.add_argument("--architecture", metavar="NAME", help="of other hosts, such as arm64")
+    debian.add_argument("--suite", metavar="NAME", help="of hosts that run another, such as sid")
     for kind in (wheels, debian):
         kind.add_argument("--out", type=Path, required=True, metavar="FILE")
     return parser

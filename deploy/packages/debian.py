@@ -8,23 +8,28 @@ from pathlib import Path
 
 from deploy.local.errors import SetupError
 from deploy.local.setup.commands import run
+from deploy.local.setup.suite import suite_options
 from deploy.packages.archive import pack
 
 __all__ = ["make_repository"]
 
 
 def make_repository(
-    packages: Sequence[str], archive: Path, architecture: str | None = None
+    packages: Sequence[str],
+    archive: Path,
+    architecture: str | None = None,
+    suite: str | None = None,
 ) -> None:
     """Writes an archive of packages with all that they need, and apt's index of them.
 
-    The packages are those of the Debian release that this machine runs; apt verifies what it
-    fetches, the archive itself carries no signature: copy it by a way that you trust.
+    apt verifies the packages that it fetches. The archive itself carries no signature: copy it by
+    a way that you trust.
 
     Args:
         packages: Names; or files, which end with .deb, for what is not in Debian.
         archive: Where to.
         architecture: Debian's name of the hosts' processor, such as arm64; None: as here.
+        suite: Debian's name of the suite that the hosts run, such as sid; None: as here.
 
     Raises:
         SetupError: A package cannot be had, or dpkg-scanpackages is missing.
@@ -34,14 +39,14 @@ def make_repository(
         raise SetupError(f"{missing[0]} is not there; names of Debian's packages end without .deb")
     names = [package for package in packages if not package.endswith(".deb")]
     with tempfile.TemporaryDirectory() as work:
-        options = _as_on_a_bare_machine(Path(work), architecture)
+        options = _as_on_a_bare_machine(Path(work), architecture, suite)
         run(["apt-get", "update", "-q", *options], "Debian's package lists")
         fetch = ["apt-get", "install", "-q", "-y", "--download-only", "--no-install-recommends"]
         # apt takes a file for one if it sees a path
         run([*fetch, *options, *names, *map(str, files)], "Debian packages")
         folder = Path(work, "repository")
         folder.mkdir()
-        for path in Path(work).glob("*.deb"):
+        for path in Path(work, "cache", "archives").glob("*.deb"):
             path.rename(folder / path.name.replace("%3a", "_"))
         for path in files:
             shutil.copy(path, folder)
@@ -49,14 +54,16 @@ def make_repository(
         pack(folder, archive)
 
 
-def _as_on_a_bare_machine(work: Path, architecture: str | None) -> list[str]:
-    """Nothing is installed there, so everything is fetched; its lists are its own."""
-    for name in ("partial", "lists/partial"):
-        (work / name).mkdir(parents=True)
-    (work / "status").touch()
-    options = [f"-oDir::State::status={work}/status", f"-oDir::Cache::archives={work}"]
-    options += [f"-oDir::State::lists={work}/lists", f"-oDir::Cache::pkgcache={work}/packages.bin"]
-    options += ["-oAPT::Sandbox::User=root", "-oDebug::NoLocking=1"]
+def _as_on_a_bare_machine(work: Path, architecture: str | None, suite: str | None) -> list[str]:
+    """Options of apt: nothing is installed, so apt fetches everything; its lists are its own."""
+    if suite is not None:
+        options = [*suite_options(work, suite)]
+    else:
+        for name in ("lists/partial", "cache/archives/partial"):
+            (work / name).mkdir(parents=True)
+        options = ["-oDir::State::status=/dev/null", f"-oDir::Cache={work}/cache"]
+        options += [f"-oDir::State::lists={work}/lists"]
+        options += ["-oAPT::Sandbox::User=root", "-oDebug::NoLocking=1"]
     if architecture is not None:
         options += [f"-oAPT::Architecture={architecture}", "-oAPT::Architectures::="]
         options += [f"-oAPT::Architectures::={architecture}"]

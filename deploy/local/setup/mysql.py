@@ -1,15 +1,13 @@
 """MySQL from Debian's unstable suite, unpacked beside the system and never installed into it.
 
-No release of Debian has MySQL. An apt configuration of its own (own lists, own cache, Debian's
-keyring, the mirror of the system's own sources) fetches the server with all the libraries that it
-needs, so nothing of the system changes. No version is named: the suite has one at a time, and a
-newer one gets a new folder when the cache has none.
+No release of Debian has MySQL. The server comes with all the libraries that it needs, so nothing of
+the system changes. No version is named: the suite has one at a time, and a newer one gets a new
+folder when the cache has none.
 """
 
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from contract.errors import DewlineError
@@ -19,12 +17,12 @@ from deploy.local.mysql_program import server_command
 from deploy.local.processes import hand_over, run_once
 from deploy.local.setup.commands import run
 from deploy.local.setup.progress import Progress
+from deploy.local.setup.suite import suite_options
 
 __all__ = ["ensure_mysql"]
 
 _PACKAGE = "mysql-server-core"
 _SUITE = "sid"
-_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 def ensure_mysql(progress: Progress) -> None:
@@ -71,11 +69,7 @@ def _keep(home: Path, place: Path) -> None:
 
 def _download(work: Path) -> str:
     """The server and what it depends on, as files; the version of the server."""
-    for folder in ("lists/partial", "cache/archives/partial"):
-        (work / folder).mkdir(parents=True)
-    source = f"deb [signed-by={_KEYRING}] {_mirror()} {_SUITE} main\n"
-    (work / "sources.list").write_text(source, encoding="utf-8")
-    options = _options(work)
+    options = suite_options(work, _SUITE)
     run(["apt-get", *options, "update", "-q"], f"the lists of Debian's suite {_SUITE}")
     run(["apt-get", *options, "install", "-d", "-y", "-q", _PACKAGE], _PACKAGE)
     shown = run(["apt-cache", *options, "show", _PACKAGE], f"version of {_PACKAGE}")
@@ -83,35 +77,6 @@ def _download(work: Path) -> str:
     if not versions:
         raise SetupError(f"{_PACKAGE}: apt-cache printed no version")
     return versions[0]
-
-
-def _options(work: Path) -> Sequence[str]:
-    settings = {
-        "Dir::Etc::SourceList": work / "sources.list",
-        "Dir::Etc::SourceParts": "/dev/null",
-        "Dir::Etc::Preferences": "/dev/null",
-        "Dir::Etc::PreferencesParts": "/dev/null",
-        "Dir::State::lists": work / "lists",
-        "Dir::State::status": "/dev/null",  # as if nothing were installed: all libraries come too
-        "Dir::Cache": work / "cache",
-        "APT::Sandbox::User": "root",
-        "APT::Install-Recommends": "false",
-        "Acquire::Languages": "none",
-        "Acquire::Retries": "1",
-        "Acquire::http::Timeout": "20",
-        "Debug::NoLocking": "true",
-    }
-    return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
-
-
-def _mirror() -> str:
-    """Where the system's own packages of Debian come from."""
-    form = "$(REPO_URI)"
-    listed = run(["apt-get", "indextargets", "--format", form], "the system's package sources")
-    found = [line for line in listed.splitlines() if line.rstrip("/").endswith("/debian")]
-    if not found:
-        raise SetupError("the system's package sources name no mirror of Debian")
-    return found[0]
 
 
 def _initialise(work: Path, root: Path) -> None:

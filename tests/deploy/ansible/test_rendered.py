@@ -144,6 +144,6 @@ def test_kibana_and_mysql_are_rendered(tmp_path, render):
         mysql_password="of-the-warehouse-1",
     )
     mysql = configparser.ConfigParser(allow_no_value=True)
-    mysql.read(tmp_path / "dewline.cnf")
+    mysql.read(tmp_path / "zz-dewline.cnf")
     assert mysql["mysqld"]["default-time-zone"] == "+00:00"
-    assert "of-the-warehouse" not in (tmp_path / "dewline.cnf").read_text()
+    assert "of-the-warehouse" not in (tmp_path / "zz-dewline.cnf").read_text()

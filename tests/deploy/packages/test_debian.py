@@ -3,10 +3,12 @@
 import shutil
 import subprocess
 import tarfile
+from pathlib import Path
 
 import pytest
 
 from deploy.local.errors import SetupError
+from deploy.local.setup import suite
 from deploy.packages import debian
 from deploy.packages.debian import make_repository
 
@@ -18,6 +20,15 @@ Maintainer: nobody <nobody@localhost>
 Depends: {depends}
 Description: for a test
 """
+
+
+MIRROR = "http://mirror.example/debian"
+
+
+def option(command, name):
+    """The value of apt's option, as a word of its own or behind -o; None without it."""
+    found = [w.removeprefix("-o").split("=", 1)[1] for w in command if f"{name}=" in w]
+    return found[0] if found else None
 
 
 def package(folder, depends="libc6"):
@@ -37,20 +48,25 @@ def package(folder, depends="libc6"):
     shutil.which("dpkg-scanpackages") is None,
     reason="no dpkg-scanpackages: apt-get install dpkg-dev",
 )
-def test_a_file_is_packed_beside_what_apt_fetched_for_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize("another", [None, "sid"])
+def test_a_file_is_packed_beside_what_apt_fetched_for_it(tmp_path, monkeypatch, another):
     file = package(tmp_path)
     asked = []
 
     def fetch(command, _what):
         asked.append(command)
+        sources = option(command, "Dir::Etc::SourceList")
+        assert (sources is None) == (another is None)
+        if sources is not None:
+            assert f" {MIRROR} {another} main" in Path(sources).read_text()
         if command[1] == "update":
             return
-        (archives,) = (w.split("=", 1)[1] for w in command if "Dir::Cache::archives" in w)
-        (tmp_path / "fetched.deb").write_bytes(file.read_bytes())
-        (tmp_path / "fetched.deb").rename(f"{archives}/fetched_1%3a2_all.deb")
+        fetched = Path(option(command, "Dir::Cache")) / "archives" / "fetched_1%3a2_all.deb"
+        fetched.write_bytes(file.read_bytes())
 
     monkeypatch.setattr(debian, "run", fetch)
-    make_repository(["mosquitto", str(file)], tmp_path / "made.tar", "arm64")
+    monkeypatch.setattr(suite, "run", lambda _command, _what: f"{MIRROR}\n")
+    make_repository(["mosquitto", str(file)], tmp_path / "made.tar", "arm64", another)
     (_, update, *_), (_, install, *_) = asked
     assert (update, install) == ("update", "install")
     assert asked[1][-2:] == ["mosquitto", str(file)]
