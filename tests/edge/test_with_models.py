@@ -238,7 +238,7 @@ def test_a_trusted_key_that_is_none_is_refused(with_models, new_year, tmp_path):
 
 
 def test_remarks_on_models(with_models, table, tmp_path):
-    no_uplink = "[uplink] is absent: readings are kept, never sent"
+    no_uplink = "[uplink] is absent: the gateway stores its readings but never sends them"
     assert check(with_models) == [no_uplink]
     models = {
         "url": "http://cloud",
@@ -250,9 +250,11 @@ def test_remarks_on_models(with_models, table, tmp_path):
     changed = parse_config({**table, "models": models, "condition": [plain]}, "x")
     assert check(changed) == [
         no_uplink,
-        "[models] trusted_keys: /nowhere/key.pem cannot be read",
-        f"[models] folder: {tmp_path}/nowhere/models cannot be written to",
-        "[[condition]] plain: names no temperature of this gateway: no model can forecast it",
+        "[models] trusted_keys: /nowhere/key.pem does not exist, or this account cannot read it",
+        f"[models] folder: {tmp_path}/nowhere/models or its parent does not exist, or this "
+        "account cannot write there",
+        "[[condition]] plain: temperature: no sensor of this gateway is named, so no model can "
+        "forecast this condition",
     ]
 
 
