@@ -108,7 +108,10 @@ REFUSED = {
     "unknown profile": ({**SMALL, "commit": {"profile": "lazy"}}, ["profile", "live, saver"]),
     "no sensor": ({**SMALL, "sensor": []}, ["sensor: expected at least one [[sensor]]"]),
     "one sensor as a table": ({**SMALL, "sensor": SENSOR}, ["sensor", "expected a list"]),
-    "sensor twice": ({**SMALL, "sensor": [SENSOR, SENSOR]}, ["[[sensor]] attic: id", "two sensors"]),
+    "sensor twice": (
+        {**SMALL, "sensor": [SENSOR, SENSOR]},
+        ["[[sensor]] attic: id", "two sensors"],
+    ),
     "decimals of nothing": (
         {**SMALL, "sensor": [{**SENSOR, "decimals": {"light": 1}}]},
         ["[[sensor]] attic: decimals", "temperature, humidity, pressure", "light = 1"],
