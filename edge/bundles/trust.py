@@ -178,7 +178,7 @@ def require_announced(bundle: "Bundle", *, model: str, version: str, counter: in
         ("counter", signed.counter, counter),
     ):
         if found != said:
-            raise UpdateRefused("unsuitable", f"the bundle's {name} is {found}, announced was {said}")
+            raise UpdateRefused("unsuitable", f"bundle's {name} is {found}, announced was {said}")
 
 
 def require_answers(bundle: "Bundle") -> None:

@@ -345,7 +345,7 @@ def test_killed_and_started_again(running, config):
 def test_a_trace_descriptor_that_is_not_open(config):
     done = call("run", "--config", config, "--trace-fd", "77")
     assert done.returncode == 2
-    assert "--trace-fd: 77 is not open" in done.stderr
+    assert "--trace-fd: file descriptor 77 is not open" in done.stderr
 
 
 def test_a_stop_while_a_sensor_is_read(running, config):

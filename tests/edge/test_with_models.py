@@ -307,4 +307,4 @@ def test_a_gateway_that_lacks_onnxruntime_says_what_to_do(table, with_models, ne
     )
     assert done.returncode == 1
     assert "ConfigError: [models]: import of onnxruntime halted" in done.stderr
-    assert "install what a gateway with models needs, or remove the table" in done.stderr
+    assert "Install dewline with its extra `edge`, or remove the table" in done.stderr
