@@ -93,7 +93,7 @@ def load_config(path: Path) -> GatewayConfig:
         text = path.read_text(encoding="utf-8")
         table = tomllib.loads(text)
     except OSError as error:
-        raise ConfigError(f"{path}: the file cannot be read: {error.strerror}") from error
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: not UTF-8 at byte {error.start}") from error
     except tomllib.TOMLDecodeError as error:
