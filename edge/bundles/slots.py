@@ -5,8 +5,8 @@
     folder/part/<sha256>.part      incomplete downloads of `edge.bundles.fetch`
 
 Two threads use this module: the updates thread stages bundles and removes files, the sense loop
-swaps and reverts. After a kill or a power cut the state is the old or the new one: a file is on the
-disk before a slot names it, and a file that a slot names is never removed.
+swaps and reverts. A kill or a power cut leaves the old state or the new one: a file is on the disk
+before a slot names it. A file that a slot names is never removed.
 """
 
 import hashlib

@@ -93,9 +93,7 @@ def require_declared(condition_id: str, declared: Collection[str]) -> None:
         UpdateRefused: `unsuitable`.
     """
     if condition_id not in declared:
-        raise UpdateRefused(
-            "unsuitable", f"this gateway declares no condition {condition_id}"
-        )
+        raise UpdateRefused("unsuitable", f"this gateway declares no condition {condition_id}")
 
 
 def require_newer(sha256: str, counter: int, slot: Slot | None) -> None:

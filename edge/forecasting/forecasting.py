@@ -1,8 +1,8 @@
 """Joins window, models and forecasts into one object for the sense loop.
 
-The sense loop adds samples, asks once per tick for the forecasts of completed steps (the equal
-periods in which a condition is evaluated), and lets new models in between two ticks. Without models
-the window is still filled. Only the sense loop uses this module.
+The sense loop adds samples and asks once per tick for the forecasts of completed steps. A step is
+one of the equal periods in which a condition is evaluated. New models are loaded between two ticks.
+Without models the window is still filled. Only the sense loop uses this module.
 """
 
 from collections.abc import Iterable
