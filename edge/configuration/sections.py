@@ -101,8 +101,8 @@ class CommitConfig:
     Attributes:
         profile: Time between commits: live (1 s) or saver (30 s).
         rhythm_s: Time between commits instead of the profile's, seconds of the sense clock.
-        records: Most records in a block. The block is committed before another reading could
-            exceed this number.
+        records: Largest number of records in a block. The block is committed before another
+            reading could exceed this number.
         status_s: Longest time between two Status records, seconds of the sense clock.
     """
 
@@ -142,7 +142,7 @@ class UplinkConfig:
             This key enables TLS.
         certificate_file: This device's certificate (PEM); its name is the device's id.
         key_file: The certificate's private key (PEM).
-        window: Most blocks that wait for the cloud's ack at the same time.
+        window: Largest number of blocks that wait for the cloud's ack at the same time.
         ack_timeout_s: Time after which a block without an ack is sent again, seconds. The time
             doubles at each repetition.
         retry_max_s: Longest wait before the gateway connects again or sends a block again, seconds.

@@ -56,7 +56,7 @@ class Lanes:
 
     Attributes:
         outbox: The send loop's connection to the outbox.
-        window: Most blocks in flight.
+        window: Largest number of blocks in flight.
         ack_timeout_s: First wait for an ack, seconds.
         longest_s: Longest wait for an ack, seconds.
     """
@@ -97,7 +97,7 @@ class Lanes:
 
         Args:
             now_s: Real time, s.
-            most: Most blocks that were not in flight before.
+            most: Largest number of blocks that were not in flight before.
         """
         chosen = self._overdue(now_s)
         for lane, share in _SHARES:
