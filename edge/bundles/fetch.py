@@ -162,7 +162,9 @@ def _cut_at(deadline_s: float, sock: socket.socket) -> Generator[None]:
 
 def _unavailable(attempt: Attempt, text: str, deadline_s: float) -> FetchUnavailable:
     if time.monotonic() >= deadline_s:
-        text = f"incomplete after {attempt.timeout_s:g} s ([models] fetch_timeout_s)"
+        text = (
+            f"the download is incomplete after {attempt.timeout_s:g} s ([models] fetch_timeout_s)"
+        )
     elif (failure := tls_failure(text)) is not None:
         text = failure.text
     return FetchUnavailable(f"{attempt.url}: {text[:200]}")

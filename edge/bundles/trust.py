@@ -176,7 +176,9 @@ def require_announced(bundle: "Bundle", *, model: str, version: str, counter: in
         ("counter", signed.counter, counter),
     ):
         if found != said:
-            raise UpdateRefused("unsuitable", f"bundle's {name} is {found}, announced was {said}")
+            raise UpdateRefused(
+                "unsuitable", f"the bundle's {name} is {found}, but {said} was announced"
+            )
 
 
 def require_answers(bundle: "Bundle") -> None:

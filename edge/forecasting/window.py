@@ -21,7 +21,7 @@ from models.evaluation import Sample
 __all__ = ["SLOT_MS", "SPAN_MS", "Window"]
 
 SLOT_MS = 600_000
-SPAN_MS = 37 * 3_600_000  # `models.features`: 24 h back, and there a value counts for up to 12 h
+SPAN_MS = 37 * 3_600_000  # models use the last 24 h; a value counts for up to 12 h
 
 
 @dataclass(slots=True)

@@ -78,7 +78,7 @@ class Lanes:
         self._live_from = self._newest + 1
 
     def note_commits(self, now_s: float) -> None:
-        """Reads which blocks are new since the last call, and turns old live blocks to backfill."""
+        """Finds blocks committed since the last call, and moves old live blocks to backfill."""
         newest = self.outbox.newest_row_id()
         if newest > self._newest:
             # Commits within a short time share an entry, so that a fast clock cannot fill memory.

@@ -83,8 +83,8 @@ class Alerts:
         so.
 
         Args:
-            now_ms: UTC, None if UTC is unknown. If the stored times are unknown or in the future,
-                only whether the condition is true is kept of its state.
+            now_ms: UTC, None if UTC is unknown. If UTC is unknown or a condition's stored times are
+                in the future, only true or false is kept of the condition's state.
         """
         for judged in self._judged.values():
             if now_ms is None or judged.evaluator.is_ahead_of(now_ms):

@@ -181,7 +181,7 @@ def test_it_must_be_the_one_that_was_announced(bundles, trusted, damp, name, val
     bundle = opened(bundles.make(damp).data, trusted, damp)
     said = {"model": "m-damp", "version": "1", "counter": 1}
     require_announced(bundle, **said)
-    with pytest.raises(UpdateRefused, match=f"{name} is .*, announced was {value}") as refused:
+    with pytest.raises(UpdateRefused, match=f"{name} is .*, but {value} was announced") as refused:
         require_announced(bundle, **said | {name: value})
     assert code_of(refused) == "unsuitable"
 

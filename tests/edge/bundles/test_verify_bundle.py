@@ -221,7 +221,7 @@ def test_a_model_that_wants_too_much_memory_is_refused(trial, bundles, damp, onn
 
 @pytest.mark.parametrize(("key", "value"), [("counter", 2), ("version", "2"), ("model", "n")])
 def test_a_bundle_that_is_another_than_the_one_announced(trial, bundles, damp, key, value):
-    with pytest.raises(UpdateRefused, match=f"{key} is .*, announced was {value}") as refused:
+    with pytest.raises(UpdateRefused, match=f"{key} is .*, but {value} was announced") as refused:
         try_bundle(trial(bundles.make(damp), damp, **{key: value}))
     assert refused.value.code == "unsuitable"
 

@@ -120,7 +120,9 @@ def test_no_name_at_all_is_refused(uplink, news):
 
 def test_a_missing_password_file_names_it(news):
     config = UplinkConfig(host="127.0.0.1", username=DEVICE, password_file="/nowhere/password")
-    with pytest.raises(UplinkRefused, match=r"password_file: /nowhere/password cannot be read: .*No such file"):
+    with pytest.raises(
+        UplinkRefused, match=r"password_file: /nowhere/password cannot be read: .*No such file"
+    ):
         connect(DEVICE, config, news)
 
 
