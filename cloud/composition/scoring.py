@@ -20,7 +20,7 @@ from cloud.scoring.batch import BatchResult, BatchScorer
 from cloud.scoring.champions import Champions
 from cloud.scoring.documents import install_template
 from cloud.scoring.history import ReadingSource
-from cloud.scoring.pace import FILES_PER_BATCH, TRIGGER_S
+from cloud.scoring.batch_defaults import FILES_PER_BATCH, TRIGGER_S
 from cloud.scoring.sink import ForecastSink
 from cloud.scoring.stream import Scoring, StreamSettings
 

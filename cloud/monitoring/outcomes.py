@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, select
 
-from cloud.monitoring.exact import Cells, Rows, every_row, make_exact, read_rows
+from cloud.monitoring.row_differences import Cells, Rows, every_row, make_exact, read_rows
 from cloud.training.history import History
 from cloud.warehouse.engine import converted
 from cloud.warehouse.model_tables import CLOUD_PREDICTIONS, OUTCOMES

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Engine
 
-from cloud.monitoring.exact import every_row, make_exact, read_rows
+from cloud.monitoring.row_differences import every_row, make_exact, read_rows
 from cloud.warehouse.engine import converted
 from cloud.warehouse.model_tables import TRUTH
 from models.replay import Interval

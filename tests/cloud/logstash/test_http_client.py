@@ -1,4 +1,4 @@
-"""The door over real sockets, against the stand-in for Logstash's http input."""
+"""The HTTP client over real sockets, against the stand-in for Logstash's http input."""
 
 import json
 import socket
@@ -7,7 +7,7 @@ from itertools import repeat
 import pytest
 
 from cloud.errors import ProjectionError
-from cloud.logstash.door import DoorAddress, HttpDoor
+from cloud.logstash.http_client import HttpAddress, HttpClient
 from contract.errors import ConfigError
 from deploy.local.intake import Answer, IntakeManner
 from transport.tls import server_context
@@ -16,7 +16,7 @@ BODY = json.dumps([{"n": n} for n in range(4)]).encode()
 
 
 def door_to(intake, **named):
-    return HttpDoor(DoorAddress(url=intake.url, **named))
+    return HttpClient(HttpAddress(url=intake.url, **named))
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_no_answer_is_an_error_that_may_pass_and_the_next_request_connects_anew(
     manner = IntakeManner(slow_s=4.0)
     intake = new_intake(taken.append, iter([answer, *repeat(Answer.TAKEN, 3)]).__next__, manner)
     door = door_to(intake, timeout_s=2)
-    with pytest.raises(ProjectionError, match=r"no answer: .*is Logstash up"):
+    with pytest.raises(ProjectionError, match=r"no answer: .*is Logstash running"):
         door.post(BODY)
     wait_until(lambda: len(taken) == arrived)
     assert door.post(BODY) == 200
@@ -93,7 +93,7 @@ def test_an_answer_that_comes_before_everything_was_sent_is_read():
     """A proxy that answers 413 and closes without reading the body."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        door = HttpDoor(DoorAddress(url=url, timeout_s=5))
+        door = HttpClient(HttpAddress(url=url, timeout_s=5))
         door._connection.connect()
         server, _ = listener.accept()
         with server:
@@ -106,8 +106,8 @@ def test_an_answer_that_comes_before_everything_was_sent_is_read():
 def test_nobody_listens():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(ProjectionError, match=r"refused; is Logstash up"):
-        HttpDoor(DoorAddress(url=f"http://127.0.0.1:{port}")).post(BODY)
+    with pytest.raises(ProjectionError, match=r"refused; is Logstash running"):
+        HttpClient(HttpAddress(url=f"http://127.0.0.1:{port}")).post(BODY)
 
 
 def test_a_body_beyond_the_limit(new_intake, taken):
@@ -123,7 +123,7 @@ def test_a_body_beyond_the_limit(new_intake, taken):
 )
 def test_an_address_that_cannot_be_used_is_refused_with_an_example(url):
     with pytest.raises(ConfigError, match=r"logstash_url: .*expected such as https://"):
-        HttpDoor(DoorAddress(url=url))
+        HttpClient(HttpAddress(url=url))
 
 
 @pytest.fixture
@@ -149,4 +149,4 @@ def test_a_certificate_of_nobody_we_know_is_refused_for_good(tls_intake, taken):
 
 def test_an_authority_s_file_that_is_missing_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"ca_file: .*gone.pem"):
-        HttpDoor(DoorAddress(url="https://h:1", ca_file=str(tmp_path / "gone.pem")))
+        HttpClient(HttpAddress(url="https://h:1", ca_file=str(tmp_path / "gone.pem")))
