@@ -108,8 +108,7 @@ class Champions:
         recorded = self._registry.find(row.model, row.version)
         if recorded is None:
             raise RegistryError(
-                f"{row.model} {row.version} is champion of {row.condition_id}, but not recorded "
-                "in table model"
+                f"{row.model} {row.version} is a champion, but is not recorded in table model"
             )
         bundle = unpack(self._registry.bundle_bytes(recorded.sha256), self._trusted)
         if not bundle.manifest.made_for(self._conditions[row.condition_id]):
