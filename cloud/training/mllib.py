@@ -21,8 +21,8 @@ __all__ = ["MLLIB", "MllibLearner", "MllibModel"]
 Floats = NDArray[np.float64]
 
 MLLIB = "mllib"
-# Each iteration is a Spark job. On a year of real data, the result of 20 iterations differs from the
-# optimum by at most 0.04, and by 0.002 on average.
+# Each iteration is a Spark job. On a year of real data, the result of 20 iterations differs from
+# the optimum by at most 0.04, and by 0.002 on average.
 _ITERATIONS = 20
 
 
