@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, func, select
 from cloud.ledger.account import DeviceAccount
 from cloud.ledger.queries import LedgerReader
 from cloud.ledger.report import notes, summary
-from cloud.reports.fleet import installed, refusals
 from cloud.reports.device_history import device_reports
+from cloud.reports.fleet import installed, refusals
 from cloud.reports.model_quality import candidates, decisions, monitored, reliability
 from cloud.reports.report import Completeness, ConditionReport, ReadingCounts, Report
 from cloud.reports.signals import SignalReader

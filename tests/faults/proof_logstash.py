@@ -18,8 +18,8 @@ from collections import Counter
 from pathlib import Path
 
 from cloud.config import Period
-from cloud.logstash.http_client import HttpAddress, HttpClient
 from cloud.logstash.envelope import ID, INDEX
+from cloud.logstash.http_client import HttpAddress, HttpClient
 from cloud.logstash.sender import BatchSender, SenderLimits
 from cloud.logstash.writer import LogstashWriter
 from cloud.search.bulk import Document
