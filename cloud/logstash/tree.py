@@ -57,7 +57,7 @@ def read(text: str) -> tuple[Section, ...]:
     """Return the sections of a pipeline.
 
     Raises:
-        ConfigError: The text has a syntax error; the message has its line and column.
+        ConfigError: The text has a syntax error.
     """
     parser = Parser(text)
     for name in list(parser.get_types()):
