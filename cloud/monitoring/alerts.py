@@ -24,7 +24,7 @@ class AlertCounts:
         false_alarms: Forecast alerts without an onset within the horizon.
         undecided: Forecast alerts for which truth is not known up to the end of the horizon.
         misses: Onsets without a hit, after the device's first forecast.
-        unforeseeable: Onsets not later than the device's first forecast.
+        unforeseeable: Onsets up to the device's first forecast; all onsets if there is none.
     """
 
     observed: int

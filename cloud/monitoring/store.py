@@ -75,7 +75,8 @@ def write_assessment(engine: Engine, cycle_at: int, assessment: Assessment) -> i
 def alerts_judged(engine: Engine, condition: Condition, from_ms: int, to_ms: int) -> AlertCounts:
     """Return the counts of alerts and onsets in [from_ms, to_ms), all devices together.
 
-    `cloud.monitoring.alerts` defines the counts. Truth must be known up to `to_ms`.
+    `cloud.monitoring.alerts` defines the counts. Truth is assumed to be known up to
+    `to_ms`.
 
     Args:
         engine: The warehouse.

@@ -117,7 +117,10 @@ class BatchScorer:
             DewlineError: The cursor is unchanged; the same rows can be scored again.
         """
         watch = _Watch(self._now_s)
-        with watch.step("arrivals"), converted(ProjectionError, "the batch cannot be read"):
+        with (
+            watch.step("arrivals"),
+            converted(ProjectionError, "scoring: the lake's files cannot be read"),
+        ):
             arrived = arrivals_of(rows)
         if not arrived.positions:
             return None
@@ -200,7 +203,7 @@ def _dated(rows: DataFrame, known: KnownReadings) -> Mapping[str, Arrival]:
     fix = F.col("kind") == Kind.CLOCK_FIX.value
     asking = fix | ((F.col("kind") == Kind.READING.value) & F.col("observed_at").isNull())
     last = F.max("seq").alias("last")
-    with converted(ProjectionError, "the batch cannot be dated"):
+    with converted(ProjectionError, "scoring: the readings cannot be dated"):
         return known.dates_of(rows.where(asking).groupBy("device_id", "stream_id").agg(last))
 
 

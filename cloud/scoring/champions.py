@@ -113,14 +113,15 @@ class Champions:
         bundle = unpack(self._registry.bundle_bytes(recorded.sha256), self._trusted)
         if not bundle.manifest.made_for(self._conditions[row.condition_id]):
             _log.warning(
-                "%s %s was made for another declaration of %s: no forecasts until the next model",
+                "%s %s was made for another declaration of %s: no forecasts until a new model is "
+                "released",
                 *(row.model, row.version, row.condition_id),
             )
             return None
         if not bundle.manifest.takes_our_features:
             _log.warning(
-                "%s %s was made for other features than this program's: no forecasts until the "
-                "next model",
+                "%s %s was made for other features than this program's: no forecasts until a new "
+                "model is released",
                 *(row.model, row.version),
             )
             return None

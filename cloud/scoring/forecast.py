@@ -22,7 +22,7 @@ from models.replay import Readings, replay
 __all__ = ["DAY_MS", "DeviceReadings", "TimeSpan", "day_of", "forecasts", "warm_days"]
 
 DAY_MS = 86_400_000
-_REACH_MS = int((LAGS - 1 + max(MAX_AGE_H)) * HOUR_MS)  # age of a window's oldest reading
+_REACH_MS = int((LAGS - 1 + max(MAX_AGE_H)) * HOUR_MS)  # largest age of a window's reading
 _DECIMALS = 6  # the same rounding as on the gateway
 
 Run = Callable[[OnnxModel, NDArray[np.float64]], NDArray[np.float64]]

@@ -49,7 +49,7 @@ def scored(
         ProjectionError: A task failed: a file cannot be read or a model cannot be run.
     """
     require(readings, READING_COLUMNS)
-    with converted(ProjectionError, "the batch cannot be scored"):
+    with converted(ProjectionError, "scoring: the forecasts cannot be computed"):
         found = readings.groupBy("device_id").applyInArrow(
             _scorer(tuple(terms), dict(spans), warm), from_arrow_schema(_SCHEMA)
         )

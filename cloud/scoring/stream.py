@@ -127,7 +127,7 @@ class Scoring:
             return
         with self._batch:
             self._stopping = True  # later batches do nothing
-        with converted(ProjectionError, "the stream cannot be stopped"):
+        with converted(ProjectionError, "scoring: Spark's stream cannot be stopped"):
             _wait_idle(self._query)
             self._query.stop()
         self._query = None
@@ -210,7 +210,7 @@ class Scoring:
         options = stream_options(s.root, SCORING_CURSOR, s.files_per_batch, s.tasks)
         self._failed, self._stopping = None, False
         self._checkpoint = tempfile.TemporaryDirectory(prefix="dewline-scoring-")
-        with converted(ProjectionError, "the stream did not start"):
+        with converted(ProjectionError, "scoring: Spark's stream did not start"):
             rows = self._spark.readStream.format(LakeSource.name()).options(**options).load()
             writer = paced(rows.writeStream.foreachBatch(self._on_batch))
             place = Path(self._checkpoint.name).as_uri()

@@ -45,7 +45,7 @@ class LakeHistory:
         path = self.tables.readings
         if table_at(self.spark, path) is None:
             return "none"
-        with converted(LakeError, f"{path}: its history cannot be read"):
+        with converted(LakeError, f"{path}: the table's version cannot be read"):
             row = self.spark.sql(f"DESCRIBE HISTORY delta.`{path}` LIMIT 1").collect()[0]
         return str(row["version"])
 

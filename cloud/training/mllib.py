@@ -68,7 +68,7 @@ class MllibLearner:
             featuresCol="seen",
             labelCol="onset",
             maxIter=_ITERATIONS,
-            standardization=False,  # the columns are scaled, and the logit has a larger weight
+            standardization=False,  # the columns are scaled; the logit is larger on purpose
             regParam=1 / (REGULARISATION * len(examples)),  # scikit-learn sums, Spark averages
         )
         with converted(LakeError, "training with MLlib failed"):
