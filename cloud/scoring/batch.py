@@ -117,10 +117,7 @@ class BatchScorer:
             DewlineError: The cursor is unchanged; the same rows can be scored again.
         """
         watch = _Watch(self._now_s)
-        with (
-            watch.step("arrivals"),
-            converted(ProjectionError, "scoring: the lake's files cannot be read"),
-        ):
+        with watch.step("arrivals"), converted(ProjectionError, "scoring: files cannot be read"):
             arrived = arrivals_of(rows)
         if not arrived.positions:
             return None
