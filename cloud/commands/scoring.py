@@ -9,7 +9,7 @@ from cloud.composition.lake import open_store
 from cloud.config import CloudConfig
 from cloud.lake.cursors import SCORING_CURSOR, CursorStore
 from cloud.lake.landed import Cursor
-from cloud.scoring.pace import FILES_PER_BATCH, TRIGGER_S
+from cloud.scoring.batch_defaults import FILES_PER_BATCH, TRIGGER_S
 from contract.errors import DewlineError
 from contract.typed import plain
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from cloud.config import CloudConfig, IngestConfig, RolloutConfig, need, read_secret
-from cloud.logstash.door import DoorAddress, HttpDoor
+from cloud.logstash.http_client import HttpAddress, HttpClient
 from cloud.search.names import IndexNames
 from cloud.warehouse.engine import Address, connect, require_current
 from contract.errors import ConfigError
@@ -69,7 +69,7 @@ def open_search(config: CloudConfig, *, answer_s: float = 30.0) -> "SearchClient
     )
 
 
-def open_door(config: CloudConfig, *, url: str | None = None) -> HttpDoor:
+def open_door(config: CloudConfig, *, url: str | None = None) -> HttpClient:
     """Logstash's intake of section `[search]`; nothing connects yet.
 
     Args:
@@ -85,8 +85,8 @@ def open_door(config: CloudConfig, *, url: str | None = None) -> HttpDoor:
         raise ConfigError(
             f"{config.source}: [search] logstash_url is missing; this command needs it"
         )
-    return HttpDoor(
-        DoorAddress(
+    return HttpClient(
+        HttpAddress(
             url=url,
             user=section.logstash_user,
             password=read_secret(section.logstash_password_file),

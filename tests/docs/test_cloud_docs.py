@@ -14,7 +14,7 @@ from cloud.lake.landed import FileSequence, Position
 from cloud.lake.landing import path_of
 from cloud.lake.raw_rows import BLOCK_COLUMNS, RAW_SCHEMA
 from cloud.registry import bundle_path
-from cloud.reports.happened import DRAWN_DEVICES
+from cloud.reports.device_history import DRAWN_DEVICES
 from cloud.scoring.documents import document_id
 from cloud.search.names import IndexNames
 from cloud.transforms import clean, schema

@@ -16,7 +16,7 @@ from playwright.sync_api import sync_playwright
 from cloud.ledger.report import Totals
 from cloud.monitoring.alerts import Happened, judge
 from cloud.registry import DecisionRow
-from cloud.reports.happened import held
+from cloud.reports.device_history import held
 from cloud.reports.page import render
 from cloud.reports.report import (
     Bin,

@@ -75,7 +75,7 @@ def test_keys_that_must_not_be_documents_are_known():
 )
 def test_a_file_that_is_no_case_is_named(tmp_path, text, said):
     (tmp_path / "odd.json").write_text(text)
-    with pytest.raises(ConfigError, match=rf"odd.json is no case: .*{said}"):
+    with pytest.raises(ConfigError, match=rf"odd.json: not a valid case: .*{said}"):
         read_cases(tmp_path, "dewline")
 
 

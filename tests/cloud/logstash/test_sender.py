@@ -69,7 +69,7 @@ def test_pauses_stop_growing():
     [
         (401, "logstash_user and logstash_password_file"),
         (403, "refuses this account"),
-        (404, "is it the http input's address"),
+        (404, "is this the http input's address"),
         (302, "expected 200"),
         (202, "expected 200"),
         (400, "expected 200"),

@@ -24,7 +24,7 @@ def test_an_offset_is_the_cursor_in_other_clothes(cursor):
 
 
 def test_what_is_no_offset_is_refused():
-    with pytest.raises(ProjectionError, match="no offset"):
+    with pytest.raises(ProjectionError, match="not a valid offset"):
         cursor_from({"node-1/live": 3})
 
 
