@@ -57,7 +57,7 @@ def read(text: str) -> tuple[Section, ...]:
     """Return the sections of a pipeline.
 
     Raises:
-        ConfigError: The text has a syntax error.
+        ConfigError: The text has a syntax error; the message names where the parser stopped.
     """
     parser = Parser(text)
     for name in list(parser.get_types()):
@@ -65,8 +65,14 @@ def read(text: str) -> tuple[Section, ...]:
     try:
         raw = parser.parse()
     except ParseError as error:
-        raise ConfigError(f"syntax error: {str(error).strip().splitlines()[-1]}") from error
+        raise ConfigError(f"syntax error: {_reason(str(error))}") from error
     return tuple(Section(kind, _steps(kind, steps)) for kind, steps in raw)
+
+
+def _reason(text: str) -> str:
+    """Return the parser's line with a position; its last line if there is none."""
+    lines = [line.removeprefix("ParseException: ") for line in text.strip().splitlines()]
+    return next((line for line in lines if "(line:" in line), lines[-1])
 
 
 def walk(steps: tuple[Plugin | Branch, ...]) -> Iterator[Plugin | Branch]:

@@ -63,7 +63,7 @@ FAULTS = {
     ),
     "syntax": (
         (SEARCH, "port =>", "port ="),
-        ["syntax error: "],
+        ["(line:"],
     ),
 }
 
