@@ -193,6 +193,11 @@ class SparkConfig:
     master: Text = "local[2]"
     shuffle_partitions: Annotated[int, Between(1, 10_000)] = 2
 
+    @property
+    def local(self) -> bool:
+        """Whether the executors run on this host."""
+        return self.master.startswith("local")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryConfig:

@@ -57,38 +57,38 @@ def session(settings: SparkConfig, scratch: Path) -> SparkSession:
     # Workers would start the `python3` of the PATH, which knows nothing of dewline.
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.Builder().appName("dewline")
-    local = settings.master.startswith("local")
-    if local:
+    if settings.local:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    for key, value in _options(settings, scratch, local=local).items():
+    for key, value in _options(settings, scratch).items():
         builder = builder.config(key, value)
     with converted(DewlineError, f"Spark at {settings.master} did not start"):
         return builder.getOrCreate()
 
 
-def _options(settings: SparkConfig, scratch: Path, *, local: bool) -> dict[str, str]:
+def _options(settings: SparkConfig, scratch: Path) -> dict[str, str]:
     packages = str(Path(str(contract.__file__)).parent.parent)
     return {
         **_DELTA,
         **_FIXED,
-        **(_LOOPBACK if local else {}),
+        **(_LOOPBACK if settings.local else {}),
         "spark.master": settings.master,
         "spark.driver.memory": settings.memory,
         # Instants go through java.sql.Timestamp on their way to MySQL.
-        "spark.driver.extraJavaOptions": "-Duser.timezone=UTC" + (_SHORT_LIVED if local else ""),
+        "spark.driver.extraJavaOptions": "-Duser.timezone=UTC"
+        + (_SHORT_LIVED if settings.local else ""),
         "spark.executor.extraJavaOptions": "-Duser.timezone=UTC",
         "spark.executorEnv.PYTHONPATH": packages,
-        **_jars(settings, local=local),
+        **_jars(settings),
         "spark.local.dir": str(scratch / "local"),
         "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
     }
 
 
-def _jars(settings: SparkConfig, *, local: bool) -> dict[str, str]:
+def _jars(settings: SparkConfig) -> dict[str, str]:
     # On the class path of the one JVM there is: nothing is copied to executors, and the classes
     # can come from a class-data archive.
-    if local:
+    if settings.local:
         return {"spark.driver.extraClassPath": ":".join(settings.jars)}
     return {"spark.jars": ",".join(settings.jars)}
 

@@ -7,10 +7,11 @@ from pyspark.sql import SparkSession
 
 from cloud.composition.lake import open_store
 from cloud.composition.servers import open_warehouse
-from cloud.config import CloudConfig, need
+from cloud.config import CloudConfig, SparkConfig, need
 from cloud.lake.cursors import RAW_CURSOR, TRANSFORM_CURSOR, CursorStore
 from cloud.transforms.delta import Tables
 from cloud.transforms.run import Transform
+from cloud.warehouse.jdbc_tls import JdbcTls
 from cloud.warehouse.loader import StagingLoader
 
 __all__ = ["open_transform", "tables_of"]
@@ -30,7 +31,7 @@ def open_transform(config: CloudConfig, spark: SparkSession) -> Transform:
     """The projection on a session that the caller started, for one or many runs.
 
     Raises:
-        ConfigError: A section is missing.
+        ConfigError: A section is missing, or `[warehouse] ca_file` cannot be used.
         SchemaOutdated: The warehouse has another schema.
         WarehouseError: MySQL did not answer.
     """
@@ -40,5 +41,11 @@ def open_transform(config: CloudConfig, spark: SparkSession) -> Transform:
         tables_of(config),
         folded=CursorStore(store, RAW_CURSOR),
         cursor=CursorStore(store, TRANSFORM_CURSOR),
-        loader=StagingLoader(open_warehouse(config)),
+        loader=_loader(config),
     )
+
+
+def _loader(config: CloudConfig) -> StagingLoader:
+    ca_file = need(config.warehouse, "warehouse", config).ca_file
+    tls = JdbcTls(ca_file, local=(config.spark or SparkConfig()).local)
+    return StagingLoader(open_warehouse(config), tls)

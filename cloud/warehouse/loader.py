@@ -1,9 +1,7 @@
 """Loads rows from Spark into the warehouse: JDBC append to a staging table, then an upsert by key.
 
 The staging table is needed because Spark's writer cannot upsert and may repeat tasks. Only this
-file uses Connector/J's URL. `sslMode=PREFERRED` encrypts if the server supports TLS, but does not
-check the server's certificate, even if `[warehouse] ca_file` is set. The driver accepts CA
-certificates only from a Java trust store.
+file uses Connector/J's URL.
 """
 
 from pyspark.sql import DataFrame
@@ -14,6 +12,7 @@ from cloud.columns import COLUMNS, ColumnType
 from cloud.errors import WarehouseError
 from cloud.spark import converted as spark_converted
 from cloud.warehouse.engine import converted
+from cloud.warehouse.jdbc_tls import JdbcTls
 from cloud.warehouse.upsert import clear_staging, load_batch
 from contract.records import Kind
 
@@ -24,17 +23,24 @@ _ROWS_AT_ONCE = 5000
 # The driver keeps milliseconds only if it detects a server of version 5.6.4 or later. With
 # rewriteBatchedStatements, 200,000 rows take 2 s instead of 6 s.
 _PARAMETERS = (
-    "rewriteBatchedStatements=true&sslMode=PREFERRED&allowPublicKeyRetrieval=true"
-    "&connectionTimeZone=UTC&forceConnectionTimeZoneToSession=true&characterEncoding=UTF-8"
+    "rewriteBatchedStatements=true&connectionTimeZone=UTC&forceConnectionTimeZoneToSession=true"
+    "&characterEncoding=UTF-8"
 )
 
 
 class StagingLoader:
-    """Loads batches of one kind at a time; a batch may be loaded more than once."""
+    """Loads batches of one kind at a time; a batch may be loaded more than once.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        engine: Connections of this process to the warehouse; Spark's have the same account.
+        tls: How Spark's connections check the server.
+    """
+
+    def __init__(self, engine: Engine, tls: JdbcTls) -> None:
         at = engine.url
-        self._url = f"jdbc:mysql://{at.host}:{at.port or _PORT}/{at.database}?{_PARAMETERS}"
+        self._tls = tls  # its file must exist as long as Spark connects
+        parameters = f"{_PARAMETERS}&{tls.parameters}"
+        self._url = f"jdbc:mysql://{at.host}:{at.port or _PORT}/{at.database}?{parameters}"
         self._account = {"user": at.username or "", "password": at.password or ""}
         self._engine = engine
 
