@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from cloud.lake.landed import LandedBlock
+from cloud.lake.positions import LandedBlock
 from contract.acks import Ack
 from contract.errors import ContractError
 from contract.keys import payload_digest

@@ -15,7 +15,7 @@ from cloud.errors import LakeError
 from cloud.ingest.blocks import acks_of, landed_block
 from cloud.ingest.broker import Inbound
 from cloud.ingest.gather import Gather, GatherLimits
-from cloud.lake.landed import LandedBlock
+from cloud.lake.positions import LandedBlock
 from cloud.lake.landing import LandingWriter
 from contract.acks import encode_ack
 from contract.errors import ContractError

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from cloud.errors import LakeError, LakeExists, LakeMissing, ProjectionError
-from cloud.lake.landed import Cursor, FileSequence
+from cloud.lake.positions import Cursor, FileSequence
 from cloud.lake.store import Store
 from contract.errors import ContractError
 from contract.topics import Lane

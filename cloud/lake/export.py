@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from cloud.errors import LakeError
-from cloud.lake.landed import Cursor, Lake, LandedBlock
+from cloud.lake.positions import Cursor, Lake, LandedBlock
 from contract.errors import ContractError
 from contract.keys import event_day, payload_digest
 from contract.typed import plain

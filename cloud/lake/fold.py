@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cloud.errors import LakeError, LakeMissing
 from cloud.lake.cursors import RAW_CURSOR, CursorStore
-from cloud.lake.landed import Cursor, FileSequence, LandedFile, Position
+from cloud.lake.positions import Cursor, FileSequence, LandedFile, Position
 from cloud.lake.landing import HOUR_MS, hour_at, landed_paths, read_file
 from cloud.lake.raw import RawTable
 from cloud.lake.store import Store

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cloud.errors import LakeError, LakeExists
-from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.positions import FileSequence, LandedBlock, LandedFile, Position
 from cloud.lake.store import Store
 from contract.topics import Lane
 

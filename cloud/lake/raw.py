@@ -28,7 +28,7 @@ from deltalake import (
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from cloud.errors import LakeError, LakeMissing
-from cloud.lake.landed import Cursor, FileSequence, LandedFile
+from cloud.lake.positions import Cursor, FileSequence, LandedFile
 from cloud.lake.raw_rows import BLOCK_COLUMNS, RAW_SCHEMA, landed_files, name_of, rows_of, windows
 from cloud.lake.store import FileSystem
 from contract.topics import Lane

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from cloud.errors import LakeError
-from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.positions import FileSequence, LandedBlock, LandedFile, Position
 
 __all__ = ["BLOCK_COLUMNS", "RAW_SCHEMA", "landed_files", "name_of", "rows_of", "windows"]
 

@@ -7,7 +7,7 @@ order nor repetition, and the account computed from it has none either.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cloud.lake.landed import LandedBlock, Position
+from cloud.lake.positions import LandedBlock, Position
 from contract.blocks import Block, entries, kinds_total
 from contract.keys import payload_digest
 from contract.records import Held, Kind, Loss, LossReason, Phase, Span, Status

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from cloud.instants import LAST_INSTANT
-from cloud.lake.landed import FileSequence, Position
+from cloud.lake.positions import FileSequence, Position
 from cloud.ledger.account import DeviceAccount, Told, account
 from cloud.ledger.facts import BlockFact, HeldFact, LossFact, SourceRecord, StartFact
 from cloud.ledger.recent import begins

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Select, and_, func, select
 
-from cloud.lake.landed import FileSequence, Position
+from cloud.lake.positions import FileSequence, Position
 from cloud.ledger.facts import BlockFact
 from cloud.warehouse.ledger_tables import DELIVERIES
 from contract.topics import Lane

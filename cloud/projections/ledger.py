@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, func
 from sqlalchemy.dialects.mysql import insert
 
-from cloud.lake.landed import LandedFile
+from cloud.lake.positions import LandedFile
 from cloud.ledger.facts import (
     BlockFact,
     Fact,

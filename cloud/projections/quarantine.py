@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Select, func, select
 from sqlalchemy.dialects.mysql import insert
 
 from cloud.clock import Clock
-from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.positions import FileSequence, LandedBlock, LandedFile, Position
 from cloud.warehouse.engine import converted
 from cloud.warehouse.ledger_tables import QUARANTINE
 from contract.errors import ContractError

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from cloud.lake.cursors import CursorStore
-from cloud.lake.landed import Lake, LandedFile
+from cloud.lake.positions import Lake, LandedFile
 from contract.errors import DewlineError
 from transport.backoff import Backoff
 

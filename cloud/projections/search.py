@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cloud.clock_fix import Fix, first_fix
-from cloud.lake.landed import LandedBlock, LandedFile
+from cloud.lake.positions import LandedBlock, LandedFile
 from cloud.search.bulk import Document
 from cloud.search.documents import BlockContext, documents
 from cloud.search.names import IndexNames

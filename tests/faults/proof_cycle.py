@@ -28,7 +28,7 @@ from sqlalchemy import func, make_url, select, text
 from cloud.composition.servers import open_warehouse
 from cloud.errors import ProjectionError
 from cloud.lake.cursors import CursorStore
-from cloud.lake.landed import LandedBlock
+from cloud.lake.positions import LandedBlock
 from cloud.lake.landing import LandingWriter
 from cloud.lake.store import FolderStore
 from cloud.scoring.offsets import available, covers

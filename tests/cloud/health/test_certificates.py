@@ -6,7 +6,7 @@ import pytest
 from cloud.ca.authority import Authority
 from cloud.health.certificates import look_at_certificate
 from cloud.health.finding import Check, State
-from cloud.health.look import look_at
+from cloud.health.parallel_checks import look_at
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

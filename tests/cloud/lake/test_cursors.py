@@ -6,7 +6,7 @@ import pytest
 
 from cloud.errors import ProjectionError
 from cloud.lake.cursors import CursorStore, all_cursors
-from cloud.lake.landed import Cursor, FileSequence
+from cloud.lake.positions import Cursor, FileSequence
 from cloud.lake.store import FolderStore
 from contract.topics import Lane
 

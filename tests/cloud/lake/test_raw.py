@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cloud.errors import LakeError, LakeMissing
-from cloud.lake.landed import Cursor, FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.positions import Cursor, FileSequence, LandedBlock, LandedFile, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.store import FileSystem
 from contract.topics import Lane

@@ -7,7 +7,7 @@ import pytest
 
 from cloud.errors import ProjectionError
 from cloud.health.finding import Check, Finding, State, healthy, not_configured
-from cloud.health.look import look_at
+from cloud.health.parallel_checks import look_at
 
 
 def finding(name, state=State.OK):
