@@ -167,7 +167,7 @@ class Cycle:
         if row is None:
             return None
         since = outcomes.since(row.created_at)
-        decided = self.trainer.decisions.find(row.created_at, condition.id)  # the cycle that released it
+        decided = self.trainer.decisions.find(row.created_at, condition.id)  # of its cycle
         usable = history.rows(history.forecastable)
         learned = usable.begins_ms <= row.trained_to
         return Service(

@@ -195,7 +195,7 @@ def _write(
 
 
 def _payload(old: Any, bundles: tuple[DesiredBundle, ...], sign: Sign) -> bytes:
-    """Returns the old row's payload with these bundles; equal bytes, as Ed25519 is deterministic."""
+    """Returns the old row's payload with these bundles; Ed25519 signs deterministically."""
     same = Desired(
         device_id=old.device_id, counter=old.counter, issued_at=old.issued_at, bundles=bundles
     )

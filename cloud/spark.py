@@ -95,7 +95,7 @@ def _jars(settings: SparkConfig, *, local: bool) -> dict[str, str]:
 
 @contextmanager
 def converted(kind: type[DewlineError], what: str) -> Iterator[None]:
-    """Turns Spark's exceptions inside the block into `kind`, with a message that starts with `what`.
+    """Turns Spark's exceptions inside the block into `kind`; their message starts with `what`.
 
     Raises:
         DewlineError: An error of the given kind, with the first line of Spark's message.

@@ -66,7 +66,7 @@ async def _bundle(folder: Path, request: Request) -> Response:
 
 
 def _regular(path: Path) -> os.stat_result | None:
-    """Returns the file's state; None if it is not a regular file, such as a link out of the folder."""
+    """Returns the file's state; None unless it is a regular file, and not a link elsewhere."""
     try:
         found = path.lstat()
     except OSError:  # missing or unreadable: either way it cannot be served

@@ -214,7 +214,7 @@ class Authority:
         files.write_whole(self._folder / "services-crl.pem", services, files.PUBLIC)
 
     def _write_all(self, now: datetime) -> None:
-        """Writes a new authority; `ca.pem` last, so that an interrupted `create` can be repeated."""
+        """Writes a new authority; `ca.pem` last, so that an aborted `create` can be repeated."""
         write, at = files.write_whole, self._folder
         write(at / "services.key", self._services.key_pem, files.PRIVATE)
         write(at / "ca.key", self._devices.key_pem, files.PRIVATE)

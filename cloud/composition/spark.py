@@ -15,7 +15,7 @@ __all__ = ["private_session"]
 
 @contextmanager
 def private_session(config: CloudConfig) -> Iterator[SparkSession]:
-    """Starts a Spark session with its own scratch folder; at the end, stops it and removes both.
+    """Starts a Spark session with its own scratch folder; stops and removes them at the end.
 
     Raises:
         ConfigError: A jar of section `[spark]` does not exist.
