@@ -95,7 +95,9 @@ def parser_of(words: Sequence[str]) -> argparse.ArgumentParser:
 
 def _lacking(nouns: Verbs, noun: str) -> None:
     def refuse(_args: argparse.Namespace, _config: CloudConfig) -> int:
-        raise ConfigError(f"{noun} needs Spark, which is not installed: install dewline with extra `spark`")
+        raise ConfigError(
+            f"{noun} needs Spark, which is not installed: install dewline with extra `spark`"
+        )
 
     parser = nouns.add_parser(noun, help="not available: needs extra `spark`")
     parser.add_argument("words", nargs="*")

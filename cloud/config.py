@@ -120,7 +120,9 @@ def _check_tls(sections: _Sections, where: str) -> None:
 
 def _check_logstash(search: SearchConfig, where: str) -> None:
     if search.writer is Writer.LOGSTASH and search.logstash_url is None:
-        raise ConfigError(f"{where} writer: `logstash` needs logstash_url, the address of Logstash's http input")
+        raise ConfigError(
+            f"{where} writer: `logstash` needs logstash_url, the address of Logstash's http input"
+        )
     if (search.logstash_user is None) != (search.logstash_password_file is None):
         raise ConfigError(f"{where} logstash_user, logstash_password_file: set both, or neither")
     if search.logstash_ca_file is None or (search.logstash_url or "").startswith("https:"):
@@ -159,4 +161,6 @@ def read_secret(path: str | None) -> str | None:
     try:
         return Path(path).read_text("utf-8").split("\n", 1)[0]
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}, a file with a password or key, cannot be read: {error}") from error
+        raise ConfigError(
+            f"{path}, a file with a password or key, cannot be read: {error}"
+        ) from error

@@ -1,8 +1,8 @@
 """Runs one MQTT 5 connection of the cloud, from CONNECT to its end.
 
-This is the cloud's only file that imports paho. A broken connection is never reconnected, but
-replaced by a new object. So a late PUBACK for a message of the old connection is dropped; on the
-same connection it could confirm another message with the same packet id. MQTT's session is not used
+The one file of the cloud that imports paho. A broken connection is never reconnected, but replaced
+by a new object. So a late PUBACK for a message of the old connection is dropped; on the same
+connection it could confirm another message with the same packet id. MQTT's session is not used
 (clean start).
 """
 

@@ -1,7 +1,7 @@
 """Decides which of two rows with the same key stays, in the warehouse and in the lake's tables.
 
-An arriving row replaces the existing one if it was not received later, and if no date is lost: an
-undated row gets its day when a ClockFix dates it, and a dated row never becomes undated.
+An arriving row replaces the existing one if it was not received later, and if no date is lost. So
+an undated row gets its day when a ClockFix dates it, and a dated row never becomes undated.
 
 The rule says "not later" instead of "earlier", because the same delivery may arrive again, decoded
 by a newer program. After a change of the transform the operator resets its cursor, and then every

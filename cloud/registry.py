@@ -173,7 +173,9 @@ class Registry:
             WarehouseError: Nothing was written.
         """
         if len(self.bundle_bytes(row.sha256)) != row.size_bytes:
-            raise RegistryError(f"{row.model} {row.version}: size_bytes is not the size of its bundle")
+            raise RegistryError(
+                f"{row.model} {row.version}: size_bytes is not the size of its bundle"
+            )
         with converted(), self._engine.begin() as connection:
             if _kept(connection, MODELS, asdict(row)) != asdict(row):
                 raise RegistryError(

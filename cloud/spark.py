@@ -33,9 +33,9 @@ _FIXED = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
-# A local session runs a few short jobs on few cores, for which the optimising compiler costs more
-# time than it saves (measured: six small Delta jobs take 42 s with it, 21 s without it). Without it
-# the default code cache is 48 MB. Spark fills that, and then the JVM compiles nothing any more.
+# A local session runs a few short jobs on few cores. There the optimising compiler costs more time
+# than it saves: six small Delta jobs took 42 s with it, 21 s without it. Without it the default
+# code cache is 48 MB; Spark fills that, and then the JVM compiles nothing any more.
 _SHORT_LIVED = " -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
 _LOOPBACK = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
 

@@ -1,6 +1,6 @@
-"""Runs the API's server: one socket, one process, graceful shutdown. Only this file uses uvicorn.
+"""Runs the API's server: one socket, one process, graceful shutdown. Nothing else imports uvicorn.
 
-With a certificate the server speaks https. Without one, put it behind a proxy that terminates TLS.
+With a certificate the server uses https. Without one, put it behind a proxy that terminates TLS.
 Bundles are signed, so gateways detect bytes that were changed on the way.
 """
 

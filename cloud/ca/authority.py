@@ -133,12 +133,13 @@ class Authority:
             AuthorityError: `hosts` is empty, or one is neither a name nor an address.
         """
         if not hosts:
-            raise AuthorityError("a server needs at least one host: its name or IP address, as clients use it")
+            raise AuthorityError(
+                "a server needs at least one host: its name or IP address, as clients use it"
+            )
         for host in hosts:
             if not _is_address(host) and not _HOST.fullmatch(host):
                 raise AuthorityError(
-                    f"{host!r} is not a host: use a name of a-z, 0-9, - and dots, "
-                    "or an IP address"
+                    f"{host!r} is not a host: use a name of a-z, 0-9, - and dots, or an IP address"
                 )
         return self._list(self._devices.server(hosts, _whole(now), days))
 

@@ -22,10 +22,10 @@ _YEAR = 365
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "ca", "Issue and revoke certificates of gateways, services and the broker.")
+    verbs = add_noun(nouns, "ca", "Issue and revoke certificates of gateways and servers.")
     about = "Create the authority, a folder with its roots, keys and register; never overwrite one."
     init = add_verb(verbs, "init", about, "ca init --name attics", _init)
-    init.add_argument("--name", default="dewline", metavar="NAME", help="authority's name, in its root certificates")
+    init.add_argument("--name", default="dewline", metavar="NAME", help="name of the authority")
     _add_days(init, 10 * _YEAR)
     about = "Issue a certificate: `device ID`, `service NAME` or `server HOST...` (names, IPs)."
     issue = add_verb(verbs, "issue", about, "ca issue device gw-attic --out certificates", _issue)
@@ -36,11 +36,11 @@ def register(nouns: Verbs) -> None:
     )
     _add_days(issue, _YEAR)
     issue.add_argument(
-        "--out", type=Path, default=Path(), metavar="FOLDER", help="folder for NAME.pem and NAME.key"
+        "--out", type=Path, default=Path(), metavar="FOLDER", help="for NAME.pem and NAME.key"
     )
     about = "Revoke a certificate by serial, or all of a name; copy the lists to the broker then."
     revoke = add_verb(verbs, "revoke", about, "ca revoke gw-attic", _revoke)
-    revoke.add_argument("which", metavar="NAME_OR_SERIAL", help="a name, or a serial from `ca list`")
+    revoke.add_argument("which", metavar="NAME_OR_SERIAL", help="name, or serial from `ca list`")
     about = "Write the revocation lists again, so that they expire `crl_days` from now."
     add_verb(verbs, "crl", about, "ca crl", _crl)
     about = "List every issued certificate: valid, expired or revoked."
@@ -70,17 +70,21 @@ def _init(args: argparse.Namespace, config: CloudConfig) -> int:
 
 def _issue(args: argparse.Namespace, config: CloudConfig) -> int:
     if args.role != Role.SERVER and len(args.names) > 1:
-        raise ConfigError(f"a {args.role} has one name, not {len(args.names)}: run the command once per name")
+        raise ConfigError(
+            f"a {args.role} has one name, not {len(args.names)}: run the command once per name"
+        )
     targets = [args.out / f"{args.names[0]}.{suffix}" for suffix in ("pem", "key")]
     for target in targets:
-        if target.exists():  # Checked first, so that a refused call adds no row to the register.
+        if target.exists():  # checked first, so that a refused call adds no row
             raise ConfigError(f"{target} exists already and was not changed: choose another --out")
     if not args.out.is_dir():
         raise ConfigError(f"--out {args.out} is not a folder: create it first")
     issued = _issued(_open(config), args)
     files.write_whole(targets[1], issued.key_pem, files.PRIVATE)
     files.write_whole(targets[0], issued.certificate_pem, files.PUBLIC)
-    print(f"{targets[0]}, {targets[1].name}: serial {issued.listed.serial}, {_until(issued.listed)}")
+    print(
+        f"{targets[0]}, {targets[1].name}: serial {issued.listed.serial}, {_until(issued.listed)}"
+    )
     return 0
 
 

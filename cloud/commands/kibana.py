@@ -77,7 +77,9 @@ def _identity(
     user: str | None, password_file: str | None, api_key_file: str | None
 ) -> tuple[tuple[str, str] | None, str | None]:
     if (user is None) != (password_file is None):
-        raise ConfigError("kibana push: the user or the password file is missing: set both, or neither")
+        raise ConfigError(
+            "kibana push: the user or the password file is missing: set both, or neither"
+        )
     if user is not None and api_key_file is not None:
         raise ConfigError("kibana push: a user and an API key are set: remove one of them")
     account = None if user is None else (user, read_secret(password_file) or "")

@@ -41,12 +41,18 @@ _log = logging.getLogger(__name__)
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "lake", "Fold, show, export or verify the lake, which stores all blocks.")
+    verbs = add_noun(
+        nouns, "lake", "Fold, show, export or verify the lake, which stores all blocks."
+    )
     _add_fold(verbs)
     _add_export(verbs)
     for name, about, run in (
         ("show", "Show how many files are landed, folded and projected.", _show),
-        ("verify", "Read everything: check that no file is missing, and that landing and table agree.", _verify),
+        (
+            "verify",
+            "Read everything: check that no file is missing, and that landing and table agree.",
+            _verify,
+        ),
     ):
         add_json(add_verb(verbs, name, about, f"lake {name}", run))
 
@@ -62,7 +68,9 @@ def _add_fold(verbs: Verbs) -> None:
         metavar="SECONDS",
         help="with --follow: time between two folds",
     )
-    verb.add_argument("--compact", action="store_true", help="merge the table's small files afterwards")
+    verb.add_argument(
+        "--compact", action="store_true", help="merge the table's small files afterwards"
+    )
     add_as_of(verb)
     add_json(verb)
 
@@ -80,7 +88,9 @@ def _add_export(verbs: Verbs) -> None:
 def _open(config: CloudConfig) -> tuple[LakeConfig, FolderStore, RawTable]:
     lake = need(config.lake, "lake", config)
     if not lake.folder.is_dir():
-        raise LakeError(f"[lake] root: {lake.folder} is not a folder. Correct it, or run ingest first")
+        raise LakeError(
+            f"[lake] root: {lake.folder} is not a folder. Correct it, or run ingest first"
+        )
     return lake, open_store(config), open_raw(config)
 
 

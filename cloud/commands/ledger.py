@@ -32,7 +32,9 @@ _HEADINGS = (
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "ledger", "Show which record numbers are stored, lost, held or unexplained.")
+    verbs = add_noun(
+        nouns, "ledger", "Show which record numbers are stored, lost, held or unexplained."
+    )
     add_projecting(verbs, open_ledger)
     show = add_verb(
         verbs,

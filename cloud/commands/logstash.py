@@ -22,7 +22,9 @@ _LIMIT_S = 60.0
 
 def register(subparsers: Verbs) -> None:
     """Adds the noun `logstash`."""
-    verbs = add_noun(subparsers, "logstash", "Test Logstash between the search projection and Elasticsearch.")
+    verbs = add_noun(
+        subparsers, "logstash", "Test Logstash between the search projection and Elasticsearch."
+    )
     about = "Create the index of dead letters; repeating it is safe."
     add_verb(verbs, "setup", about, "logstash setup", _setup)
     about = (
@@ -30,7 +32,9 @@ def register(subparsers: Verbs) -> None:
         "if they differ. This check was tested on a stand-in only, never on a real Logstash."
     )
     check = add_verb(verbs, "check", about, "logstash check --url https://logstash:8443", _check)
-    check.add_argument("--url", metavar="URL", help="address of the http input, instead of logstash_url")
+    check.add_argument(
+        "--url", metavar="URL", help="address of the http input, instead of logstash_url"
+    )
     check.add_argument(
         "--cases", type=Path, default=_CASES, metavar="FOLDER", help="folder of the sample events"
     )

@@ -23,7 +23,9 @@ _DECISIONS = ("cycle", "condition", "candidate", "skill", "low", "high", "decisi
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "models", "Show the registry's models and decisions; make the signing key.")
+    verbs = add_noun(
+        nouns, "models", "Show the registry's models and decisions; make the signing key."
+    )
     about = "Show the models, their aliases (champion, challenger, baseline) and the decisions."
     add_json(add_verb(verbs, "show", about, "models show --json", _show))
     about = "Make the signing key unless it exists; print its public key for the gateways."

@@ -18,7 +18,11 @@ def register(nouns: Verbs) -> None:
     about = "Write the report on the warehouse's data as one HTML file."
     write = add_verb(verbs, "write", about, "report write --out report.html", _write)
     write.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="the HTML file; an older one is replaced"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the HTML file; an older one is replaced",
     )
     add_as_of(write)
     add_json(write)

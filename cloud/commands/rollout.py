@@ -19,7 +19,9 @@ _HEADINGS = ("device", "counter", "issued", "condition", "model", "version", "by
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "rollout", "Publish or show what each device should run (its desired state).")
+    verbs = add_noun(
+        nouns, "rollout", "Publish or show what each device should run (its desired state)."
+    )
     about = "Publish the warehouse's desired states as retained messages, until SIGTERM."
     add_verb(verbs, "run", about, "rollout run", _run)
     about = "Show the desired state of each device."

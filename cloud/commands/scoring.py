@@ -22,7 +22,9 @@ _log = logging.getLogger(__name__)
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "scoring", "Forecast from landed readings, with the champions (released models).")
+    verbs = add_noun(
+        nouns, "scoring", "Forecast from landed readings, with the champions (released models)."
+    )
     about = "Score new landing files until SIGTERM."
     run = add_verb(verbs, "run", about, "scoring run --every 2", _run)
     run.add_argument(

@@ -25,7 +25,9 @@ _SHOWN = 20  # streams that `verify` lists one by one
 def register(subparsers: Verbs) -> None:
     """Adds the noun `search`."""
     verbs = add_noun(subparsers, "search", "Write the lake's records to Elasticsearch.")
-    setup = add_verb(verbs, "setup", "Create or update the index templates.", "search setup", _setup)
+    setup = add_verb(
+        verbs, "setup", "Create or update the index templates.", "search setup", _setup
+    )
     setup.add_argument(
         "--replicas", type=int, default=0, metavar="N", help="copies of each index (default 0)"
     )

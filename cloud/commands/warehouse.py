@@ -22,10 +22,18 @@ def register(nouns: Verbs) -> None:
     verbs = add_noun(nouns, "warehouse", "Migrate, check or show the tables in MySQL.")
     for name, about, run in (
         ("migrate", "Migrate the schema to the version of this program.", _migrate),
-        ("check", "Check the schema; exit status 1 unless it has the version of this program.", _check),
+        (
+            "check",
+            "Check the schema; exit status 1 unless it has the version of this program.",
+            _check,
+        ),
     ):
         add_verb(verbs, name, about, f"warehouse {name}", run)
-    add_json(add_verb(verbs, "show", "Show the number of rows of each kind.", "warehouse show --json", _show))
+    add_json(
+        add_verb(
+            verbs, "show", "Show the number of rows of each kind.", "warehouse show --json", _show
+        )
+    )
 
 
 def _migrate(args: argparse.Namespace, config: CloudConfig) -> int:

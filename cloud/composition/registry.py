@@ -39,5 +39,7 @@ def key_path(config: CloudConfig) -> Path:
     """
     named = need(config.registry, "registry", config).signing_key
     if named is None:
-        raise ConfigError(f"{config.source}: [registry] signing_key is missing; this command needs it")
+        raise ConfigError(
+            f"{config.source}: [registry] signing_key is missing; this command needs it"
+        )
     return Path(named)

@@ -9,8 +9,8 @@ from pathlib import Path
 from cloud.errors import LakeError
 from cloud.health.finding import Finding, State
 from cloud.instants import shown_span
-from cloud.lake.cursors import RAW_CURSOR, SCORING_CURSOR, TRANSFORM_CURSOR
 from cloud.lake.cursor_lag import Lag, lags, last_landed_at
+from cloud.lake.cursors import RAW_CURSOR, SCORING_CURSOR, TRANSFORM_CURSOR
 from cloud.lake.raw import RawTable
 from cloud.lake.store import Store
 

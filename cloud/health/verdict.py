@@ -141,7 +141,11 @@ def _silence(known: GatewayFacts, asked: Asked) -> list[str]:
     heard_at = known.heard_at or 0
     if asked.since is None:
         silent_ms = asked.now - heard_at
-        return [f"no block received for {shown_span(silent_ms)}"] if silent_ms > asked.silent_s * 1000 else []
+        return (
+            [f"no block received for {shown_span(silent_ms)}"]
+            if silent_ms > asked.silent_s * 1000
+            else []
+        )
     since = shown_instant(asked.since)
     if heard_at <= asked.since:
         return [f"no block received since {since}"]

@@ -14,8 +14,8 @@ from cloud.errors import LakeError
 from cloud.ingest.blocks import acks_of, landed_block
 from cloud.ingest.broker import Inbound
 from cloud.ingest.gather import Gather, GatherLimits
-from cloud.lake.positions import LandedBlock
 from cloud.lake.landing import LandingWriter
+from cloud.lake.positions import LandedBlock
 from contract.acks import encode_ack
 from contract.errors import ContractError
 from contract.topics import Lane, ack_topic, parse_up_topic
@@ -132,7 +132,9 @@ class LaneIngest:
                     raise
                 self.counters.store_failures_total += 1
                 if not failing:
-                    _log.error("lane %s: no block is stored or acked: %s; trying again", self._lane, error)
+                    _log.error(
+                        "lane %s: no block is stored or acked: %s; trying again", self._lane, error
+                    )
                 failing = True
                 if stop.wait(self._backoff.wait_s()):
                     return False
@@ -165,5 +167,8 @@ class LaneIngest:
         if last_ms is None or now_ms - last_ms >= _BAD_TOPIC_LOG_MS:
             self._bad_topic_logged_ms = now_ms
             _log.warning(
-                "lane %s: %s; %d bad topics so far", self._lane, error, self.counters.bad_topics_total
+                "lane %s: %s; %d bad topics so far",
+                self._lane,
+                error,
+                self.counters.bad_topics_total,
             )

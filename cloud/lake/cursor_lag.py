@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from cloud.errors import LakeMissing
 from cloud.lake.cursors import RAW_CURSOR, all_cursors
-from cloud.lake.positions import Cursor, FileSequence, Position
 from cloud.lake.landing import hour_at, landed_paths, read_file
+from cloud.lake.positions import Cursor, FileSequence, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.store import Store
 

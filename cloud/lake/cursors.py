@@ -74,7 +74,9 @@ class CursorStore:
             cursor = self._newest(numbers)
             if cursor is not None:
                 return cursor
-        raise LakeError(f"{self._folder}: no cursor file can be read; delete the folder to start from the beginning")
+        raise LakeError(
+            f"{self._folder}: no cursor file can be read; delete the folder to start again"
+        )
 
     def save(self, cursor: Cursor) -> None:
         """Writes the next cursor file.

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from cloud.errors import LakeError, LakeMissing
 from cloud.lake.cursors import RAW_CURSOR, CursorStore
-from cloud.lake.positions import Cursor, FileSequence, LandedFile, Position
 from cloud.lake.landing import HOUR_MS, hour_at, landed_paths, read_file
+from cloud.lake.positions import Cursor, FileSequence, LandedFile, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.store import Store
 

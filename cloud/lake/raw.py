@@ -1,6 +1,6 @@
 """Stores every landed block permanently in table `raw`, a Delta table in a folder.
 
-This is the only file that imports deltalake. The table has one row per landed block, with the key
+The one file that imports deltalake. The table has one row per landed block, with the key
 (node, start_id, lane, n, row). Each append is one Delta transaction. It also records, as an
 application transaction of each sequence, the last `n` in the table. A file is folded if its number
 is not above that record. If two folds append the same file, one of them fails.
@@ -192,7 +192,9 @@ def _unfolded(table: DeltaTable, files: Sequence[LandedFile]) -> tuple[LandedFil
         expected = _folded(table, sequence) + 1
         for file in group:
             if file.position.n > expected:
-                raise LakeMissing(f"{name_of(sequence)}: file {expected} must be folded first, but is missing")
+                raise LakeMissing(
+                    f"{name_of(sequence)}: file {expected} must be folded first, but is missing"
+                )
             if file.position.n == expected:
                 new.append(file)
                 expected += 1

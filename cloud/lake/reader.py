@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from cloud.errors import LakeMissing
 from cloud.lake.cursors import RAW_CURSOR, CursorStore
-from cloud.lake.positions import Cursor, FileSequence, LandedFile, Position
 from cloud.lake.landing import landed_paths, read_file
+from cloud.lake.positions import Cursor, FileSequence, LandedFile, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.raw_rows import name_of
 from cloud.lake.store import Store

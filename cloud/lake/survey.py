@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from cloud.errors import LakeMissing
 from cloud.lake.cursors import RAW_CURSOR, all_cursors
-from cloud.lake.positions import Cursor, LandedFile
 from cloud.lake.landing import landed_paths, read_file
+from cloud.lake.positions import Cursor, LandedFile
 from cloud.lake.raw import RawTable
 from cloud.lake.raw_rows import name_of
 from cloud.lake.store import Store

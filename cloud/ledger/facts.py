@@ -30,7 +30,7 @@ class BlockFact:
         payload_bytes: Number of these bytes.
         first_at: Earliest time in the block, ms since 1970 UTC; None if the gateway's clock was
             not set.
-        last_at: Latest time in the block, likewise.
+        last_at: Latest time in the block; None as above.
         totals: Number of records of each kind; kinds without records are omitted.
     """
 

@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamLine:
-    """One stream in the table; `blocks` and `repeated` count blocks, other figures count records."""
+    """One stream in the table; `blocks` and `repeated` count blocks, the others count records."""
 
     device: str
     stream: str
@@ -121,9 +121,13 @@ def notes(accounts: Iterable[DeviceAccount], now: int) -> list[str]:
         lines += [f"{device.device_id}: {stop_text(stop)}" for stop in device.unclean_stops]
         if device.held_told_at is not None and any(s.held for s in device.streams):
             age = shown_span(now - device.held_told_at)
-            lines.append(f"{device.device_id}: the Held record about its backlog was received {age} ago")
+            lines.append(
+                f"{device.device_id}: the Held record about its backlog was received {age} ago"
+            )
         if device.held_truncated:
-            lines.append(f"{device.device_id}: its Held record is truncated: it holds more blocks than listed")
+            lines.append(
+                f"{device.device_id}: its Held record is truncated, so more numbers are held"
+            )
     return lines
 
 

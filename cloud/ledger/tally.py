@@ -63,7 +63,7 @@ class Tally:
         payload_bytes: Payload bytes of the distinct blocks.
         totals: Records by kind in the distinct blocks; each range counts once.
         first_at: Earliest time, ms since 1970 UTC; None if none is known.
-        last_at: Latest time, likewise.
+        last_at: Latest time, ms since 1970 UTC; None if none is known.
         sha256: Hash of the lines `first last digest` of the distinct blocks, sorted by all three.
     """
 
@@ -156,7 +156,7 @@ class _Counter:
                 self._doubled.add(first, min(block.last, other.last))
                 self._name(other, block)
             # A hostile device could make this list long, so only the blocks that reach furthest
-            # are kept. They suffice to find doubled numbers. Of equal ones, the first received stay.
+            # are kept; they suffice to find doubled numbers. Of equal ones, the earliest stay.
             self._open = sorted([*self._open, block], key=lambda b: -b.last)[:_CONFLICTS_NAMED]
 
     def _name(self, one: BlockFact, other: BlockFact) -> None:

@@ -1,4 +1,4 @@
-"""Wraps the Elasticsearch client; the only file that imports it.
+"""Wraps the Elasticsearch client. The one file that imports elasticsearch.
 
 The wrapper turns the client's exceptions into ours and its answers into values. It never repeats a
 call: the caller decides on retries and sees every failure.
@@ -95,7 +95,7 @@ class SearchClient:
                 return
 
     def health(self) -> str:
-        """Return the colour of the cluster's health: green, yellow (a replica is missing) or red."""
+        """Return the colour of the cluster's health: green, yellow (a replica is missing), red."""
         with _Converting(self._url):
             return str(self._client.cluster.health(timeout="0s")["status"])
 
@@ -235,9 +235,13 @@ def converted(error: ApiError | TransportError, url: str) -> DewlineError:
     if isinstance(error, TlsError):
         return _tls_error(error.message, url)
     if isinstance(error, TransportError):
-        return ProjectionError(f"{url}: no answer: {error.message}; check that Elasticsearch runs there")
+        return ProjectionError(
+            f"{url}: no answer: {error.message}; check that Elasticsearch runs there"
+        )
     if isinstance(error, UnsupportedProductError):
-        return ConfigError(f"[search] url: {url}: the server is not Elasticsearch 8: {error.message}")
+        return ConfigError(
+            f"[search] url: {url}: the server is not Elasticsearch 8: {error.message}"
+        )
     status = error.meta.status
     text = f"{url}: {status} {error.message}: {_reason(error.body)}"
     if status in (429, 404) or status >= 500 or error.message == "cluster_block_exception":

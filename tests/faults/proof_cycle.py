@@ -28,8 +28,8 @@ from sqlalchemy import func, make_url, select, text
 from cloud.composition.servers import open_warehouse
 from cloud.errors import ProjectionError
 from cloud.lake.cursors import CursorStore
-from cloud.lake.positions import LandedBlock
 from cloud.lake.landing import LandingWriter
+from cloud.lake.positions import LandedBlock
 from cloud.lake.store import FolderStore
 from cloud.scoring.offsets import available, covers
 from cloud.search.client import SearchClient

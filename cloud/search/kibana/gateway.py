@@ -203,9 +203,7 @@ OWN_HEALTH = Panel(
     ),
 )
 EDGE = _against("edge", "Forecasts of the gateway, and observed alerts", PREDICTIONS, ACTIVE)
-CLOUD = _against(
-    "cloud", "Forecasts of the cloud, and observed alerts", CLOUD_FORECASTS, ON_TIME
-)
+CLOUD = _against("cloud", "Forecasts of the cloud, and observed alerts", CLOUD_FORECASTS, ON_TIME)
 GATEWAY = Dashboard(
     name="gateway",
     title="Dewline: one gateway",

@@ -1,4 +1,4 @@
-"""Sends the bundle to Kibana and checks the answer. The only file that imports urllib3.
+"""Sends the bundle to Kibana and checks the answer. The one file that imports urllib3.
 
 Kibana answers 200 even if it imported nothing: only `success` in the answer's body counts.
 """
@@ -91,7 +91,9 @@ def _address(access: Access) -> str:
     space = ""
     if access.space is not None:
         if _SPACE.fullmatch(access.space) is None:
-            raise ConfigError(f"[kibana] space: {access.space!r} is not a space's id: use a-z, 0-9, _ and -")
+            raise ConfigError(
+                f"[kibana] space: {access.space!r} is not a space's id: use a-z, 0-9, _ and -"
+            )
         space = f"/s/{access.space}"
     return f"{access.url.rstrip('/')}{space}/api/saved_objects/_import?overwrite=true"
 
@@ -149,7 +151,9 @@ def _refusal(status: int, body: Mapping[str, Any], access: Access) -> DewlineErr
     if status in (409, 429) or status >= 500:
         return KibanaError(f"{text}: try again")
     if 300 <= status < 400:
-        return ConfigError(f"[kibana] {text}: Kibana redirects to another address: add its base path to url")
+        return ConfigError(
+            f"[kibana] {text}: Kibana redirects to another address: add its base path to url"
+        )
     return KibanaRefused(text)
 
 

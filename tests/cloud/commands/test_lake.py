@@ -14,8 +14,8 @@ from cloud.cli import main
 from cloud.clock import SystemClock
 from cloud.ingest.blocks import landed_block
 from cloud.lake.cursors import CursorStore
-from cloud.lake.positions import Cursor
 from cloud.lake.landing import LandingWriter, start_id
+from cloud.lake.positions import Cursor
 from cloud.lake.store import FolderStore
 from contract.blocks import Block
 from contract.keys import payload_digest

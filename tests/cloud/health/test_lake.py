@@ -7,8 +7,8 @@ from cloud.health.finding import State
 from cloud.health.lake import CursorLimits, look_at_cursors, look_at_lake
 from cloud.lake.cursors import CursorStore
 from cloud.lake.fold import fold
-from cloud.lake.positions import Cursor, FileSequence, Position
 from cloud.lake.landing import LandingWriter
+from cloud.lake.positions import Cursor, FileSequence, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.store import FolderStore
 from contract.topics import Lane

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from cloud.errors import LakeMissing
 from cloud.lake.cursors import CursorStore, all_cursors
 from cloud.lake.fold import fold
-from cloud.lake.positions import Cursor, FileSequence, LandedBlock, LandedFile
 from cloud.lake.landing import LandingWriter, landed_paths
+from cloud.lake.positions import Cursor, FileSequence, LandedBlock, LandedFile
 from cloud.lake.raw import RawTable
 from cloud.lake.reader import LakeReader
 from cloud.lake.store import FolderStore

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.errors import LakeError, LakeExists, LakeMissing
-from cloud.lake.positions import FileSequence, LandedBlock, Position
 from cloud.lake.landing import LandingWriter, hour_at, parse_path, path_of, read_file, start_id
+from cloud.lake.positions import FileSequence, LandedBlock, Position
 from cloud.lake.store import FolderStore
 from contract.topics import Lane
 
