@@ -1,6 +1,6 @@
 """`dewline-cloud --config FILE NOUN VERB`: runs a command and prints its failure as a message.
 
-Exit status: 0 done, 1 failed, 2 wrong usage or configuration. Each noun is a module of
+Exit code: 0 done, 1 failed, 2 wrong usage or configuration. Each noun is a module of
 `cloud.commands` with `register(subparsers)`; a verb sets `run=callable(args, config) -> int`.
 """
 
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit status."""
+    """Runs one command and returns its exit code."""
     _start_logging()
     words = sys.argv[1:] if arguments is None else list(arguments)
     args = parser_of(words).parse_args(words)

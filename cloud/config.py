@@ -114,7 +114,7 @@ def _check_tls(sections: _Sections, where: str) -> None:
     if search.ca_file is not None and not search.url.startswith("https:"):
         raise ConfigError(f"{where}: [search] ca_file: needs a url with https, not {search.url}")
     if (search.username is None) != (search.password_file is None):
-        raise ConfigError(f"{where}: [search] username and password_file: set both, or neither")
+        raise ConfigError(f"{where}: [search] username and password_file: set both or neither")
     _check_logstash(search, f"{where}: [search]")
 
 
@@ -124,7 +124,7 @@ def _check_logstash(search: SearchConfig, where: str) -> None:
             f"{where} writer: `logstash` needs logstash_url, the address of Logstash's http input"
         )
     if (search.logstash_user is None) != (search.logstash_password_file is None):
-        raise ConfigError(f"{where} logstash_user, logstash_password_file: set both, or neither")
+        raise ConfigError(f"{where} logstash_user, logstash_password_file: set both or neither")
     if search.logstash_ca_file is None or (search.logstash_url or "").startswith("https:"):
         return
     raise ConfigError(f"{where} logstash_ca_file: needs a logstash_url with https")

@@ -20,7 +20,7 @@ def register(nouns: Verbs) -> None:
     """Adds the noun, which has no verbs."""
     about = (
         "Check broker, lake, cursors, Elasticsearch, MySQL, ledger and certificates; "
-        "change nothing. Exit status 1 if a check failed."
+        "change nothing. Exit code 1 if a check failed."
     )
     add_json(add_verb(nouns, "doctor", about, "doctor --json", _run))
 

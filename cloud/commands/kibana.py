@@ -78,7 +78,7 @@ def _identity(
 ) -> tuple[tuple[str, str] | None, str | None]:
     if (user is None) != (password_file is None):
         raise ConfigError(
-            "kibana push: the user or the password file is missing: set both, or neither"
+            "kibana push: the user or the password file is missing: set both or neither"
         )
     if user is not None and api_key_file is not None:
         raise ConfigError("kibana push: a user and an API key are set: remove one of them")

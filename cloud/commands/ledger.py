@@ -48,7 +48,7 @@ def register(nouns: Verbs) -> None:
     proves = add_verb(
         verbs,
         "proof",
-        "Print a text to check by hand; exit status 1 if a number is unexplained or doubled.",
+        "Print a text to check by hand; exit code 1 if a number is unexplained or doubled.",
         "ledger proof > proof.txt",
         _proof,
     )

@@ -28,7 +28,7 @@ def register(subparsers: Verbs) -> None:
     about = "Create the index of dead letters; repeating it is safe."
     add_verb(verbs, "setup", about, "logstash setup", _setup)
     about = (
-        "Post sample events to Logstash and compare the documents in Elasticsearch; exit status 1 "
+        "Post sample events to Logstash and compare the documents in Elasticsearch; exit code 1 "
         "if they differ. This check was tested on a stand-in only, never on a real Logstash."
     )
     check = add_verb(verbs, "check", about, "logstash check --url https://logstash:8443", _check)

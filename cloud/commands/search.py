@@ -32,7 +32,7 @@ def register(subparsers: Verbs) -> None:
         "--replicas", type=int, default=0, metavar="N", help="copies of each index (default 0)"
     )
     add_projecting(verbs, open_search_projection)
-    about = "Compare the documents with the lake's keys; exit status 1 if they differ."
+    about = "Compare the documents with the lake's keys; exit code 1 if they differ."
     add_json(add_verb(verbs, "verify", about, "search verify --json", _verify))
     about = "Reset the cursor: the next run writes the whole lake again."
     add_verb(verbs, "rebuild", about, "search rebuild", _rebuild)

@@ -24,7 +24,7 @@ def register(nouns: Verbs) -> None:
         ("migrate", "Migrate the schema to the version of this program.", _migrate),
         (
             "check",
-            "Check the schema; exit status 1 unless it has the version of this program.",
+            "Check the schema; exit code 1 unless it has the version of this program.",
             _check,
         ),
     ):

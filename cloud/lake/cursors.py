@@ -95,7 +95,8 @@ class CursorStore:
             if self._store.read(self._path(n)) != data:
                 self._last = None
                 raise ProjectionError(
-                    f"{self._path(n)} was written by another process; run each projection once"
+                    f"{self._path(n)} was written by another process: a projection has one writer, "
+                    "so stop one of them"
                 ) from error
         self._last = n
         if n > _KEPT:

@@ -105,7 +105,7 @@ def test_a_whole_file(file: Path) -> None:
         ("[api]\ncertificate_file = 'c'", "[api] certificate_file: key_file is missing"),
         (
             "[search]\nurl = 'http://x'\nca_file = 'c'",
-            "[search] ca_file: only for a url with https, not http://x",
+            "[search] ca_file: needs a url with https, not http://x",
         ),
         (
             "[search]\nurl = 'http://x'\nusername = 'me'",

@@ -450,7 +450,7 @@ def _cycle(site, as_of):
         while run.running:
             begun_s.setdefault(site.phase(run, as_of), time.monotonic())
             time.sleep(0.05)
-        run.wait_done("devices told to change")
+        run.wait_done("devices with a new desired state")
     finally:
         run.stop()
     marks = [begun_s[n] for n in sorted(begun_s)] + [time.monotonic()]

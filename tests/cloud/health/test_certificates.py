@@ -24,7 +24,7 @@ def certificate(tmp_path_factory):
 @pytest.mark.parametrize(
     ("days", "state", "found", "remedy"),
     [
-        (-2, State.FAILED, "does not count before", "clock"),
+        (-2, State.FAILED, "not valid before", "clock"),
         (1, State.OK, "364 days left, until 2027-03-01", ""),
         (335, State.OK, "30 days left, until 2027-03-01", ""),
         (336, State.WARNING, "29 days left, until 2027-03-01", "issue a new one"),

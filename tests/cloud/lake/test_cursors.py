@@ -60,5 +60,5 @@ def test_registering_keeps_what_is_there(store: FolderStore) -> None:
 
 
 def test_a_projection_has_a_plain_name(store: FolderStore) -> None:
-    with pytest.raises(ValueError, match="no name for a projection"):
+    with pytest.raises(ValueError, match="not a projection's name"):
         CursorStore(store, "../raw")
