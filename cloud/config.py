@@ -161,6 +161,4 @@ def read_secret(path: str | None) -> str | None:
     try:
         return Path(path).read_text("utf-8").split("\n", 1)[0]
     except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{path}, a file with a password or key, cannot be read: {error}"
-        ) from error
+        raise ConfigError(f"password or key file {path} cannot be read: {error}") from error

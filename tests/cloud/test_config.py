@@ -144,7 +144,7 @@ def test_missing_things_are_named(file: Path) -> None:
         load_config(file)
     with pytest.raises(ConfigError, match=r"cloud\.toml: section \[lake\] is missing"):
         need(None, "lake", CloudConfig(source="cloud.toml"))
-    with pytest.raises(ConfigError, match="secret's file"):
+    with pytest.raises(ConfigError, match="password or key file"):
         read_secret(str(file))
 
 

@@ -57,7 +57,7 @@ def test_an_authority_is_never_overwritten(authority: Authority, now: datetime) 
         Authority.create(authority._folder, "other", now)
     authority.issue_device("gw-1", now, 10)
     (authority._folder / "ca.pem").unlink()
-    with pytest.raises(AuthorityError, match=r"without its ca\.pem"):
+    with pytest.raises(AuthorityError, match=r"but not its ca\.pem"):
         Authority.create(authority._folder, "other", now)
     assert (authority._folder / "ca.key").read_bytes() == before["ca.key"]
 
@@ -267,7 +267,7 @@ def test_a_device_is_named_as_the_contract_says(
 
 def test_no_device_is_called_as_a_service(authority: Authority, now: datetime) -> None:
     for name in SERVICES:
-        with pytest.raises(AuthorityError, match="is the name of a service"):
+        with pytest.raises(AuthorityError, match="is a service's name"):
             authority.issue_device(name, now, 10)
     with pytest.raises(AuthorityError, match="not a service: use one of ingest, rollout"):
         authority.issue_service("gw-1", now, 10)

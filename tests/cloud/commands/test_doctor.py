@@ -217,9 +217,9 @@ def test_servers_that_are_not_there_and_secrets_that_are_missing(cloud, doctor):
     )
     status, found = doctor(config)
     assert status == 1
-    assert "is away" in found["broker"]["found"]
+    assert "cannot be reached" in found["broker"]["found"]
     assert "check that Elasticsearch runs there" in found["search"]["found"]
-    assert "nowhere, a file with a password or key, cannot be read" in found["warehouse"]["found"]
+    assert "password or key file nowhere cannot be read" in found["warehouse"]["found"]
 
 
 def test_what_is_not_configured_is_named_and_no_failure(cloud, doctor):
