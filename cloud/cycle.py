@@ -2,7 +2,8 @@
 
 A cycle updates truth and outcomes from the lake and judges the forecasts with them. It trains a
 condition if there is a reason, and writes what each device should run. A cycle can be repeated for
-the same instant, also after a kill at any step: each step writes the same rows again, or none.
+the same instant, also after a kill at any moment: it writes the same rows again, or none. A step is
+a piece of time, such as 10 minutes, in which a condition is judged once.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,7 @@
-"""Defines a forecast of the cloud; its row, document and Spark frame have these columns."""
+"""Defines a forecast of the cloud; its row, document and Spark frame have these columns.
+
+A step is a piece of time, such as 10 minutes, in which a condition is judged once.
+"""
 
 from dataclasses import dataclass
 

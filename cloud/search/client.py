@@ -196,7 +196,7 @@ class SearchClient:
         with _Converting(self._url):
             answer = self._client.bulk(
                 # One text for the whole call is faster: the client encodes each item by itself.
-                operations=["\n".join(operations)],  # type: ignore[list-item]  # passes as it is
+                operations=["\n".join(operations)],  # type: ignore[list-item]  # sent unchanged
                 filter_path=_BULK_ANSWER,
             )
         return [self._outcome(item) for item in answer.get("items", [])]

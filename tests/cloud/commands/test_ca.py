@@ -133,10 +133,10 @@ def test_what_is_there_is_not_overwritten(call: Call, issue: Call, tmp_path: Pat
     [
         (("issue", "device", "Gw-1"), 1, "device_id: expected 1 to 63 of a-z, 0-9"),
         (("issue", "device", "../gw-1"), 1, "device_id: expected 1 to 63"),
-        (("issue", "device", "ingest"), 1, "is the name of a service"),
+        (("issue", "device", "ingest"), 1, "is a service's name"),
         (("issue", "device", "gw-1", "gw-2"), 2, "a device has one name, not 2"),
         (("issue", "service", "gw-1"), 1, "not a service: use one of ingest, rollout, observer"),
-        (("issue", "server", "a/b"), 1, "'a/b' is no host"),
+        (("issue", "server", "a/b"), 1, "'a/b' is not a host"),
         (("issue", "device", "gw-1", "--days", "9999"), 1, "use --days 36"),
         (("issue", "device", "gw-1", "--out", "no-such-folder"), 2, "is not a folder"),
         (("revoke", "gw-7"), 1, "no certificate has the name or serial 'gw-7'"),

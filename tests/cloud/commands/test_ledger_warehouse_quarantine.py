@@ -123,7 +123,7 @@ def test_show_has_one_line_a_stream_totals_and_what_is_odd(cloud, gateway, land)
     document = json.loads(cloud("ledger show --json --as-of 2013-01-01T00:01:01Z")[1])
     assert document["totals"]["held"] == 2
     assert document["sound"] is False
-    assert "was told 1 min ago" in document["notes"][1]
+    assert "was received 1 min ago" in document["notes"][1]
     early = json.loads(cloud("ledger show --json --as-of 2013-01-01T00:00:01Z")[1])
     assert (early["totals"]["stored"], early["totals"]["held"]) == (2, 4)
     assert early["records_by_kind"] == {"held": 1, "status": 1}

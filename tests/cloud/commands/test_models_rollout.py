@@ -121,7 +121,7 @@ def test_a_key_is_made_once_and_its_public_half_printed(call, config):
     assert path.stat().st_mode & 0o077 == 0
     load_pem_public_key(first.out.encode())
     assert "PRIVATE" not in first.out + first.err
-    assert "is new" in first.err
+    assert "created" in first.err
     again = call("models key", config)
     assert (again.out, path.read_bytes()) == (first.out, kept)
     assert "was not changed" in again.err

@@ -233,7 +233,7 @@ def test_http_where_https_is_wanted(door, tmp_path):
 
 @pytest.mark.parametrize("url", ["kibana:5601", "ftp://kibana", "http://u:p@kibana", "http://k/?a"])
 def test_an_address_that_is_none(url):
-    with pytest.raises(ConfigError, match="is no address"):
+    with pytest.raises(ConfigError, match="is not an address"):
         push(Access(url=url), BUNDLE)
 
 
