@@ -89,10 +89,10 @@ UNDATED = Panel(
 SILENT = Panel(
     name="silent",
     title="Gateways, longest silent first",
-    about="The last Status of each gateway, however old. If it was received long after it was "
-    "observed, the delivery was late. If the last received one was observed long ago, the gateway "
-    "is sending its backlog. Blocks held is the backlog in the last Status of a running gateway. "
-    "Indexing time is not recorded: `dewline-cloud search verify` lists missing documents.",
+    about="The last Status of each gateway, however old. A Status that was received long after it "
+    "was observed was delivered late. If it was received recently but observed long ago, the "
+    "gateway is sending its backlog. Blocks held is the backlog in the last Status of a running "
+    "gateway. Indexing time is not recorded: `dewline-cloud search verify` shows differences.",
     chart=Chart.TABLE,
     layers=(
         Layer(
