@@ -1,4 +1,4 @@
-"""`dewline-cloud logstash ...`: composes the trial of the pipelines and translates arguments."""
+"""`dewline-cloud logstash`: creates the index of dead letters, and tests the pipelines."""
 
 import argparse
 import json
@@ -22,24 +22,28 @@ _LIMIT_S = 60.0
 
 def register(subparsers: Verbs) -> None:
     """Adds the noun `logstash`."""
-    verbs = add_noun(subparsers, "logstash", "Logstash between search projection and Elasticsearch")
-    about = "Make the index of dead letters; may be repeated."
+    verbs = add_noun(
+        subparsers, "logstash", "Test Logstash between the search projection and Elasticsearch."
+    )
+    about = "Create the index of dead letters; repeating it is safe."
     add_verb(verbs, "setup", about, "logstash setup", _setup)
     about = (
-        "Post sample events to a running Logstash and compare what arrives in Elasticsearch; exit "
-        "status 1 if it differs. It has been tried on a stand-in only, never on a real Logstash."
+        "Post sample events to Logstash and compare the documents in Elasticsearch; exit code 1 "
+        "if they differ. This check was tested on a stand-in only, never on a real Logstash."
     )
     check = add_verb(verbs, "check", about, "logstash check --url https://logstash:8443", _check)
-    check.add_argument("--url", metavar="URL", help="the http input, instead of logstash_url")
     check.add_argument(
-        "--cases", type=Path, default=_CASES, metavar="FOLDER", help="of the sample events"
+        "--url", metavar="URL", help="address of the http input, instead of logstash_url"
+    )
+    check.add_argument(
+        "--cases", type=Path, default=_CASES, metavar="FOLDER", help="folder of the sample events"
     )
     check.add_argument(
         "--limit",
         type=float,
         default=_LIMIT_S,
         metavar="SECONDS",
-        help="time for everything to arrive (default 60)",
+        help="time until all documents must be there (default 60)",
     )
     add_json(check)
 

@@ -1,6 +1,6 @@
-"""Opens live scoring: the stream of landed files, the champions, where forecasts go.
+"""Builds live scoring: the stream of landed files, the champions, the stores of forecasts.
 
-It needs Spark; the verbs import it when they run, so that the help works without.
+This module imports Spark. The verbs import it only when they run, so that --help needs no Spark.
 """
 
 import logging
@@ -36,17 +36,17 @@ def open_scoring(
     trigger_s: float = TRIGGER_S,
     files_per_batch: int = FILES_PER_BATCH,
 ) -> Scoring:
-    """Scoring on a session that the caller started and stops; nothing runs yet.
+    """Builds scoring on the caller's Spark session, without starting it.
 
     Args:
         config: Sections `[lake]`, `[warehouse]`, `[search]`, `[registry]` and `[fleet]`.
         spark: The session; a transform may run on it too.
-        trigger_s: Time between begins of batches, s.
-        files_per_batch: Most landing files in one batch.
+        trigger_s: Time between the starts of two batches, seconds.
+        files_per_batch: Maximum of landing files in one batch.
 
     Raises:
         ConfigError: A section is missing, or a key cannot be read.
-        SchemaOutdated: The warehouse has another schema.
+        SchemaOutdated: The warehouse has another schema version.
         WarehouseError: MySQL did not answer.
         ProjectionError: Elasticsearch did not answer.
     """

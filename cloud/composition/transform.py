@@ -1,6 +1,6 @@
-"""Opens the transform: its tables in the lake, its cursors, its loader into the warehouse.
+"""Builds the transform: its tables in the lake, its cursors, its loader into the warehouse.
 
-It needs Spark; the verbs import it when they run, so that the help works without.
+This module imports Spark. The verbs import it only when they run, so that --help needs no Spark.
 """
 
 from pyspark.sql import SparkSession
@@ -18,7 +18,7 @@ __all__ = ["open_transform", "tables_of"]
 
 
 def tables_of(config: CloudConfig) -> Tables:
-    """The tables of section `[lake]`.
+    """Returns the derived tables of section `[lake]`.
 
     Raises:
         ConfigError: The section is missing.
@@ -28,11 +28,11 @@ def tables_of(config: CloudConfig) -> Tables:
 
 
 def open_transform(config: CloudConfig, spark: SparkSession) -> Transform:
-    """The projection on a session that the caller started, for one or many runs.
+    """Builds the transform on the caller's Spark session, for one or many runs.
 
     Raises:
         ConfigError: A section is missing, or `[warehouse] ca_file` cannot be used.
-        SchemaOutdated: The warehouse has another schema.
+        SchemaOutdated: The warehouse has another schema version.
         WarehouseError: MySQL did not answer.
     """
     store = open_store(config)

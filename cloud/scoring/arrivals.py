@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
-from cloud.lake.landed import FileSequence, Position
+from cloud.lake.positions import FileSequence, Position
 from cloud.scoring.forecast import DAY_MS, TimeSpan, day_of
 from cloud.transforms.schema import SOURCE
 from contract.records import Kind

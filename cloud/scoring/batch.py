@@ -15,7 +15,7 @@ from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world 
 
 from cloud.errors import ProjectionError
 from cloud.forecast import Forecast
-from cloud.lake.landed import Cursor
+from cloud.lake.positions import Cursor
 from cloud.scoring.arrivals import Arrival, Arrivals, affected, arrivals_of
 from cloud.scoring.champions import Term
 from cloud.scoring.forecast import TimeSpan, warm_days

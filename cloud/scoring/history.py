@@ -13,7 +13,7 @@ from operator import or_
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
-from cloud.lake.landed import Cursor
+from cloud.lake.positions import Cursor
 from cloud.scoring.arrivals import Arrival, devices_of
 from cloud.scoring.forecast import DAY_MS, TimeSpan, day_of
 from cloud.scoring.offsets import covers

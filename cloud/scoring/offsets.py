@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from cloud.errors import ProjectionError
 from cloud.lake.cursors import RAW_CURSOR, CursorStore
-from cloud.lake.landed import Cursor, FileSequence
 from cloud.lake.landing import landed_paths
+from cloud.lake.positions import Cursor, FileSequence
 from cloud.lake.raw_rows import name_of
 from cloud.lake.store import Store
 from contract.topics import Lane

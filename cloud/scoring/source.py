@@ -32,8 +32,8 @@ from pyspark.sql.types import StructType
 
 from cloud.errors import LakeError, LakeMissing
 from cloud.lake.cursors import CursorStore
-from cloud.lake.landed import RAW_FOLDER, Cursor, LandedFile, Position
 from cloud.lake.landing import landed_paths, read_file
+from cloud.lake.positions import RAW_FOLDER, Cursor, LandedFile, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.raw_rows import name_of
 from cloud.lake.store import FolderStore

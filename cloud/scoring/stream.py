@@ -19,7 +19,7 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from cloud.errors import ProjectionError
 from cloud.lake.cursors import SCORING_CURSOR, CursorStore
-from cloud.lake.landed import Cursor
+from cloud.lake.positions import Cursor
 from cloud.lake.store import FolderStore
 from cloud.scoring.batch import BatchResult, BatchScorer
 from cloud.scoring.offsets import available, covers

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from cloud.columns import COLUMNS, COMMON, row
-from cloud.lake.landed import Position
+from cloud.lake.positions import Position
 from contract.blocks import Block, SensorColumns, entries, kind_of
 from contract.records import Kind
 

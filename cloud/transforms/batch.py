@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
 from cloud.errors import LakeError
-from cloud.lake.landed import Cursor, FileSequence
+from cloud.lake.positions import Cursor, FileSequence
 from cloud.spark import converted
 from cloud.transforms.clean import flag
 from cloud.transforms.dating import dated

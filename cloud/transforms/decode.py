@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from cloud.lake.landed import FileSequence, Position
+from cloud.lake.positions import FileSequence, Position
 from cloud.transforms.arrow_blocks import Arrived, event_rows, reading_columns, source_of
 from cloud.transforms.schema import DECODED, require
 from contract.blocks import Block

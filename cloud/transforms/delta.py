@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from cloud.config import Period
 from cloud.errors import LakeError
-from cloud.lake.landed import RAW_FOLDER
+from cloud.lake.positions import RAW_FOLDER
 from cloud.precedence import replaces
 from cloud.spark import converted
 from cloud.transforms.schema import KEY, PERIOD

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from pyspark.sql import SparkSession
 
-from cloud.lake.landed import Cursor
+from cloud.lake.positions import Cursor
 from cloud.transforms.batch import (
     Batch,
     batch_after,

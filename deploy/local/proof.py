@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cloud.lake.landed import Cursor, Lake
+from cloud.lake.positions import Cursor, Lake
 from contract.blocks import entries, kind_of
 from contract.errors import ContractError
 from contract.records import Kind

@@ -289,7 +289,7 @@ def completeness():
         devices=tuple((d, one) for d in DEVICES),
         totals=three,
         by_kind=(("alert", 1620), ("prediction", 14_436), ("reading", 78_345), ("status", 26_280)),
-        notes=("ewr: unclean_stop told by stream aaaaaaaaaaaaa: about 3 readings were lost",),
+        notes=("ewr: unclean_stop reported by stream aaaaaaaaaaaaa: about 3 readings were lost",),
         sound=True,
     )
 

@@ -196,7 +196,7 @@ def test_a_taken_port_is_told_with_2(folder, tmp_path, capsys):
         finally:
             for n, handler in zip((signal.SIGTERM, signal.SIGINT), handlers, strict=True):
                 signal.signal(n, handler)
-    assert f"cannot listen at 127.0.0.1 port {port}" in capsys.readouterr().err
+    assert f"cannot listen on 127.0.0.1 port {port}" in capsys.readouterr().err
     config.write_text("")
     assert main(["--config", str(config), "api", "serve"]) == 2
     assert "section [registry] is missing" in capsys.readouterr().err

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from cloud.errors import ProjectionError
 from cloud.lake.cursors import RAW_CURSOR, CursorStore
-from cloud.lake.landed import Cursor, FileSequence, Position
+from cloud.lake.positions import Cursor, FileSequence, Position
 from cloud.lake.store import FolderStore
 from cloud.scoring.offsets import available, capped, covers, cursor_from, offset_of, spans
 from contract.topics import Lane

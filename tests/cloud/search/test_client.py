@@ -75,7 +75,7 @@ def test_nobody_there_is_retryable_and_waiting_has_a_limit():
     with socket.socket() as taken:  # bound and not listening: connections are refused
         taken.bind(("127.0.0.1", 0))
         client = SearchClient(f"http://127.0.0.1:{taken.getsockname()[1]}")
-        with pytest.raises(ProjectionError, match="is Elasticsearch running"):
+        with pytest.raises(ProjectionError, match="check that Elasticsearch runs there"):
             client.wait(0.3)
 
 

@@ -3,7 +3,7 @@ import pytest
 from cloud.columns import COLUMNS
 from cloud.config import Period
 from cloud.lake.cursors import RAW_CURSOR, TRANSFORM_CURSOR, CursorStore
-from cloud.lake.landed import FileSequence, LandedFile, Position
+from cloud.lake.positions import FileSequence, LandedFile, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.raw_rows import rows_of
 from cloud.lake.store import FolderStore

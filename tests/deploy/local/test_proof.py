@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from cloud.lake.landed import Cursor, FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.positions import Cursor, FileSequence, LandedBlock, LandedFile, Position
 from cloud.ledger.report import Totals
 from contract.blocks import Block, TimedEvent
 from contract.records import Kind, Phase, Status

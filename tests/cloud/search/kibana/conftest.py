@@ -21,7 +21,7 @@ from cloud.columns import COLUMNS
 from cloud.config import Period
 from cloud.forecast import FORECAST_COLUMNS, Forecast
 from cloud.lake.cursors import RAW_CURSOR, TRANSFORM_CURSOR, CursorStore
-from cloud.lake.landed import FileSequence, LandedFile, Position
+from cloud.lake.positions import FileSequence, LandedFile, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.store import FolderStore
 from cloud.projections.quarantine import Quarantine
