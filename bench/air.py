@@ -84,7 +84,7 @@ class Tick:
 
 
 def layout_of(names: str, *, paired: bool) -> Layout:
-    """Eight signals: four sensors of temperature and humidity, or eight of one quantity.
+    """Returns eight signals: four sensors of temperature and humidity, or eight of one quantity.
 
     Args:
         names: Key of `NAME_SETS`.
@@ -115,7 +115,7 @@ class _Drift:
 
 
 def ticks(layout: Layout, noise: Noise, seed: int) -> Iterator[Tick]:
-    """One tick a second without end, the same for the same seed."""
+    """Yields one tick a second without end, the same for the same seed."""
     source = random.Random(seed)
     drifts = [[_drift(s.quantity, source) for s in placed.series] for placed in layout.sensors]
     second = 0

@@ -19,7 +19,7 @@ class ListChip:
         self._clock = clock
 
     def read(self) -> Sample:
-        """The next sample."""
+        """Returns the next sample."""
         if self._clock is not None:
             self._clock.sleep_s(0.01)
         return next(self._samples)
@@ -31,7 +31,7 @@ class ListChip:
 def list_sensors(
     layout: Layout, seed: int, ticks_total: int, clock: SenseClock | None = None
 ) -> list[Sensor]:
-    """The layout's sensors at 1 Hz, with so many ticks of samples made beforehand."""
+    """Returns the layout's sensors at 1 Hz, with so many ticks of samples made beforehand."""
     made = list(islice(ticks(layout, Noise(), seed), ticks_total))
     return [_sensor(layout, index, made, clock) for index in range(len(layout.sensors))]
 

@@ -77,7 +77,7 @@ class Round:
 
 
 def run_round(folder: Path, load: Load) -> Round:
-    """One load through a new broker and a new ingest process into a new lake below `folder`.
+    """Returns one load through a new broker and a new ingest process into a new lake below `folder`.
 
     Raises:
         BenchError: What stands in the lake is not what was sent.
@@ -143,7 +143,7 @@ def _ask(process: subprocess.Popen[str], line: str) -> str:
 
 
 def _stored(lake: Path) -> tuple[int, int]:
-    """Distinct readings in the landing files, and how many files."""
+    """Returns the distinct readings in the landing files, and how many files."""
     store = FolderStore(lake)
     paths = [path for numbered in landed_paths(store).values() for path in numbered.values()]
     found: set[tuple[str, str, int]] = set()

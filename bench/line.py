@@ -31,7 +31,7 @@ class Line:
 
 @contextmanager
 def broker(accounts: Sequence[BrokerAccount]) -> Generator[Mosquitto]:
-    """A private broker on a free port, gone at the end."""
+    """Yields a private broker on a free port, gone at the end."""
     with open_folder("dewline-bench-") as base:
         server = Mosquitto.start(base, accounts)
         try:

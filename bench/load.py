@@ -67,7 +67,7 @@ class _Device:
         self.wait()
 
     def wait(self) -> int:
-        """Readings acked so far, once that is all of them."""
+        """Returns readings acked so far, once that is all of them."""
         deadline_s = time.monotonic() + _LIMIT_S
         while not self._done.wait(0.5):
             if time.monotonic() > deadline_s or not self._peer.connected:

@@ -25,19 +25,19 @@ class Memory:
 
 
 def cpu_s(pid: int) -> float:
-    """CPU seconds, user and system, of a process and its ended threads; steps of 10 ms."""
+    """Returns CPU seconds, user and system, of a process and its ended threads; steps of 10 ms."""
     fields = (_PROC / str(pid) / "stat").read_text("ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def threads_cpu_s(pid: int) -> float:
-    """CPU seconds of a process's living threads, exact to the microsecond."""
+    """Returns CPU seconds of a process's living threads, exact to the microsecond."""
     files = (_PROC / str(pid) / "task").glob("*/schedstat")
     return sum(int(f.read_text("ascii").split()[0]) for f in files) / 1e9
 
 
 def memory(pid: int) -> Memory:
-    """Resident memory of a process."""
+    """Returns the resident memory of a process."""
     lines = (_PROC / str(pid) / "status").read_text("ascii").splitlines()
     fields = dict(line.split(":", 1) for line in lines)
     return Memory(_mb(fields["VmRSS"]), _mb(fields["VmHWM"]))
@@ -48,7 +48,7 @@ def _mb(field: str) -> float:
 
 
 def machine() -> str:
-    """Cores, processor, Python and SQLite, on one line."""
+    """Returns cores, processor, Python and SQLite, on one line."""
     cores = len(os.sched_getaffinity(0))
     return (
         f"{cores} cores, {platform.machine()}, Python {platform.python_version()}, "
@@ -57,7 +57,7 @@ def machine() -> str:
 
 
 def file_system_of(folder: Path) -> str:
-    """Kind of file system that a folder is on, such as ext4; tmpfs is no disk."""
+    """Returns the kind of file system that a folder is on, such as ext4; tmpfs is no disk."""
     mounts = [line.split()[1:3] for line in (_PROC / "mounts").read_text("utf-8").splitlines()]
     resolved = folder.resolve()
     fitting = [(point, kind) for point, kind in mounts if resolved.is_relative_to(point)]

@@ -37,7 +37,7 @@ class Models:
 
 
 def logistic() -> bytes:
-    """A logistic regression on all features, scaled first, as a converter writes it."""
+    """Returns a logistic regression on all features, scaled first, as a converter writes it."""
     rng, count = np.random.default_rng(1), len(FEATURE_NAMES)
     value, tensor = helper.make_tensor_value_info, helper.make_tensor
     graph = helper.make_graph(
@@ -64,7 +64,7 @@ def logistic() -> bytes:
 
 
 def lay_models(folder: Path, conditions: tuple[Condition, ...]) -> Models:
-    """One bundle for each condition, current in its slot."""
+    """Returns one bundle for each condition, current in its slot."""
     signer, models = Signer.generate(), Models(folder / "models", folder / "trusted.pem")
     models.trusted_key.write_text(signer.public_pem(), encoding="ascii")
     slots = Slots(models.folder)

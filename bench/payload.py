@@ -68,7 +68,7 @@ def _filled(
 
 
 def bytes_per_reading(layout: Layout, records: int, age_s: int, total: int) -> float:
-    """Mean over `total` blocks; `total` is spread over ten seeds, each its own air and stream."""
+    """Returns the mean over `total` blocks; `total` is spread over ten seeds, each its own air and stream."""
     seeds = range(1, 11)
     sizes = []
     for seed in seeds:

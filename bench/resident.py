@@ -79,7 +79,7 @@ class Resident:
 
 
 def edge_python(root: Path, folder: Path) -> Path:
-    """Python of the edge-only environment in `folder`, made if it is not there or out of date.
+    """Returns the Python of the edge-only environment in `folder`, made if it is not there or out of date.
 
     Raises:
         NoEnvironment: pip could not make it.
@@ -158,7 +158,7 @@ def _gateway(python: Path, config: Path) -> list[str]:
 
 
 def _committed(log: Path) -> list[dict[str, int]]:
-    """How many records of each kind each block held."""
+    """Returns how many records of each kind each block held."""
     lines = log.read_text("utf-8").splitlines()
     return [json.loads(line)["kinds"] for line in lines if line.startswith("{")]
 

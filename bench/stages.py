@@ -85,7 +85,7 @@ class _WatchedOutbox(Outbox):
 
 
 def conditions() -> tuple[Condition, ...]:
-    """Two conditions on the sensors of the name set `rooms`; neither is met by the made air."""
+    """Returns two conditions on the sensors of the name set `rooms`; neither is met by the made air."""
     shared = {"step_s": 60, "max_age_s": 120, "duration_s": 600, "comparison": "below"}
     margin = {"id": "wet-wall", "derived": "dew_point_margin", "limit": 0.5}
     pair = {"temperature": "cellar/temperature", "humidity": "cellar/humidity"}
@@ -132,7 +132,7 @@ class _Stages:
 
 
 def run_stages(folder: Path, rhythm: Rhythm, seed: int) -> Watch:
-    """One round on an outbox of its own in `folder`."""
+    """Returns one round on an outbox of its own in `folder`."""
     layout = layout_of("rooms", paired=True)
     per_block = rhythm.records // layout.signals_total
     warm_up, total = _WARM_UP * per_block, (_WARM_UP + rhythm.blocks) * per_block

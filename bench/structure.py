@@ -50,13 +50,13 @@ def _largest_module() -> tuple[str, int]:
 
 
 def _commit_of_quantity() -> str | None:
-    """The commit that added the last row."""
+    """Returns the commit that added the last row."""
     last = list(Quantity)[-1]
     return _first(["-S", f'"{last.value}",', "--", "contract/quantities.py"])
 
 
 def _commit_of_chip() -> str | None:
-    """The newest of the commits that added a driver alone."""
+    """Returns the newest of the commits that added a driver alone."""
     added: dict[str, list[str]] = {}
     for name in driver_names():
         path = f"firmware_bridge/chips/{name}.py"

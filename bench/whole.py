@@ -130,7 +130,7 @@ class _Sender:
 
 
 def run_whole(folder: Path, line: Line, rhythm: Rhythm, seed: int) -> Cost:
-    """One round: so many blocks through both loops and the broker, each acked before the next."""
+    """Returns one round: so many blocks through both loops and the broker, each acked before the next."""
     seconds = rhythm.blocks * rhythm.records // _LAYOUT.signals_total
     span = _Span()
     outbox = Outbox(folder / f"whole-{rhythm.name}-{seed}.db", durable=True)
@@ -181,7 +181,7 @@ def _loop(
 
 
 def drain(folder: Path, line: Line, rhythm: Rhythm, seed: int) -> Cost:
-    """One round: so many blocks wait already; only the send loop works, its window always full."""
+    """Returns one round: so many blocks wait already; only the send loop works, its window always full."""
     path = folder / f"drain-{rhythm.name}-{seed}.db"
     outbox = Outbox(path, durable=False)
     made = blocks(_LAYOUT, rhythm.records, 0, seed)

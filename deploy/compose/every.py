@@ -34,7 +34,7 @@ class Schedule:
     offset_s: float = 0.0
 
     def until_next_s(self, now_s: float) -> float:
-        """Time from `now_s` to the next instant, more than 0 and at most a period, seconds."""
+        """Returns the time from `now_s` to the next instant, more than 0 and at most a period, seconds."""
         return self.period_s - (now_s - self.offset_s) % self.period_s
 
 

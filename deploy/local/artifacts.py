@@ -58,13 +58,13 @@ def cache_folder() -> Path:
 
 
 def pinned() -> tuple[Artifact, ...]:
-    """Every artifact that the set-up fetches."""
+    """Returns every artifact that the set-up fetches."""
     with PINS.open("rb") as file:
         return tuple(Artifact(**entry) for entry in tomllib.load(file)["artifact"])
 
 
 def elasticsearch_home() -> Path:
-    """Folder of the Elasticsearch distribution, to be used read-only.
+    """Returns the folder of the Elasticsearch distribution, to be used read-only.
 
     Raises:
         ConfigError: the set-up has not been run.
@@ -74,7 +74,7 @@ def elasticsearch_home() -> Path:
 
 
 def mysql_home() -> Path | None:
-    """Folder with MySQL, `root` and `data` in it; None if the set-up could not fetch it.
+    """Returns the folder with MySQL, `root` and `data` in it; None if the set-up could not fetch it.
 
     A newer version has a folder of its own; the one that came last is used.
     """
@@ -83,7 +83,7 @@ def mysql_home() -> Path | None:
 
 
 def spark_jars() -> list[Path]:
-    """Jars for `spark.jars`: Delta Lake with what Spark does not ship of it, and MySQL's driver.
+    """Returns the jars for `spark.jars`: Delta Lake with what Spark does not ship of it, and MySQL's driver.
 
     Raises:
         ConfigError: the set-up has not been run.

@@ -52,15 +52,15 @@ class Certificates:
         return self._home / "ca.pem"
 
     def device(self, device_id: str) -> CertificateFiles:
-        """A new certificate of a gateway."""
+        """Returns a new certificate of a gateway."""
         return self.keep(device_id, self.authority.issue_device(device_id, _now(), _DAYS))
 
     def service(self, name: str) -> CertificateFiles:
-        """A new certificate of a process of the cloud."""
+        """Returns a new certificate of a process of the cloud."""
         return self.keep(name, self.authority.issue_service(name, _now(), _DAYS))
 
     def server(self, stem: str) -> CertificateFiles:
-        """A new certificate of another server on this machine."""
+        """Returns a new certificate of another server on this machine."""
         return self.keep(stem, self.authority.issue_server(_HOSTS, _now(), _DAYS))
 
     def keep(self, stem: str, issued: Issued) -> CertificateFiles:

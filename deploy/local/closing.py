@@ -99,7 +99,7 @@ def show(proof: Proof, console: Console) -> None:
 
 
 def summary(proof: Proof, steps: Steps, servers: Mapping[str, str]) -> dict[str, object]:
-    """The figures, as they stand in `summary.json`.
+    """Returns the figures, as they stand in `summary.json`.
 
     Args:
         proof: What was counted.

@@ -196,7 +196,7 @@ class CloudSide:
         return next(iter(open_lake(self.config).after(cursor)), None) is None
 
     def search_counts(self, devices: Sequence[str]) -> Counts:
-        """Documents per device and kind, counted by Elasticsearch."""
+        """Returns documents per device and kind, counted by Elasticsearch."""
         with self._searching() as (client, names):
             client.refresh([names.alias(kind) for kind in Kind])
             return {
@@ -208,7 +208,7 @@ class CloudSide:
             }
 
     def reported(self, device: str, model: str, version: str) -> bool:
-        """Whether Elasticsearch has the device's own report that it runs this."""
+        """Returns whether Elasticsearch has the device's own report that it runs this."""
         terms = {"device_id": device, "model": model, "version": version, "outcome": "active"}
         with self._searching() as (client, names):
             alias = names.alias(Kind.MODEL_REPORT)
@@ -216,7 +216,7 @@ class CloudSide:
             return client.count(alias, Filter(terms=tuple(terms.items()))) > 0
 
     def forecasts_searchable(self) -> int:
-        """The cloud's own forecasts in Elasticsearch, counted there."""
+        """Returns the cloud's own forecasts in Elasticsearch, counted there."""
         with self._searching() as (client, names):
             client.refresh([names.forecasts])
             return client.count(names.forecasts)
@@ -232,7 +232,7 @@ class CloudSide:
             client.close()
 
     def warehouse_counts(self) -> Counts:
-        """Rows per device and kind, counted by MySQL."""
+        """Returns rows per device and kind, counted by MySQL."""
         engine = open_warehouse(self.config)
         counts: Counts = {}
         with converted(), engine.connect() as connection:

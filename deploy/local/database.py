@@ -9,10 +9,10 @@ __all__ = ["available", "preferred"]
 
 
 def preferred() -> type[DatabaseServer]:
-    """MySQL if the set-up has put it into the cache, else MariaDB."""
+    """Returns MySQL if the set-up has put it into the cache, else MariaDB."""
     return MariaDb if mysql_home() is None else MySql
 
 
 def available() -> tuple[type[DatabaseServer], ...]:
-    """Every server that can be started here, the preferred one first."""
+    """Returns every server that can be started here, the preferred one first."""
     return (MariaDb,) if mysql_home() is None else (MySql, MariaDb)

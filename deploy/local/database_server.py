@@ -114,7 +114,7 @@ class DatabaseServer(PrivateServer):
 
     @classmethod
     def command(cls, folder: Path, port: int) -> tuple[str, ...]:
-        """The server's command line, its files in `folder`."""
+        """Returns the server's command line, its files in `folder`."""
         raise NotImplementedError
 
     @classmethod
@@ -154,7 +154,7 @@ def _tls_flags(folder: Path) -> tuple[str, ...]:
 
 
 def _answers(port: int) -> bool:
-    """Whether the server greets: length (3 bytes), sequence, then protocol 10."""
+    """Returns whether the server greets: length (3 bytes), sequence, then protocol 10."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             return connection.recv(64)[4:5] == b"\x0a"

@@ -69,14 +69,14 @@ def run(folder: Path, console: Console, *, stay: bool) -> int:
 
 
 def _named(stack: Stack, steps: Steps) -> Mapping[str, str]:
-    """The servers and their versions, also printed."""
+    """Returns the servers and their versions, also printed."""
     servers = versions_of(stack)
     steps.say(", ".join(servers.values()))
     return servers
 
 
 def _live_through(year: Year, steps: Steps) -> tuple[Proof, Closing, tuple[PanelCheck, ...]]:
-    """The year itself, and what it came to."""
+    """Returns the year itself, and what it came to."""
     with steps.step("flow", "A year of weather, in lock-step"):
         year.flow()
     with steps.step("drain", "Stopping the gateways in order"):

@@ -221,7 +221,7 @@ class Gateway:
             self._process.wait()
 
     def is_waiting(self, mark_ms: int) -> bool:
-        """Whether it waits at that mark.
+        """Returns whether it waits at that mark.
 
         Raises:
             ServerError: It has ended instead.
@@ -287,5 +287,5 @@ def _configuration(
 
 
 def committed_total(gateways: Sequence[Gateway]) -> int:
-    """Records that all observers have counted."""
+    """Returns records that all observers have counted."""
     return sum(sum(g.observer.committed.values()) for g in gateways)

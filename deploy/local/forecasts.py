@@ -61,7 +61,7 @@ class Closing:
         return found and self.as_desired and earned and whole
 
     def summary(self) -> dict[str, object]:
-        """The figures, as they stand in `summary.json`."""
+        """Returns the figures, as they stand in `summary.json`."""
         counts = list(self.alerts.values())
         return {
             "decisions": [_decision(row) for row in self.decisions],
@@ -114,7 +114,7 @@ def gather(
     gateways: Sequence[Gateway],
     until_ms: int,
 ) -> tuple[Sequence[DecisionRow], Mapping[str, Mapping[str, str]], Mapping[str, AlertCounts]]:
-    """Decisions, what gateways run, and alerts up to an instant (ms since 1970 UTC)."""
+    """Returns decisions, what gateways run, and alerts up to an instant (ms since 1970 UTC)."""
     versions = {row.sha256: row.version for row in registry.models()}
     running = {g.device: _running(g, conditions, versions) for g in gateways}
     alerts = {c.id: alerts_judged(engine, c, 0, until_ms) for c in conditions}
@@ -134,7 +134,7 @@ def _running(
 
 
 def cloud_predictions(engine: Engine) -> int:
-    """Rows of the cloud's own forecasts. Raises WarehouseError."""
+    """Returns rows of the cloud's own forecasts. Raises WarehouseError."""
     with converted(), engine.connect() as connection:
         return int(connection.scalar(select(func.count()).select_from(CLOUD_PREDICTIONS)) or 0)
 

@@ -38,7 +38,7 @@ def obstacle() -> str | None:
 
 @contextmanager
 def emulated() -> Generator[None]:
-    """Programs for aarch64 run on this machine until the block ends."""
+    """Yields programs for aarch64 run on this machine until the block ends."""
     mounted = (_FORMATS / "register").exists()
     if not mounted:
         run(["mount", "-t", "binfmt_misc", "none", str(_FORMATS)], "formats of programs")

@@ -60,7 +60,7 @@ def _reap(group: int) -> None:
 
 
 def _signal_group(group: int, number: int) -> bool:
-    """Whether anybody is left in the group; 0 only asks."""
+    """Returns whether anybody is left in the group; 0 only asks."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:

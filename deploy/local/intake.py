@@ -197,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def events_of(text: str) -> list[Event]:
-    """A body's events as the json codec makes them: one per element; what is none is a text."""
+    """Returns a body's events as the json codec makes them: one per element; what is none is a text."""
     try:
         read = json.loads(text)
     except ValueError:

@@ -98,7 +98,7 @@ def check_panels(
 
 
 def panel_sql() -> Mapping[str, str]:
-    """The queries written by hand, by `dashboard/panel/layer`."""
+    """Returns the queries written by hand, by `dashboard/panel/layer`."""
     written = _NAMED.findall(_SQL.read_text("utf-8"))
     return {
         name.replace(_EACH, quantity): sql.replace(_EACH, quantity)
@@ -199,7 +199,7 @@ def _equal(one: Cell, other: Cell) -> bool:
 
 
 def panel_table(checks: Iterable[PanelCheck]) -> Iterator[tuple[str, str, str, str]]:
-    """Panel, query, expected and got of each, in words for a table."""
+    """Yields panel, query, expected and got of each, in words for a table."""
     for check in checks:
         expected, got = (_told(check.layer, found) for found in (check.expected, check.got))
         if check.apart is not None:
@@ -216,7 +216,7 @@ def write_panels(checks: Sequence[PanelCheck], path: Path) -> Mapping[str, int]:
 
 
 def _told(layer: Layer, found: Sequence[Row]) -> str:
-    """How many rows, and the sum of each figure that is a number."""
+    """Returns how many rows, and the sum of each figure that is a number."""
     sums = [
         f"{math.fsum(c for c in column if isinstance(c, float)):,.8g}"
         for metric, column in zip(layer.metrics, _figures(layer, found), strict=True)
@@ -232,12 +232,12 @@ def _figures(layer: Layer, found: Sequence[Row]) -> Iterator[list[Cell]]:
 
 
 def _query(asked: Question) -> str:
-    """The aggregations on the way to the figures, and of what."""
+    """Returns the aggregations on the way to the figures, and of what."""
     return f"{asked.index}: {' > '.join(_steps(asked.body.get('aggs', {}))) or 'count'}"
 
 
 def _steps(parts: Mapping[str, Any]) -> Iterator[str]:
-    """One word a level, with the field; figures beside each other are joined by `+`."""
+    """Yields one word a level, with the field; figures beside each other are joined by `+`."""
     if "split" in parts:
         split = parts["split"]
         ((kind, told),) = ((k, v) for k, v in split.items() if k != "aggs")

@@ -26,7 +26,7 @@ class MariaDb(DatabaseServer):
 
     @classmethod
     def command(cls, folder: Path, port: int) -> tuple[str, ...]:
-        """The server's command line, its files in `folder`."""
+        """Returns the server's command line, its files in `folder`."""
         own = ("--innodb-log-file-size=16M", f"--version={_VERSION}")
         daemon = program(cls.daemon)
         return (daemon, "--no-defaults", *place_flags(folder, port), *COMMON_FLAGS, *own)

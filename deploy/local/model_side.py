@@ -55,7 +55,7 @@ class SparkSide:
         self._ready = False
 
     def ask(self, line: str) -> dict[str, Any]:
-        """The answer to a line.
+        """Returns the answer to a line.
 
         Raises:
             ServerError: The process has ended, or could not do it.
@@ -124,12 +124,12 @@ class ModelSide:
         self._wait(gateways, _Wanted.fetched, "fetched", limit_s)
 
     def running(self, gateways: Sequence[Gateway]) -> bool:
-        """Whether every gateway runs what it should."""
+        """Returns whether every gateway runs what it should."""
         wanted = self._wanted()
         return all(wanted[g.device].running(_slots(g)) for g in gateways if g.device in wanted)
 
     def reported(self, gateways: Sequence[Gateway]) -> bool:
-        """Whether every gateway's own report of what it runs is searchable."""
+        """Returns whether every gateway's own report of what it runs is searchable."""
         wanted = self._wanted()
         return all(
             self._cloud.reported(g.device, bundle.model, bundle.version)

@@ -49,7 +49,7 @@ class BrokerAccount:
 
     @classmethod
     def generate(cls, name: str, role: Role) -> Self:
-        """Account with a fresh random password."""
+        """Returns the account with a fresh random password."""
         return cls(name=name, password=secrets.token_urlsafe(18), role=role)
 
 
@@ -196,7 +196,7 @@ def _write_passwords(path: Path, accounts: Sequence[BrokerAccount]) -> None:
 
 
 def _ready(settings: Settings) -> bool:
-    """Whether every listener is open: the broker opens one after the other."""
+    """Returns whether every listener is open: the broker opens one after the other."""
     tls = (port for port in (settings.devices_port, settings.services_port) if port)
     return all(map(_listens, tls)) and (
         not settings.passwords_port or _answers(settings.passwords_port)

@@ -32,7 +32,7 @@ class MySql(DatabaseServer):
 
     @classmethod
     def command(cls, folder: Path, port: int) -> tuple[str, ...]:
-        """The server's command line, its files in `folder`."""
+        """Returns the server's command line, its files in `folder`."""
         started = server_command(_home() / "root")
         return (*started, *place_flags(folder, port), *COMMON_FLAGS, *_OWN_FLAGS)
 

@@ -11,7 +11,7 @@ __all__ = ["server_command"]
 
 
 def server_command(root: Path) -> tuple[str, ...]:
-    """How `mysqld` is started from unpacked packages.
+    """Returns how `mysqld` is started from unpacked packages.
 
     Args:
         root: Where they were unpacked.

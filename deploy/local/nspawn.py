@@ -53,7 +53,7 @@ def obstacle() -> str | None:
 
 
 def debian_base(cache: Path, architecture: str | None = None) -> Path:
-    """A bare Debian 12 with ssh and Python, made once; copied for each machine.
+    """Returns a bare Debian 12 with ssh and Python, made once; copied for each machine.
 
     Args:
         cache: Where it is kept.
@@ -103,7 +103,7 @@ class Lan:
 
 @contextmanager
 def lan(folder: Path) -> Generator[Lan]:
-    """A network without a way out; it ends with the block."""
+    """Yields a network without a way out; it ends with the block."""
     tag = secrets.token_hex(3)
     network = Lan(
         bridge=f"dw{tag}",
@@ -257,7 +257,7 @@ class Machine:
 
 @contextmanager
 def machine(network: Lan, name: str, number: int, base: Path) -> Generator[Machine]:
-    """A bare system, booted; it and its files end with the block.
+    """Yields a bare system, booted; it and its files end with the block.
 
     Args:
         network: Where it stands.

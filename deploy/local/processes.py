@@ -39,12 +39,12 @@ _SYSTEM_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")  # not on everybody'
 
 
 def server_user() -> str:
-    """User that servers run as: `nobody` for root, "" (stay who you are) for anybody else."""
+    """Returns the user that servers run as: `nobody` for root, "" (stay who you are) for anybody else."""
     return "nobody" if os.getuid() == 0 else ""
 
 
 def program(name: str) -> str:
-    """Path of an installed program.
+    """Returns the path of an installed program.
 
     Raises:
         ServerError: it is not installed.
@@ -83,7 +83,7 @@ def hand_over(folder: Path) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that are free now, distinct, and stay out of outgoing connections' way.
+    """Returns loopback ports that are free now, distinct, and stay out of outgoing connections' way.
 
     They lie below the range from which the kernel takes source ports. From inside it, a client
     that keeps calling a stopped server may be given that very port, and no restart works.

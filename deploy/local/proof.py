@@ -107,7 +107,7 @@ def count_lake(lake: Lake) -> LakeCount:
 def lines(
     produced: Counts, queued: Counts, lake: Counts, search: Counts, warehouse: Counts
 ) -> list[Line]:
-    """The table; every pair of device and kind that any store knows has a line."""
+    """Returns the table; every pair of device and kind that any store knows has a line."""
     names = sorted({*produced, *lake, *search, *warehouse})
     return [
         Line(
@@ -124,5 +124,5 @@ def lines(
 
 
 def totals(counts: Counts, kinds: Iterable[Kind] = Kind) -> dict[str, int]:
-    """Records per kind over all devices; every kind is named, also one without any."""
+    """Returns records per kind over all devices; every kind is named, also one without any."""
     return {k.value: sum(n for (_, kind), n in counts.items() if kind is k) for k in kinds}

@@ -61,7 +61,7 @@ def temporary_parent() -> Path:
 
 @contextmanager
 def open_folder(prefix: str) -> Generator[Path]:
-    """Temporary folder that the servers' user can reach, removed at the end."""
+    """Yields a temporary folder that the servers' user can reach, removed at the end."""
     with tempfile.TemporaryDirectory(prefix=prefix, dir=temporary_parent()) as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -75,7 +75,7 @@ def start_stack(
     on_progress: Callable[[str], None],
     certificates: Certificates | None = None,
 ) -> Generator[Stack]:
-    """All three servers, started in parallel below `base`, stopped at the end whatever happens.
+    """Yields all three servers, started in parallel below `base`, stopped at the end whatever happens.
 
     `base` must be open to the user nobody when this runs as root; `open_folder` gives such a one.
 

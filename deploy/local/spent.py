@@ -19,7 +19,7 @@ class _Process:
 
 
 def cpu_s() -> float:
-    """User and system seconds of this process and its descendants until now."""
+    """Returns user and system seconds of this process and its descendants until now."""
     found = _processes()
     own, total = [os.getpid()], 0
     while own:

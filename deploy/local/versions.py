@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)+[\w.+~-]*")
 
 
 def versions_of(stack: Stack) -> Mapping[str, str]:
-    """Product and version of each server, by what it is for.
+    """Returns the product and version of each server, by what it is for.
 
     Raises:
         ServerError: A server did not say its version.

@@ -34,16 +34,16 @@ class Shift:
 
     @classmethod
     def ending_before(cls, last_ms: int, now_ms: int) -> "Shift":
-        """The largest shift whose last row is not in the future; instants in ms since 1970."""
+        """Returns the largest shift whose last row is not in the future; instants in ms since 1970."""
         return cls((now_ms - last_ms) // _WEEK_MS)
 
     def moved(self, recorded_ms: int) -> int:
-        """The instant at which a row of the recording is replayed, ms since 1970."""
+        """Returns the instant at which a row of the recording is replayed, ms since 1970."""
         return recorded_ms + self.weeks * _WEEK_MS
 
 
 def recorded_ms(text: str) -> int:
-    """An instant of the recording, RFC 3339 to ms since 1970."""
+    """Returns an instant of the recording, RFC 3339 to ms since 1970."""
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
@@ -60,7 +60,7 @@ def table_path() -> Path:
 
 
 def station_rows(station: str) -> list[tuple[int, str, str, str]]:
-    """A station's rows: instant (ms since 1970 UTC), °C, %RH and Pa; empty text for no value."""
+    """Returns a station's rows: instant (ms since 1970 UTC), °C, %RH and Pa; empty text for no value."""
     with table_path().open(encoding="utf-8", newline="") as file:
         return [
             (recorded_ms(row["time_hour"]), *_canonical(row))

@@ -55,7 +55,7 @@ class Rendered:
 
 
 def environment() -> jinja2.Environment:
-    """Jinja as Ansible sets it up, so that both render the same text."""
+    """Returns Jinja as Ansible sets it up, so that both render the same text."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         undefined=jinja2.StrictUndefined,
@@ -66,7 +66,7 @@ def environment() -> jinja2.Environment:
 
 
 def render(settings: Settings) -> Rendered:
-    """The broker's files."""
+    """Returns the broker's files."""
     templates = environment()
     values = {f"mosquitto_{name}": value for name, value in asdict(settings).items()}
 

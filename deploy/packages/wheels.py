@@ -104,7 +104,7 @@ def make_wheelhouse(root: Path, part: str, archive: Path, target: Target) -> Non
 
 
 def those_for(target: Target, locked: str) -> str:
-    """The requirements of a locked file that such hosts have, without their markers.
+    """Returns the requirements of a locked file that such hosts have, without their markers.
 
     pip looks at markers with the eyes of the machine that it runs on, whatever the flags say.
     """
@@ -121,7 +121,7 @@ def those_for(target: Target, locked: str) -> str:
 
 
 def _built(folder: Path, uv: str) -> Iterator[Path]:
-    """A wheel in place of each source distribution: hosts have nothing to build with."""
+    """Yields a wheel in place of each source distribution: hosts have nothing to build with."""
     for source in sorted(folder.glob("*.tar.gz")):
         before = set(folder.glob("*.whl"))
         build = [uv, "build", "--wheel", "-q", "--out-dir", str(folder), str(source)]
@@ -132,7 +132,7 @@ def _built(folder: Path, uv: str) -> Iterator[Path]:
 
 
 def with_wheel(text: str, wheel: Path) -> str:
-    """A requirement file that takes this wheel too, for the project that it is of.
+    """Returns a requirement file that takes this wheel too, for the project that it is of.
 
     Raises:
         SetupError: The file does not name that project with that version.
@@ -149,6 +149,6 @@ def with_wheel(text: str, wheel: Path) -> str:
 
 
 def own_requirement(wheel: Path) -> str:
-    """The project's own line of a requirement file, with the hash of this wheel."""
+    """Returns the project's own line of a requirement file, with the hash of this wheel."""
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     return f"dewline=={wheel.name.split('-')[1]} \\\n    --hash=sha256:{digest}\n"

@@ -60,7 +60,7 @@ _GRAINS = {
 
 
 def tables() -> dict[str, str]:
-    """Every generated part by its name, as Markdown."""
+    """Returns every generated part by its name, as Markdown."""
     keys = {f"keys of {name}": keys_table(cls) for name, cls in SECTIONS.items()}
     panels = {f"panels of {board.name}": _panels(board) for board in DASHBOARDS}
     return (
@@ -81,17 +81,17 @@ def _panels(dashboard: Dashboard) -> str:
 
 
 def _title(panel: Panel) -> str:
-    """The panels of quantities, which are alike, are one row."""
+    """Returns the panels of quantities, which are alike, are one row."""
     return "each quantity, with its unit" if panel.name in list(Quantity) else panel.title
 
 
 def rewritten(text: str) -> str:
-    """A page with its parts as they are now; KeyError if it names one that does not exist."""
+    """Returns a page with its parts as they are now; KeyError if it names one that does not exist."""
     return page.rewritten(text, tables())
 
 
 def commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Every `noun verb` with its parser."""
+    """Yields every `noun verb` with its parser."""
     for noun, parser in _choices(parser_of(())).items():
         verbs = _choices(parser)
         if not verbs:  # a noun that is its own verb

@@ -41,7 +41,7 @@ _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or fals
 
 
 def tables() -> dict[str, str]:
-    """Every generated table by its name, as Markdown."""
+    """Returns every generated table by its name, as Markdown."""
     classes = {"span": Span, "receipt": Receipt, "ack": Ack}
     classes |= {"desired": Desired, "desiredbundle": DesiredBundle}
     classes |= {kind.value: cls for kind, cls in RECORD_TYPES.items()}
@@ -55,7 +55,7 @@ def tables() -> dict[str, str]:
 
 
 def rewritten(text: str) -> str:
-    """A page with its parts as they are now; KeyError if it names one that does not exist."""
+    """Returns a page with its parts as they are now; KeyError if it names one that does not exist."""
     return page.rewritten(text, tables())
 
 

@@ -42,13 +42,13 @@ CONFIG_TABLES: dict[str, Any] = {
 
 
 def tables() -> dict[str, str]:
-    """Every generated table by its name, as Markdown."""
+    """Returns every generated table by its name, as Markdown."""
     keys = {f"keys of {name}": keys_table(cls) for name, cls in CONFIG_TABLES.items()}
     return keys | {f"driver {name}": _driver(name) for name in chips.driver_names()}
 
 
 def rewritten(text: str) -> str:
-    """A page with its parts as they are now; KeyError if it names one that does not exist."""
+    """Returns a page with its parts as they are now; KeyError if it names one that does not exist."""
     return page.rewritten(text, tables())
 
 

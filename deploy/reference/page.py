@@ -15,13 +15,13 @@ _MARKED = re.compile(r"(<!-- table: ([a-z0-9_ ]+) -->\n).*?(<!-- end of table --
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """Returns a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def rewritten(text: str, parts: Mapping[str, str]) -> str:
-    """The page with its parts as they are now.
+    """Returns the page with its parts as they are now.
 
     Raises:
         KeyError: The page names a part that does not exist.

@@ -16,7 +16,7 @@ _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or fals
 
 
 def keys_table(cls: Any) -> str:
-    """The table of a section's keys, with what its docstring says of each."""
+    """Returns the table of a section's keys, with what its docstring says of each."""
     texts = attribute_texts(cls)
     rows = [(*cells, texts[f.name]) for cells, f in zip(cells_of(cls), fields(cls), strict=True)]
     return page.table(("key", "value", "if missing", "meaning"), rows)

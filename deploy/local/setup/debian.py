@@ -36,7 +36,7 @@ _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def missing_packages(*, servers: bool, browser: bool = False, machines: bool = False) -> list[str]:
-    """Packages whose program is not on this machine; without `servers` only what Python needs."""
+    """Returns packages whose program is not on this machine; without `servers` only what Python needs."""
     missing = [] if importlib.util.find_spec("ensurepip") else ["python3-venv"]
     if servers:
         searched = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))

@@ -63,7 +63,7 @@ def ensure_environment(root: Path, progress: Progress) -> None:
 
 
 def ensure_uv(root: Path) -> str:
-    """Path of the pinned uv, fetched by pip if it is not in the cache yet."""
+    """Returns the path of the pinned uv, fetched by pip if it is not in the cache yet."""
     requirements = root / "requirements" / "bootstrap.txt"
     folder = cache_folder() / f"uv-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]}"
     if not folder.exists():
@@ -78,7 +78,7 @@ def ensure_uv(root: Path) -> str:
 
 
 def uv_environment() -> dict[str, str]:
-    """Additions for uv: its cache within ours, and pip's index, which it would not look at."""
+    """Returns the additions for uv: its cache within ours, and pip's index, which it would not look at."""
     additions = {"UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(cache_folder() / "uv"))}
     if index := os.environ.get("PIP_INDEX_URL"):
         additions["UV_DEFAULT_INDEX"] = index

@@ -70,7 +70,7 @@ def _keep(home: Path, place: Path) -> None:
 
 
 def _download(work: Path) -> str:
-    """The server and what it depends on, as files; the version of the server."""
+    """Returns the server and what it depends on, as files; the version of the server."""
     for folder in ("lists/partial", "cache/archives/partial"):
         (work / folder).mkdir(parents=True)
     source = f"deb [signed-by={_KEYRING}] {_mirror()} {_SUITE} main\n"
