@@ -82,9 +82,7 @@ def inflate(payload: bytes) -> bytes:
     except zlib.error as error:
         raise ContractError("bad_deflate", str(error)) from error
     if len(document) > MAX_DOCUMENT_BYTES:
-        raise ContractError(
-            "bad_size", f"payload inflates to more than {MAX_DOCUMENT_BYTES} bytes"
-        )
+        raise ContractError("bad_size", f"payload inflates to more than {MAX_DOCUMENT_BYTES} bytes")
     if not inflater.eof:
         raise ContractError("bad_deflate", "payload is cut off")
     if inflater.unused_data:

@@ -173,7 +173,9 @@ def test_a_certificate_gives_no_rights_of_another(opened, secret):
 
 def test_who_has_no_certificate_or_a_devices_is_refused_in_words(opened, secret, certificates):
     device = tls_of(certificates.device("gw-1"))
-    with pytest.raises(BrokerRefused, match="does not trust the authority that issued this client's"):
+    with pytest.raises(
+        BrokerRefused, match="does not trust the authority that issued this client's"
+    ):
         opened(secret("ingest", tls=device))
     nobody = TlsFiles(ca_file=device.ca_file)
     with pytest.raises(BrokerRefused, match="requires a certificate; set certificate_file"):
@@ -225,6 +227,8 @@ def test_a_file_that_is_not_there_is_named(opened, secret):
 
 def test_a_port_without_tls_may_pass(opened, secret, broker):
     """Mosquitto hangs up; so does a broker that is just being stopped."""
-    with pytest.raises(BrokerError, match="during the handshake; check that the port uses TLS") as told:
+    with pytest.raises(
+        BrokerError, match="during the handshake; check that the port uses TLS"
+    ) as told:
         opened(secret("ingest", broker.port))
     assert told.value.retryable

@@ -210,7 +210,9 @@ def test_no_certificate_is_refused_in_words(tls_uplink, news):
 def test_a_service_does_not_pass_for_a_device(tls_uplink, certificates, news):
     files = certificates.service("ingest")
     config = tls_uplink(certificate_file=str(files.certificate), key_file=str(files.key))
-    with pytest.raises(UplinkRefused, match="does not trust the authority that issued this client's"):
+    with pytest.raises(
+        UplinkRefused, match="does not trust the authority that issued this client's"
+    ):
         connect(DEVICE, config, news)
 
 
@@ -240,8 +242,16 @@ def test_a_revoked_certificate_is_refused_in_words(stack_base, tmp_path, news):
     ("kind", "error", "words"),
     [
         ("expired", UplinkRefused, "has expired by this machine's clock"),
-        ("for another name", UplinkRefused, "for another name; set host to a name in the certificate"),
-        ("not yet valid", UplinkUnavailable, "not yet valid by this machine's clock; check the clock"),
+        (
+            "for another name",
+            UplinkRefused,
+            "for another name; set host to a name in the certificate",
+        ),
+        (
+            "not yet valid",
+            UplinkUnavailable,
+            "not yet valid by this machine's clock; check the clock",
+        ),
     ],
 )
 def test_a_broker_with_a_wrong_certificate_is_told_in_words(tls_door, news, kind, error, words):
@@ -265,7 +275,9 @@ def test_a_port_without_tls_and_tls_without_tls_break_off(
     uplink, tls_uplink, tls_broker, mosquitto, news
 ):
     """Mosquitto says nothing and hangs up; whoever answers is told of in tests of the contract."""
-    with pytest.raises(UplinkUnavailable, match="during the handshake; check that the port uses TLS"):
+    with pytest.raises(
+        UplinkUnavailable, match="during the handshake; check that the port uses TLS"
+    ):
         connect(DEVICE, tls_uplink(port=mosquitto.port), news)
     with pytest.raises(UplinkUnavailable, match="connect: disconnected: "):
         connect(DEVICE, uplink(port=tls_broker.devices_port), news)

@@ -34,7 +34,7 @@ def put(folder: Path, name: str, text: str) -> None:
         (NO_NETWORK, SAYS, "E: no route to host"),
         (SAYS, SAYS, "the system's package sources name no mirror of Debian"),
         (SAYS + LISTS, SAYS, "mysql-server-core: apt-cache printed no version"),
-        (SAYS + LISTS, SAYS + 'echo "Version: 1:9.9"\n', "holds no MySQL server"),
+        (SAYS + LISTS, SAYS + 'echo "Version: 1:9.9"\n', "contains no MySQL server"),
     ],
 )
 def test_the_reason_is_said_in_one_line(programs, capsys, apt_get, apt_cache, reason):

@@ -1,6 +1,6 @@
 """Runs a command at each multiple of a period: the timer of a container, where nobody else is one.
 
-    python -m deploy.compose.every --period 900 --mark /tmp/done -- COMMAND ...
+    python -m deploy.compose.timer --period 900 --mark /tmp/done -- COMMAND ...
 
 Owns when, and a file that tells when it last went well, for a health check. What the command does,
 and whether two of them may run at once, it does not know. Standard library only.
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m deploy.compose.every", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m deploy.compose.timer", description=__doc__)
     parser.add_argument("--period", type=_positive, required=True, metavar="SECONDS")
     parser.add_argument("--offset", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--mark", type=Path, required=True, metavar="FILE")
