@@ -146,12 +146,7 @@ def main() -> int:
     """Parses the arguments and runs the demo."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stay", action="store_true", help="keep the servers running at the end")
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        default=Path("var/demo"),
-        help="folder for all files of the demo; it is emptied first (default var/demo)",
-    )
+    parser.add_argument("--folder", type=Path, default=Path("var/demo"))
     args = parser.parse_args()
     term_as_interrupt()
     try:

@@ -176,7 +176,7 @@ def _show_alerts(closing: Closing, console: Console) -> None:
 
 
 def _show_decisions(closing: Closing, console: Console) -> None:
-    table = Table(title="Models: decisions of each cycle, on weeks that no earlier decision had used")
+    table = Table(title="Models: decisions of each cycle, on weeks that no earlier one had used")
     for heading in ("cycle", "condition", "candidate"):
         table.add_column(heading)
     for heading in ("Brier baseline", "model", "skill [95 %]", "weeks", "decision", "champion"):

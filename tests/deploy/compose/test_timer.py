@@ -68,7 +68,7 @@ def test_what_fails_is_told_and_not_marked(following, tmp_path, wait_until, capf
     begun_ns = mark.stat().st_mtime_ns
     wait_until(lambda: count.exists() and count.stat().st_size >= 2)
     assert mark.stat().st_mtime_ns == begun_ns
-    assert "ended with 3" in capfd.readouterr().err
+    assert "exited with code 3" in capfd.readouterr().err
 
 
 def test_sigterm_reaches_the_command_and_ends_in_order(tmp_path, wait_until):
@@ -82,21 +82,21 @@ def test_sigterm_reaches_the_command_and_ends_in_order(tmp_path, wait_until):
     )
     command = [sys.executable, "-m", "deploy.compose.timer", "--period", "0.1"]
     command += ["--mark", str(tmp_path / "mark"), "--", sys.executable, "-c", child]
-    with subprocess.Popen(command) as every:
+    with subprocess.Popen(command) as timer:
         wait_until(begun.exists)
-        every.send_signal(signal.SIGTERM)
-        assert every.wait(30) == 0
+        timer.send_signal(signal.SIGTERM)
+        assert timer.wait(30) == 0
     assert told.exists()
 
 
 def test_one_that_waits_ends_at_once(tmp_path, wait_until):
     command = [sys.executable, "-m", "deploy.compose.timer", "--period", "1e9"]
     command += ["--mark", str(tmp_path / "mark"), "--", "false"]
-    with subprocess.Popen(command) as every:
+    with subprocess.Popen(command) as timer:
         wait_until((tmp_path / "mark").exists)
         begun_s = time.monotonic()
-        every.send_signal(signal.SIGTERM)
-        assert every.wait(30) == 0
+        timer.send_signal(signal.SIGTERM)
+        assert timer.wait(30) == 0
         assert time.monotonic() - begun_s < 15
 
 
