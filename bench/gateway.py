@@ -180,9 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seconds", type=float, default=30.0, help="time of the memory run (30); 0 leaves it out"
     )
-    parser.add_argument(
-        "--folder", type=Path, default=Path("var/bench"), help="folder on a real disk (var/bench)"
-    )
+    parser.add_argument("--folder", type=Path, default=Path("var/bench"), help="on a real disk")
     args = parser.parse_args(arguments)
     try:
         figures = _measure(args)

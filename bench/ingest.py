@@ -190,9 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--blocks80", type=int, default=8_000, help="blocks of 80 readings per round (8000)"
     )
-    parser.add_argument(
-        "--folder", type=Path, default=Path("var/bench"), help="folder on a real disk (var/bench)"
-    )
+    parser.add_argument("--folder", type=Path, default=Path("var/bench"), help="on a real disk")
     args = parser.parse_args(arguments)
     try:
         rates = _measure_all(args)

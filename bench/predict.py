@@ -160,9 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seconds", type=float, default=30.0, help="time of the memory run (30); 0 leaves it out"
     )
-    parser.add_argument(
-        "--folder", type=Path, default=Path("var/bench"), help="folder on a real disk (var/bench)"
-    )
+    parser.add_argument("--folder", type=Path, default=Path("var/bench"), help="on a real disk")
     parser.add_argument(
         "--python", type=Path, help="Python to use instead of one in a new edge-only environment"
     )

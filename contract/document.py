@@ -159,8 +159,7 @@ def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
     data = _list(table, "data", where)
     if not series or not data or len(data) % (1 + len(series)):
         raise ContractError(
-            "bad_columns",
-            f"{where}: data: {len(data)} numbers cannot fill {1 + len(series)} columns",
+            "bad_columns", f"{where}: {len(data)} numbers do not fill {1 + len(series)} columns"
         )
     rows = len(data) // (1 + len(series))
     offsets = _offsets(data[:rows], offset_ms, where)
@@ -170,10 +169,7 @@ def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
     _check_marks(columns, marks, where)
     extras = build(_Extras, table, where, ignore_unknown=True)
     if extras.counts and len(extras.counts) != rows:
-        raise ContractError(
-            "bad_columns",
-            f"{where}: counts: expected {rows}, one per row, found {len(extras.counts)}",
-        )
+        raise ContractError("bad_columns", f"{where}: {len(extras.counts)} counts for {rows} rows")
     return SensorColumns(
         sensor_id=sensor_id,
         series=series,

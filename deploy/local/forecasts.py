@@ -62,7 +62,7 @@ class Closing:
         return found and self.as_desired and earned and whole
 
     def summary(self) -> dict[str, object]:
-        """Returns the figures for `summary.json`."""
+        """Returns the figures for the demo's summary file."""
         counts = list(self.alerts.values())
         return {
             "decisions": [_decision(row) for row in self.decisions],
