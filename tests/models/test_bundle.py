@@ -204,7 +204,7 @@ def test_what_would_be_refused_is_not_packed():
     for code, input_ in cases.items():
         with pytest.raises(BundleRefused, match=code):
             pack(*input_, SIGNER)
-    with pytest.raises(BundleRefused, match=r"bad_golden: .* expected \(32, 43\)"):
+    with pytest.raises(BundleRefused, match=r"bad_golden: .* expected shape \(32, 43\)"):
         pack(replace(MANIFEST, feature_names=FEATURE_NAMES), MODEL, GOLDEN, CARD, SIGNER)
 
 

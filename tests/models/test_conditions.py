@@ -81,7 +81,7 @@ def test_a_file_of_conditions(tmp_path):
     [
         (None, "cannot be read"),
         ("[[condition", "is not TOML"),
-        ("[board]\n", "board: expected"),
+        ("[board]\n", "board: only [[condition]] tables"),
         ("condition = 1", "expected [[condition]] tables"),
     ],
 )

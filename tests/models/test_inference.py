@@ -158,7 +158,7 @@ def test_a_model_that_fails_while_it_runs_is_an_error():
 
 def test_a_model_that_gives_fewer_rows_is_an_error():
     node = helper.make_node("ReduceMax", ["features"], ["probability"], keepdims=1)
-    with pytest.raises(ModelError, match=r"shape \(1, 1\) for 2 rows"):
+    with pytest.raises(ModelError, match=r"shape \(1, 1\) for 2 input rows"):
         Inference(model([node])).probability(np.zeros((2, COLUMNS)))
 
 

@@ -221,7 +221,7 @@ def test_words_are_found_in_what_libraries_make_of_an_error():
         "Can't connect to MySQL server on 'db' ([SSL: CERTIFICATE_VERIFY_FAILED] certificate "
         "verify failed: certificate has expired (_ssl.c:992))"
     )
-    assert tls_failure(said).text.endswith("renew it (certificate has expired)")
+    assert tls_failure(said).text.endswith("renew the certificate (certificate has expired)")
     alert = "failed to receive on socket: [SSL: SSL/TLS_ALERT_CERTIFICATE_REVOKED] x (_ssl.c:1)"
     assert "has been revoked" in tls_failure(alert).text
 

@@ -162,7 +162,7 @@ def test_a_closed_parent_folder_is_explained(tmp_path: Path) -> None:
     if os.getuid() != 0:
         pytest.skip("only root changes the user")
     tmp_path.chmod(0o700)
-    with pytest.raises(ServerError, match=r"nobody, who may not enter .*chmod 755"):
+    with pytest.raises(ServerError, match=r"nobody, who has no access to .*mode 755"):
         private_folder(tmp_path, "closed")
 
 
