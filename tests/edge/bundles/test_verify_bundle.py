@@ -207,7 +207,7 @@ def test_a_hostile_bundle_is_refused_with_its_own_message(trial, bundles, damp, 
 
 
 def test_a_verdict_comes_back_from_the_child(trial, bundles, damp):
-    with pytest.raises(UpdateRefused, match="probabilities differ from its golden") as refused:
+    with pytest.raises(UpdateRefused, match="probabilities differ from the golden") as refused:
         try_bundle(trial(bundles.make(damp, shift=-0.5e-4), damp))
     assert refused.value.code == "wrong_answer"
     assert not refused.value.retryable
