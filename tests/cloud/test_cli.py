@@ -36,7 +36,7 @@ def test_a_wrong_configuration_exits_with_2(
     path = tmp_path / "cloud.toml"
     path.write_text("[lake]\nrot = 1\n")
     assert main(["--config", str(path), "lake", "show"]) == 2
-    assert "known are root" in capsys.readouterr().err
+    assert "known keys: root" in capsys.readouterr().err
     path.write_text("")
     assert main(["--config", str(path), "lake", "show"]) == 2
     assert "section [lake] is missing" in capsys.readouterr().err

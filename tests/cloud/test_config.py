@@ -82,8 +82,8 @@ def test_a_whole_file(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[lake]\nroot = 'x'\ngrace = 1", "lake: unknown key 'grace'; known are root, grace_s"),
-        ("[lak]\nroot = 'x'", "unknown key 'lak'; known are lake, ingest, search"),
+        ("[lake]\nroot = 'x'\ngrace = 1", "lake: unknown key 'grace'; known keys: root, grace_s"),
+        ("[lak]\nroot = 'x'", "unknown key 'lak'; known keys: lake, ingest, search"),
         ("source = 'x'", "unknown key 'source'"),
         ("[lake]\ngrace_s = 1", "lake: key 'root' is missing"),
         ("[lake]\nroot = 'x'\nperiod = 'week'", "expected one of day, month"),

@@ -75,7 +75,7 @@ def test_no_uplink_is_worth_a_remark(table):
         ({"driver": "bmp999"}, ["no driver 'bmp999'", "known are bh1750, bme280"]),
         (
             {"options": {"adress": 0x44}},  # codespell:ignore adress
-            ["[[sensor]] hall", "unknown key 'adress'", "known are bus"],
+            ["[[sensor]] hall", "unknown key 'adress'", "known keys: bus"],
         ),
         ({"options": {"address": 0x76}}, ["[[sensor]] hall", "address", "68, 69, 70", "118"]),
         ({"options": {"bus": True}}, ["bus", "a whole number", "True"]),

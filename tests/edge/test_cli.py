@@ -175,7 +175,7 @@ def test_a_running_gateway_does_without_cryptography(config, tmp_path):
             'driver = "sht4y"',
             "no driver 'sht4y'; known are ",
         ),
-        ("interval_s = 60", "interval = 60", "unknown key 'interval'; known are id, driver"),
+        ("interval_s = 60", "interval = 60", "unknown key 'interval'; known keys: id, driver"),
         ("interval_s = 60", 'interval_s = "1 min"', "expected a finite number, found '1 min'"),
         ("pin = 4", "pin = 99", "expected a whole number 0 to 27, found 99"),
         ("[uplink]", "[uplink", "not valid TOML"),

@@ -205,7 +205,7 @@ def test_a_model_that_fails_while_it_runs_is_replaced_and_alerts_do_not_notice(
     reports = [(e.record.version, e.record.outcome) for e in records(ModelReport)]
     assert reports == [("v2", "active"), ("v2", "reverted"), ("v1", "active")]
     (evidence,) = [e.record.reason for e in records(ModelReport) if e.record.reason]
-    assert "which is no probability" in evidence
+    assert "which is not a probability" in evidence
     assert {e.record.version for e in records(Prediction)} == {"v1"}
     assert len(records(Prediction)) == 15  # none is missing: 08:00 to 22:00 of the second day
     assert len(alerts(records, AlertBasis.OBSERVED)) == 5

@@ -24,7 +24,7 @@ from cloud.logstash.sender import BatchSender, SenderLimits
 from cloud.logstash.writer import LogstashWriter
 from cloud.search.bulk import Document
 from cloud.search.names import IndexNames
-from deploy.local.intake import Answer, Intake, IntakeManner
+from deploy.local.logstash_input import Answer, Intake, IntakeManner
 
 STREAMS = 7  # far fewer than a batch has documents: else its inner order would not be seen
 UTC_AT = 1_372_895_999_000

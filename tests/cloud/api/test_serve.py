@@ -249,7 +249,7 @@ def test_a_gateway_fetches_from_it(folder, tmp_path, pair):
     [
         ("certificate_file", None, "[api] certificate_file: "),
         ("key_file", None, "[api] key_file: "),
-        ("key_file", "no key", "expected a certificate and its key, not encrypted, in PEM form"),
+        ("key_file", "no key", "expected a certificate and its key, not encrypted, in PEM format"),
     ],
 )
 def test_a_certificate_that_is_of_no_use_is_told_with_2(

@@ -48,4 +48,4 @@ def test_one_that_cannot_be_read_hides_no_other(certificate, tmp_path):
     found = look_at(checks)
     assert [f.state for f in found] == [State.FAILED, State.FAILED, State.OK]
     assert "gone.pem cannot be read: No such file" in found[0].found
-    assert "no.pem holds no certificate" in found[1].found
+    assert "no.pem contains no certificate" in found[1].found

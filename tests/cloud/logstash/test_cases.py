@@ -14,7 +14,7 @@ from cloud.search.names import IndexNames
 from cloud.search.templates import mapping_of
 from contract.errors import ConfigError
 from contract.records import Kind
-from deploy.local.intake import events_of
+from deploy.local.logstash_input import events_of
 
 CASES = {case.name: case for case in read_cases(Path(__file__).with_name("cases"), "dewline")}
 NAMES = IndexNames("dewline", Period.DAY)

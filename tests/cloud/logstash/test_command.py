@@ -15,7 +15,7 @@ from cloud.logstash import dead_letters
 from cloud.search.bulk import Document
 from cloud.search.client import SearchClient
 from cloud.search.query import EVERYTHING
-from deploy.local.intake import IntakeManner
+from deploy.local.logstash_input import IntakeManner
 
 CASES = Path(__file__).with_name("cases")
 ACCOUNT = ("search", "geheim")

@@ -9,7 +9,7 @@ import pytest
 from cloud.errors import ProjectionError
 from cloud.logstash.http_client import HttpAddress, HttpClient
 from contract.errors import ConfigError
-from deploy.local.intake import Answer, IntakeManner
+from deploy.local.logstash_input import Answer, IntakeManner
 from transport.tls import server_context
 
 BODY = json.dumps([{"n": n} for n in range(4)]).encode()

@@ -135,7 +135,7 @@ def test_over_tls_with_an_account(cluster, tmp_path):
 def test_a_cluster_of_another_authority_is_told_nothing(cluster, tls_door):
     _, foreign = tls_door("good")
     client = SearchClient(cluster.url, account=("dewline", "hush"), ca_file=foreign)
-    with pytest.raises(ConfigError, match="not of an authority in ca_file"):
+    with pytest.raises(ConfigError, match="no authority in ca_file issued"):
         client.ping()
     assert cluster.asked == []
 
@@ -145,7 +145,7 @@ def test_a_cluster_of_another_authority_is_told_nothing(cluster, tls_door):
     [
         ("expired", ConfigError, "has expired"),
         ("for another name", ConfigError, "for another name"),
-        ("not yet valid", ProjectionError, "is it set"),
+        ("not yet valid", ProjectionError, "check the clock"),
     ],
 )
 def test_a_cluster_with_a_wrong_certificate_is_told_in_words(tls_door, kind, error, words):

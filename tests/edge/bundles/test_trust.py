@@ -159,7 +159,7 @@ def test_a_file_that_is_not_there_is_missing_for_both(bundles, trusted, damp, tm
 
 
 def test_no_key_at_all_is_trust_in_nobody(bundles, damp):
-    with pytest.raises(UpdateRefused, match="trusted are none"):
+    with pytest.raises(UpdateRefused, match="trusted keys are: none"):
         opened(bundles.make(damp).data, TrustedKeys([]), damp)
 
 

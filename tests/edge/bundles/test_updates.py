@@ -274,7 +274,7 @@ def refused_states(site, made):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("not JSON", "bad_desired: not JSON"),
+        ("not JSON", "bad_desired: desired state is not JSON"),
         ("nothing", "key 'desired' is missing"),
         ("for another device", "the desired state is for gw-2, this gateway is gw-1"),
         ("signed by somebody", "unknown_key: signed by key"),

@@ -186,15 +186,15 @@ SAID = {
     "zip bomb": "model.onnx declares 20000000 bytes, at most",
     "larger than any": "larger than 4194304 bytes",
     "wrong key": "signed by key",
-    "wrong golden vector": "probabilities differ from its golden vectors by 2e-05",
+    "wrong golden vector": "probabilities differ from the golden vectors by 2e-05",
     "manifest of another": "the signature of key",
-    "model of another": "model.onnx is not what the manifest was signed for",
+    "model of another": "model.onnx: its sha256 or size differs from the signed manifest",
     "another declaration": "another declaration of damp",
     "another horizon": "another declaration of damp",
     "newer features": f"features of version {FEATURES_VERSION + 1}, this gateway has",
     "columns in another order": "features of version",
     "no model": "the model cannot be loaded",
-    "no probability": "which is no probability",
+    "no probability": "is not a probability",
 }
 
 
@@ -207,7 +207,7 @@ def test_a_hostile_bundle_is_refused_with_its_own_message(trial, bundles, damp, 
 
 
 def test_a_verdict_comes_back_from_the_child(trial, bundles, damp):
-    with pytest.raises(UpdateRefused, match="probabilities differ from its golden") as refused:
+    with pytest.raises(UpdateRefused, match="probabilities differ from the golden") as refused:
         try_bundle(trial(bundles.make(damp, shift=-0.5e-4), damp))
     assert refused.value.code == "wrong_answer"
     assert not refused.value.retryable

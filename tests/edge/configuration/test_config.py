@@ -74,15 +74,15 @@ MODELS = {"url": "https://cloud:8443", "folder": "models", "trusted_keys": ["key
 REFUSED = {
     "unknown key": (
         {**SMALL, "outbocks": {}},
-        ["g.toml: unknown key 'outbocks'", "known are device_id, outbox, sensor"],
+        ["g.toml: unknown key 'outbocks'", "known keys: device_id, outbox, sensor"],
     ),
     "unknown key in a table": (
         {**SMALL, "uplink": {**UPLINK, "prot": 1883}},
-        ["g.toml: uplink: unknown key 'prot'", "known are host, port, username, password_file"],
+        ["g.toml: uplink: unknown key 'prot'", "known keys: host, port, username, password_file"],
     ),
     "unknown key of a sensor": (
         {**SMALL, "sensor": [{**SENSOR, "pin": 4}]},
-        ["g.toml: sensor[0]: unknown key 'pin'", "known are id, driver, interval_s"],
+        ["g.toml: sensor[0]: unknown key 'pin'", "known keys: id, driver, interval_s"],
     ),
     "interval in another unit": (
         {**SMALL, "sensor": [{**SENSOR, "interval_s": "10 min"}]},
@@ -252,7 +252,7 @@ def test_a_fleets_conditions_count_where_their_sensors_are(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (SHARED.replace("frost", "damp"), ["[[condition]] damp: id: also declared in"]),
+        (SHARED.replace("frost", "damp"), ["[[condition]] damp: id: declared in", "too"]),
         (SHARED + "[outbox]\n", ["conditions_file: ", "outbox: expected [[condition]] tables"]),
     ],
 )

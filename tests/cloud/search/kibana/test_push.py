@@ -222,7 +222,7 @@ def test_http_where_https_is_wanted(door, tmp_path):
     paths = ssl.get_default_verify_paths()
     url = door.url.replace("http:", "https:")
     ca_file = paths.cafile or paths.openssl_cafile
-    with pytest.raises(ConfigError, match="does not speak TLS"):
+    with pytest.raises(ConfigError, match="does not use TLS"):
         push(Access(url=url, ca_file=ca_file), BUNDLE)
     with pytest.raises(ConfigError, match="ca_file: needs a url with https"):
         push(Access(url=door.url, ca_file=ca_file), BUNDLE)
