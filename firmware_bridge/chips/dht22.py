@@ -2,9 +2,9 @@
 
 Wiring: 3.3 V, data at a GPIO with 4.7 to 10 kΩ to 3.3 V, ground.
 
-Keys: `pin` (BCM number), `quantities` (both), `min_interval_s` (2.0 or more: the chip does not
-answer sooner), `renew_after_s` (60: after a longer pause the chip is read twice, and the second
-reading is kept).
+Keys: `pin` (BCM number), `quantities` (both), `min_interval_s` (2.0 or more) and `renew_after_s`
+(60). The chip does not answer sooner than `min_interval_s` after a reading. After a pause longer
+than `renew_after_s` the driver reads twice and keeps the second reading.
 
 Quirks:
 - The chip answers with its *previous* measurement and then measures again (AM2302 data sheet).

@@ -7,9 +7,9 @@ the Raspberry Pi often 0x42 or 0x43.
 Keys: `bus` (1), `address` (0x40), `quantities` (voltage), `range_v` (32, or 16 for lines that stay
 below 16 V).
 
-Quirks, by section of the data sheet (SBOS448):
-- 8.6.2.1: every measurement is triggered and is the mean of 16 conversions (8.5 ms).
-- 8.6.3.2: one count is 4 mV in both ranges; the line must not exceed 26 V. A reading at the end of
+Quirks, from the data sheet (SBOS448):
+- Every measurement is triggered and is the mean of 16 conversions (8.5 ms).
+- One count is 4 mV in both ranges; the line must not exceed 26 V. A reading at the end of
   the range is refused, because the real voltage may be higher.
 - The chip has neither identification nor checksum. The driver identifies it by its configuration
   after a reset: 0x399F (an INA226 or INA3221 at the same address has another). The configuration

@@ -3,20 +3,22 @@
 Wiring: 3.3 V or 5 V, SDA, SCL (I2C). The address is always 0x62. The supply must give 205 mA in
 peaks.
 
-Keys: `bus` (1), `quantities` (all three), `altitude_m` (0, up to 3000: height above sea level,
-because CO2 depends on air pressure), `self_calibration` (true; set false in rooms that never get
-fresh air).
+Keys: `bus` (1), `quantities` (all three), `altitude_m` (0 to 3000) and `self_calibration` (true).
+`altitude_m` is the height above sea level, because the CO2 value depends on air pressure. Set
+`self_calibration` to false in rooms that never get fresh air.
 
 The chip measures by itself every 5 seconds, and a reading never waits for it. A reading before the
 first result, or less than 5 seconds after the previous reading, has no value (`no_answer`). Set
 `interval_s` to 10 or more. `dewline-gateway read` waits for the first result.
 
-Quirks, by section of the data sheet:
-- 3.5.1: while it measures, the chip accepts few commands. So `open` first stops a measurement that
-  an earlier process left running (0.5 s), then reads the serial number, then starts.
-- 3.5.2: a result can be fetched once. If its CRC fails, it is lost, and that reading has no value.
-- 3.7.2: with `self_calibration` the chip treats the lowest value of a week as 400 ppm.
-- 3.6.1: the chip subtracts its own heating (4 Cel as delivered) from the temperature.
+Quirks, by command of the data sheet:
+- start_periodic_measurement: while it measures, the chip accepts few commands. So `open` first
+  stops a measurement that an earlier process left running (0.5 s), then reads the serial number,
+  then starts.
+- read_measurement: a result can be fetched once. If its CRC fails, it is lost, and that reading has
+  no value.
+- automatic self-calibration: the chip treats the lowest value of a week as 400 ppm.
+- temperature offset: the chip subtracts its own heating (4 Cel as delivered) from the temperature.
 - Every two bytes have a CRC-8 (polynomial 0x31, start 0xFF). A result of 0 ppm is not a value.
 
 If there was no result for 15 seconds, the chip has lost power, and the driver starts it again. The

@@ -252,8 +252,8 @@ def test_a_fleets_conditions_count_where_their_sensors_are(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (SHARED.replace("frost", "damp"), ["[[condition]] damp: id: declared in", "too"]),
-        (SHARED + "[outbox]\n", ["conditions_file: ", "outbox: expected [[condition]] tables"]),
+        (SHARED.replace("frost", "damp"), ["[[condition]] damp: id: also declared in"]),
+        (SHARED + "[outbox]\n", ["conditions_file: ", "outbox: only [[condition]] tables"]),
     ],
 )
 def test_a_fleets_file_is_judged_as_a_gateways_own(tmp_path, text, words):
