@@ -53,5 +53,5 @@ def require_quantities(driver: str, wanted: object, offered: Sequence[Quantity])
     for quantity in wanted:
         if quantity not in offered or not isinstance(quantity, Quantity):
             raise ConfigError(
-                f"{driver}: quantities: the chip does not measure {quantity!r}; known are {known}"
+                f"{driver}: quantities: the chip does not measure {quantity!r}; known: {known}"
             )

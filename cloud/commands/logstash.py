@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cloud.clock import SystemClock
 from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
-from cloud.composition.servers import open_door, open_search
+from cloud.composition.servers import open_http_input, open_search
 from cloud.config import CloudConfig, need
 from cloud.logstash import dead_letters
 from cloud.logstash.cases import read_cases
@@ -57,12 +57,12 @@ def _setup(_args: argparse.Namespace, config: CloudConfig) -> int:
 def _check(args: argparse.Namespace, config: CloudConfig) -> int:
     prefix = need(config.search, "search", config).prefix
     cases = read_cases(args.cases, prefix_of_check(prefix))
-    door, store = open_door(config, url=args.url), open_search(config)
+    http_input, store = open_http_input(config, url=args.url), open_search(config)
     try:
-        trial = PipelineTrial(door, store, prefix, SystemClock(), time.sleep)
+        trial = PipelineTrial(http_input, store, prefix, SystemClock(), time.sleep)
         results = trial.run(cases, args.limit)
     finally:
-        door.close()
+        http_input.close()
         store.close()
     _print(results, as_json=args.json)
     return 1 if any(result.faults for result in results) else 0

@@ -4,7 +4,7 @@ import random
 import time
 
 from cloud.composition.projections import open_quarantine
-from cloud.composition.servers import index_names, open_door, open_search
+from cloud.composition.servers import index_names, open_http_input, open_search
 from cloud.config import CloudConfig, Writer, need
 from cloud.logstash.sender import BatchSender, SenderLimits
 from cloud.logstash.writer import LogstashWriter
@@ -33,6 +33,6 @@ def open_search_projection(config: CloudConfig) -> SearchProjection:
     writer: DocumentWriter = open_bulk_writer(client, open_quarantine(config, current=False))
     if need(config.search, "search", config).writer is Writer.LOGSTASH:
         source = random.Random()  # noqa: S311  # spreads load, not for security
-        sender = BatchSender(open_door(config), SenderLimits(), time.sleep, source)
+        sender = BatchSender(open_http_input(config), SenderLimits(), time.sleep, source)
         writer = LogstashWriter(sender, writer, client, names)
     return SearchProjection(client, writer, names)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cloud.mqtt import BrokerSettings
     from cloud.search.client import SearchClient
 
-__all__ = ["broker_settings", "index_names", "open_door", "open_search", "open_warehouse"]
+__all__ = ["broker_settings", "index_names", "open_http_input", "open_search", "open_warehouse"]
 
 
 def open_warehouse(
@@ -69,7 +69,7 @@ def open_search(config: CloudConfig, *, answer_s: float = 30.0) -> "SearchClient
     )
 
 
-def open_door(config: CloudConfig, *, url: str | None = None) -> HttpClient:
+def open_http_input(config: CloudConfig, *, url: str | None = None) -> HttpClient:
     """Makes a client of Logstash's http input in section `[search]`, without connecting.
 
     Args:

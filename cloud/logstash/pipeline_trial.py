@@ -11,7 +11,7 @@ from cloud.clock import Clock
 from cloud.config import Period
 from cloud.logstash import dead_letters
 from cloud.logstash.cases import Case, DeadLetter
-from cloud.logstash.sender import Door
+from cloud.logstash.sender import HttpInput
 from cloud.search.bulk import Document
 from cloud.search.client import SearchClient
 from cloud.search.names import IndexNames
@@ -44,13 +44,13 @@ class PipelineTrial:
 
     def __init__(
         self,
-        door: Door,
+        http_input: HttpInput,
         store: SearchClient,
         prefix: str,
         clock: Clock,
         pause: Callable[[float], None],
     ) -> None:
-        self._door = door
+        self._http_input = http_input
         self._store = store
         self._prefix = prefix
         self._clock = clock
@@ -64,7 +64,7 @@ class PipelineTrial:
             ConfigError: One of them refuses for a reason that the operator must remove.
         """
         self._prepare(cases)
-        answers = {case.name: self._door.post(case.body.encode()) for case in cases}
+        answers = {case.name: self._http_input.post(case.body.encode()) for case in cases}
         give_up_at = self._clock.monotonic_ms() + 1000 * limit_s
         while True:
             results = [self._judge(case, answers[case.name]) for case in cases]

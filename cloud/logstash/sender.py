@@ -17,7 +17,7 @@ from cloud.search.bulk import Document
 from contract.errors import ConfigError
 from transport.backoff import Backoff
 
-__all__ = ["BatchSender", "Door", "SenderLimits"]
+__all__ = ["BatchSender", "HttpInput", "SenderLimits"]
 
 _TAKEN = 200  # every event is in the queue
 _TOO_LARGE = 413
@@ -30,7 +30,7 @@ _WORDS = {
 }
 
 
-class Door(Protocol):
+class HttpInput(Protocol):
     """An endpoint that accepts documents and answers with an HTTP status."""
 
     def post(self, body: bytes) -> int:
@@ -64,13 +64,13 @@ class BatchSender:
 
     def __init__(
         self,
-        door: Door,
+        http_input: HttpInput,
         limits: SenderLimits,
         pause: Callable[[float], None],
         source: random.Random,
     ) -> None:
         self.limits = limits
-        self._door = door
+        self._http_input = http_input
         self._pause = pause
         self._source = source
 
@@ -116,7 +116,7 @@ class BatchSender:
             ) from error
 
     def _post(self, body: bytes) -> bool:
-        status = self._door.post(body)
+        status = self._http_input.post(body)
         if status in _PASSING:
             raise ProjectionError(f"Logstash answers {status}: Logstash is busy or fails")
         if status not in (_TAKEN, _TOO_LARGE):

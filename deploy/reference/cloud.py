@@ -81,7 +81,7 @@ def _panels(dashboard: Dashboard) -> str:
 
 
 def _title(panel: Panel) -> str:
-    """Returns the panel's title; all panels of quantities have one title and thus one row."""
+    """Returns the panel's title; panels of quantities share one title, and so one row."""
     return "each quantity, with its unit" if panel.name in list(Quantity) else panel.title
 
 

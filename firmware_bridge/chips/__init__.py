@@ -44,5 +44,5 @@ def load(name: str) -> DriverModule:
     """
     known = driver_names()
     if name not in known:
-        raise ConfigError(f"driver: no driver {name!r}; known are {', '.join(known)}")
+        raise ConfigError(f"driver: no driver {name!r}; known: {', '.join(known)}")
     return cast("DriverModule", importlib.import_module(f"{__name__}.{name}"))

@@ -72,7 +72,7 @@ def test_no_uplink_is_worth_a_remark(table):
 @pytest.mark.parametrize(
     ("sensor", "words"),
     [
-        ({"driver": "bmp999"}, ["no driver 'bmp999'", "known are bh1750, bme280"]),
+        ({"driver": "bmp999"}, ["no driver 'bmp999'", "known: bh1750, bme280"]),
         (
             {"options": {"adress": 0x44}},  # codespell:ignore adress
             ["[[sensor]] hall", "unknown key 'adress'", "known keys: bus"],

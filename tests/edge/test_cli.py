@@ -173,7 +173,7 @@ def test_a_running_gateway_does_without_cryptography(config, tmp_path):
         (
             'driver = "sht4x"',
             'driver = "sht4y"',
-            "no driver 'sht4y'; known are ",
+            "no driver 'sht4y'; known: ",
         ),
         ("interval_s = 60", "interval = 60", "unknown key 'interval'; known keys: id, driver"),
         ("interval_s = 60", 'interval_s = "1 min"', "expected a finite number, found '1 min'"),

@@ -1,6 +1,6 @@
 """Sets up this machine: `bash deploy/local/setup/run.sh [all|tests|machines|environment|lock]`.
 
-This module runs the steps in their order. A step whose result exists is skipped, so a second run
+This module runs the steps in their order. It skips steps that are already done, so a second run
 needs no network and takes a second or two.
 """
 

@@ -1,4 +1,4 @@
-"""The cases, through the pipelines' own text up to Elasticsearch's door and without any server."""
+"""The cases, through the pipelines' own text to an Elasticsearch that is not a server."""
 
 import json
 from pathlib import Path
