@@ -161,7 +161,7 @@ class Pipelines:
     """Carries out search.conf, elasticsearch.conf and dead_letter.conf, event by event.
 
     Attributes:
-        documents: What reached Elasticsearch's http_input, in order: index, id, fields.
+        documents: The documents that Elasticsearch received, in order: index, id, fields.
         letters: What reached the index of dead letters.
     """
 

@@ -1,4 +1,4 @@
-"""The cases, through the pipelines' own text to an Elasticsearch that is not a server."""
+"""The cases, through the pipelines' own text up to the request to Elasticsearch, without a server."""
 
 import json
 from pathlib import Path
