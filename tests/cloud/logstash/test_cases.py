@@ -1,4 +1,4 @@
-"""The cases, through the pipelines' own text up to the request to Elasticsearch, without a server."""
+"""The cases, through the pipelines' own text up to the request to Elasticsearch; no server."""
 
 import json
 from pathlib import Path
