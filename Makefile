@@ -1,8 +1,8 @@
-# Each target does its own set-up; the second time that takes a moment and no network.
+# Each target does its own set-up. The second time this takes a second or two and no network.
 SHELL := bash
 PYTHON := .venv/bin/python
 SETUP := bash deploy/local/setup/run.sh
-# Two, for many tests wait; how they are shared out is in tests/conftest.py.
+# Two workers, because many tests wait. tests/conftest.py assigns tests to workers.
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -11,23 +11,23 @@ WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
-setup: ## Debian packages, .venv, Elasticsearch, Spark's jars
+setup: ## install Debian packages, .venv, MySQL, Elasticsearch, Spark's jars
 	@$(SETUP) all
 
 environment:
 	@$(SETUP) environment
 
-demo: setup ## a year of real weather from simulated chips into every store, with its proof
+demo: setup ## run a year of real weather from simulated chips into every store, with a proof
 	@$(PYTHON) -m deploy.local.demo
 
-demo-stay: setup ## the same, then leave the servers up and print how to look around
+demo-stay: setup ## run the demo, keep the servers running, and print how to query them
 	@$(PYTHON) -m deploy.local.demo --stay
 
-test: ## all tests, on real servers
+test: ## run all tests, on real servers
 	@$(SETUP) tests
 	$(PYTHON) -m pytest $(WORKERS) --durations=15
 
-check: environment ## lint, format, types, layers, spelling, documentation: a minute or two
+check: environment ## check style, types, layers, spelling, documentation (a minute or two)
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
@@ -36,39 +36,39 @@ check: environment ## lint, format, types, layers, spelling, documentation: a mi
 	cd deploy/ansible && PATH="$(CURDIR)/.venv/bin:$$PATH" ansible-lint --offline --profile production -q
 	$(PYTHON) -m pytest tests/docs -q
 
-lock: ## write requirements/*.txt anew from pyproject.toml
+lock: ## write requirements/*.txt from pyproject.toml
 	@$(SETUP) lock
 
-bench-gateway: setup ## CPU, bytes and memory of a reading on the gateway
+bench-gateway: setup ## measure CPU and bytes per reading, and memory, on the gateway
 	@$(PYTHON) -m bench.gateway
 
-bench-ingest: setup ## readings a second and core into the lake
+bench-ingest: setup ## measure readings per second and core into the lake
 	@$(PYTHON) -m bench.ingest
 
-bench-predict: setup ## memory and time of a forecast on the gateway
+bench-predict: setup ## measure time and memory of a forecast on the gateway
 	@$(PYTHON) -m bench.predict
 
-bench-skill: setup ## skill of the candidate against the baseline over a real year
+bench-skill: setup ## measure skill of the candidate against the baseline over a real year
 	@$(PYTHON) -m bench.skill
 
-figures-structure: environment ## files that a change touches, largest module, long lines of docs
+figures-structure: environment ## count files per change, largest module, long lines of docs
 	@$(PYTHON) -m bench.structure
 
-proof-cycle: setup ## kill -9 of the stream and of the cycle at random moments, some minutes
+proof-cycle: setup ## kill scoring and cycle at random times, check every table (some minutes)
 	@$(PYTHON) -m pytest tests/faults/proof_cycle.py -s
 
-proof-logstash: environment ## a million documents through the Logstash writer, every answer mixed in
+proof-logstash: environment ## send a million documents to an http input that gives every answer
 	@PYTHONPATH=. $(PYTHON) tests/faults/proof_logstash.py
 
-proof-ansible: ## Debian systems booted by systemd-nspawn, from bare to a closed ledger, some minutes
+proof-ansible: ## install and update Debian systems in systemd-nspawn (some minutes; needs root)
 	@$(SETUP) machines
 	@$(PYTHON) -m pytest tests/faults/proof_ansible.py -s
 
-proof-ansible-mysql: ## the same for the role mysql, on a system of Debian's unstable suite
+proof-ansible-mysql: ## the same for role mysql, on a Debian of the unstable suite
 	@$(SETUP) machines
 	@$(PYTHON) -m pytest tests/faults/proof_ansible_mysql.py -s
 
-proof-arm: ## a Raspberry Pi's archives on its kind of processor, emulated: installed, run, a bundle's numbers
+proof-arm: ## install and run a Raspberry Pi's archives on an emulated processor (needs root)
 	@$(SETUP) machines
 	@$(PYTHON) -m pytest tests/faults/proof_arm.py -s
 

@@ -1,1 +1,1 @@
-"""Measurements of dewline on this machine; run by `make bench-gateway` and `make bench-ingest`."""
+"""Measures dewline on this machine; run by `make bench-gateway` and the other `bench-` targets."""

@@ -1,8 +1,9 @@
-"""A cloud that keeps nothing and acks everything, in a process of its own.
+"""Acks every block and stores nothing, in a process of its own.
 
-    python -m bench.acker --port P      the password is the first line of its standard input
+    python -m bench.acker --port P      reads the password from the first line of standard input
 
-It prints a line when it listens and ends when its input ends. So its CPU is not the gateway's.
+The process prints a line when it has subscribed, and exits when its input ends. It is separate so
+that its CPU time is not counted as the gateway's.
 """
 
 import argparse
@@ -20,7 +21,7 @@ INGEST = "ingest"
 
 
 def main() -> int:
-    """Acks until the input ends."""
+    """Acks blocks until the input ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     port = parser.parse_args().port

@@ -1,6 +1,7 @@
-"""What the benches measure: sensors, their names, and values as an SHT4x would give them.
+"""Simulates the sensors that the benches use: their names, and values like those of an SHT4x.
 
-Owns the assumptions about reality (noise, drift, timing), all seeded. Knows no clock and no store.
+This module contains the assumptions about real sensors (noise, drift, timing). All random values
+are seeded.
 """
 
 import math
@@ -15,12 +16,12 @@ from firmware_bridge.board import Sample
 __all__ = ["NAME_SETS", "TICK_MS", "Layout", "Noise", "Placed", "Tick", "layout_of", "ticks"]
 
 TICK_MS = 1000
-# One read of an SHT4x at high precision takes 8.3 ms and some of the bus: the next sensor of the
-# same tick is that much later. The lateness of a wake-up is what a loaded small board shows.
+# One read of an SHT4x takes 8.3 ms at high precision, plus the transfer on the bus. So the next
+# sensor of the same tick is read that much later. Wake-ups are late as on a loaded small board.
 _READ_MS = 10
 _LATE_MS = (0, 0, 0, 0, 0, 0, 1, 1, 2)
 
-# Eight names a set, none of them in the preset dictionary (the bench checks that).
+# Eight names per set. None of them is in the preset dictionary (the bench checks that).
 NAME_SETS: dict[str, tuple[str, ...]] = {
     "rooms": ("cellar", "attic", "kitchen", "workshop", "nursery", "library", "garage", "pantry"),
     "racks": tuple(f"rack-{n:02d}-{side}" for n in (7, 8, 11, 12) for side in ("inlet", "exhaust")),
@@ -30,14 +31,14 @@ NAME_SETS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """Standard deviation of one measurement from the next in still air.
+    """Holds the standard deviation between consecutive measurements in still air.
 
-    An SHT4x at high precision repeats to 0.04 Cel and 0.08 %RH, three standard deviations
-    (data sheet, sensor performance); the default allows about half as much again for the air.
+    The data sheet of the SHT4x gives a repeatability of 0.04 Cel and 0.08 %RH at high precision,
+    three standard deviations. The default adds about half as much for movement of the air.
 
     Attributes:
-        temperature_c: Cel.
-        humidity_pct: %RH.
+        temperature_c: Standard deviation of temperature, Cel.
+        humidity_pct: Standard deviation of humidity, %RH.
     """
 
     temperature_c: float = 0.02
@@ -46,24 +47,24 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One sensor: its role and its columns."""
+    """Describes one sensor: its role and its columns."""
 
     sensor_id: str
     series: tuple[Series, ...]
 
     @property
     def qualities(self) -> tuple[tuple[Quality, tuple[Flag, ...]], ...]:
-        """All is good with a reading of it."""
+        """Quality of the sensor's readings: always good."""
         return ((Quality.GOOD, ()),) * len(self.series)
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Eight signals on some sensors.
+    """Describes eight signals on some sensors.
 
     Attributes:
-        name: For the printed table.
-        sensors: In the order in which they are read.
+        name: Name in the printed table.
+        sensors: Sensors in the order in which they are read.
     """
 
     name: str
@@ -71,20 +72,20 @@ class Layout:
 
     @property
     def signals_total(self) -> int:
-        """Readings that one tick makes."""
+        """Number of readings per tick."""
         return sum(len(s.series) for s in self.sensors)
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """All sensors once: per sensor the offset in the stream, ms, and what its chip answers."""
+    """Holds one sample of each sensor with its offset in the stream, ms."""
 
     offset_ms: int
     samples: tuple[tuple[int, Sample], ...]
 
 
 def layout_of(names: str, *, paired: bool) -> Layout:
-    """Eight signals: four sensors of temperature and humidity, or eight of one quantity.
+    """Returns eight signals: four sensors of temperature and humidity, or eight of one quantity.
 
     Args:
         names: Key of `NAME_SETS`.
@@ -101,7 +102,7 @@ def layout_of(names: str, *, paired: bool) -> Layout:
 
 @dataclass(slots=True)
 class _Drift:
-    """Slow air: a wave of the heating and a random walk, scaled to the quantity."""
+    """Simulates slow changes of the air: a wave from heating and a random walk."""
 
     mean: float
     swing: float
@@ -115,7 +116,7 @@ class _Drift:
 
 
 def ticks(layout: Layout, noise: Noise, seed: int) -> Iterator[Tick]:
-    """One tick a second without end, the same for the same seed."""
+    """Yields one tick per second without end, the same ticks for the same seed."""
     source = random.Random(seed)
     drifts = [[_drift(s.quantity, source) for s in placed.series] for placed in layout.sensors]
     second = 0

@@ -1,4 +1,4 @@
-"""A dewline process for a while: ended in order, and with this one should this one die."""
+"""Runs a dewline process during a `with` block; the process also ends if this one dies."""
 
 import subprocess
 import sys
@@ -7,23 +7,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.errors import BenchError
-from deploy.local import guard
+from deploy.local import supervisor
 
 __all__ = ["child"]
 
 
 @contextmanager
 def child(command: Sequence[str], log: Path) -> Generator[int]:
-    """Runs a command under the guard of the local servers; gives its pid.
+    """Runs a command under the supervisor of the local servers, and yields its pid.
 
     Args:
-        command: Program and arguments; SIGTERM must end it in order.
-        log: Where all that it prints goes.
+        command: Program and arguments; SIGTERM must stop the program cleanly.
+        log: File for the program's output.
 
     Raises:
-        BenchError: It could not be run, or ended with another code than 0.
+        BenchError: The command could not be run, or its exit code is not 0.
     """
-    guarded = [sys.executable, "-I", "-S", guard.__file__, "--limit", "20", "--", *command]
+    guarded = [sys.executable, "-I", "-S", supervisor.__file__, "--limit", "20", "--", *command]
     pipe = subprocess.PIPE
     with (
         log.open("wb") as printed,
@@ -32,7 +32,7 @@ def child(command: Sequence[str], log: Path) -> Generator[int]:
         ) as process,
     ):
         if process.stdin is None or process.stdout is None:
-            raise BenchError("no pipes to the guard")
+            raise BenchError("deploy.local.supervisor: the process has no pipes")
         try:
             pid = process.stdout.readline()
             if pid:
@@ -42,4 +42,4 @@ def child(command: Sequence[str], log: Path) -> Generator[int]:
             process.wait(timeout=30)
     if process.returncode:
         text = log.read_text("utf-8", errors="replace")
-        raise BenchError(f"{command[0]} ended with code {process.returncode}:\n{text}")
+        raise BenchError(f"{command[0]} exited with code {process.returncode}:\n{text}")

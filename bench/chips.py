@@ -1,4 +1,4 @@
-"""Chips that answer from a list: a decoded sample costs nothing, so that what follows is seen."""
+"""Provides chips that return samples from a list, so that reading them takes no measurable time."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -12,26 +12,26 @@ __all__ = ["ListChip", "list_sensors"]
 
 
 class ListChip:
-    """Gives the samples of a list one after another; a read takes its time on the sense clock."""
+    """Returns the samples of a list one by one; a read takes 10 ms on the sense clock."""
 
     def __init__(self, samples: Iterator[Sample], clock: SenseClock | None) -> None:
         self._samples = samples
         self._clock = clock
 
     def read(self) -> Sample:
-        """The next sample."""
+        """Returns the next sample."""
         if self._clock is not None:
             self._clock.sleep_s(0.01)
         return next(self._samples)
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Does nothing: there is nothing to release."""
 
 
 def list_sensors(
     layout: Layout, seed: int, ticks_total: int, clock: SenseClock | None = None
 ) -> list[Sensor]:
-    """The layout's sensors at 1 Hz, with so many ticks of samples made beforehand."""
+    """Returns the layout's sensors at 1 Hz, with samples prepared for `ticks_total` ticks."""
     made = list(islice(ticks(layout, Noise(), seed), ticks_total))
     return [_sensor(layout, index, made, clock) for index in range(len(layout.sensors))]
 

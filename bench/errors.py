@@ -1,8 +1,8 @@
-"""Errors of the benches.
+"""Defines the errors of the benches.
 
 DewlineError
-└ BenchError          not retryable   a figure cannot be given; the text says what was found
-  └ NoEnvironment     not retryable   the edge's packages cannot be had here: that row is left out
+└ BenchError          not retryable   a figure cannot be measured; the text gives the reason
+  └ NoEnvironment     not retryable   the edge's packages are not available: a row is left out
 """
 
 from contract.errors import DewlineError
@@ -11,8 +11,8 @@ __all__ = ["BenchError", "NoEnvironment"]
 
 
 class BenchError(DewlineError):
-    """A figure cannot be given: something failed, or what came out is not what went in."""
+    """Reports that a figure cannot be measured: a step failed, or the results are wrong."""
 
 
 class NoEnvironment(BenchError):
-    """The edge's packages cannot be had here; the text says why."""
+    """Reports that the edge's packages are not available; the text gives the reason."""

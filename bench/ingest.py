@@ -1,7 +1,9 @@
-"""`make bench-ingest`: readings a second and core from a real broker into the lake, durable.
+"""Measures ingest: readings per second and core from a real broker into the lake.
 
-One ingest process (`dewline-cloud ingest run`), a load of valid blocks from another process, and a
-count of what stands in the landing files afterwards; any difference fails the bench. The last line
+    make bench-ingest
+
+One ingest process (`dewline-cloud ingest run`) receives valid blocks from a load process. Then the
+bench counts the readings in the landing files and fails if any is missing or doubled. The last line
 is JSON.
 """
 
@@ -19,9 +21,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.acker import INGEST
+from bench.broker import broker
 from bench.child import child
 from bench.errors import BenchError
-from bench.line import broker
 from bench.machine import cpu_s, file_system_of, machine
 from cloud.lake.landing import landed_paths, read_file
 from cloud.lake.store import FolderStore
@@ -45,7 +47,7 @@ password_file = "{secret}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Blocks of so many readings."""
+    """Describes a load: the number of blocks and of readings per block."""
 
     records: int
     blocks: int
@@ -54,13 +56,13 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """One load through ingest.
+    """Holds the result of one load.
 
     Attributes:
-        readings: Between the two looks at the clocks.
-        cpu_s: User and system CPU of the ingest process between them, seconds.
-        wall_s: Between them, seconds.
-        files: Landing files in the end.
+        readings: Readings in the measured time.
+        cpu_s: User and system CPU of the ingest process in the measured time, seconds.
+        wall_s: The measured time, seconds.
+        files: Number of landing files at the end.
     """
 
     readings: int
@@ -70,17 +72,19 @@ class Round:
 
     @property
     def per_core_s(self) -> float:
-        """Readings a CPU second of ingest."""
+        """Readings per CPU second of ingest."""
         if not self.cpu_s:
-            raise BenchError("ingest took less CPU than the kernel counts: send more blocks")
+            raise BenchError(
+                "ingest used less CPU time than the kernel counts (10 ms); send more blocks"
+            )
         return self.readings / self.cpu_s
 
 
 def run_round(folder: Path, load: Load) -> Round:
-    """One load through a new broker and a new ingest process into a new lake below `folder`.
+    """Sends one load through a new broker and a new ingest process into a new lake in `folder`.
 
     Raises:
-        BenchError: What stands in the lake is not what was sent.
+        BenchError: The lake does not contain exactly the readings that were sent.
     """
     devices = [BrokerAccount.generate(f"bench-{n}", "device") for n in range(1, _DEVICES + 1)]
     ingest = BrokerAccount.generate(INGEST, "ingest")
@@ -96,9 +100,11 @@ def run_round(folder: Path, load: Load) -> Round:
             spent_s, wall_s = cpu_s(pid) - began_cpu_s, time.monotonic() - began_s
     stored, files = _stored(lake)
     per_device = load.blocks // _DEVICES
-    sent = (per_device + 1) * _DEVICES * load.records  # each device had sent one block to begin
+    sent = (per_device + 1) * _DEVICES * load.records  # one block per device was sent as a probe
     if not sent == acked == stored:
-        raise BenchError(f"{sent} readings sent, {acked} acked, {stored} in the lake")
+        raise BenchError(
+            f"counts differ: {sent} readings sent, {acked} acked, {stored} in the lake"
+        )
     timed = per_device * _DEVICES * load.records
     return Round(readings=timed, cpu_s=spent_s, wall_s=wall_s, files=files)
 
@@ -133,17 +139,17 @@ def _loader(
 
 def _ask(process: subprocess.Popen[str], line: str) -> str:
     if process.stdin is None or process.stdout is None:
-        raise BenchError("no pipes to the load")
+        raise BenchError("bench.load: the process has no pipes")
     process.stdin.write(line + "\n")
     process.stdin.flush()
     answer = process.stdout.readline().strip()
     if not answer:
-        raise BenchError("the load ended early; what it said stands above")
+        raise BenchError("bench.load: the process ended early; its output is above")
     return answer
 
 
 def _stored(lake: Path) -> tuple[int, int]:
-    """Distinct readings in the landing files, and how many files."""
+    """Returns the number of distinct readings in the landing files, and of files."""
     store = FolderStore(lake)
     paths = [path for numbered in landed_paths(store).values() for path in numbered.values()]
     found: set[tuple[str, str, int]] = set()
@@ -156,7 +162,7 @@ def _stored(lake: Path) -> tuple[int, int]:
                 (landed.device_id, block.stream_id, n) for n in range(block.first, block.last + 1)
             )
     if len(found) != total:
-        raise BenchError(f"{total} readings in the lake, {len(found)} of them distinct")
+        raise BenchError(f"lake: {total} readings, but only {len(found)} distinct ones")
     return total, len(paths)
 
 
@@ -166,20 +172,24 @@ def _measure(folder: Path, records: int, blocks: int, rounds: int) -> float:
         one = run_round(folder, Load(records=records, blocks=blocks, seed=seed))
         done.append(one.per_core_s)
         print(
-            f"  {records:3d} a block: {one.readings} readings, {one.files} files, "
-            f"CPU {one.cpu_s:.2f} s, wall {one.wall_s:.2f} s: {one.per_core_s:,.0f} a core and "
-            f"second; {one.readings / one.wall_s:,.0f} a second of wall time",
+            f"  {records:3d} per block: {one.readings} readings, {one.files} files, "
+            f"CPU {one.cpu_s:.2f} s, wall {one.wall_s:.2f} s: {one.per_core_s:,.0f} per core and "
+            f"second; {one.readings / one.wall_s:,.0f} per second of wall time",
             flush=True,
         )
     return statistics.median(done)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measures, prints, and ends with one line of JSON."""
+    """Measures and prints; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="the median of so many counts (3)")
-    parser.add_argument("--blocks8", type=int, default=24_000, help="blocks of 8 a round")
-    parser.add_argument("--blocks80", type=int, default=8_000, help="blocks of 80 a round")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds for the median (default 3)")
+    parser.add_argument(
+        "--blocks8", type=int, default=24_000, help="blocks of 8 readings per round (24000)"
+    )
+    parser.add_argument(
+        "--blocks80", type=int, default=8_000, help="blocks of 80 readings per round (8000)"
+    )
     parser.add_argument("--folder", type=Path, default=Path("var/bench"), help="on a real disk")
     args = parser.parse_args(arguments)
     try:
@@ -196,7 +206,7 @@ def _measure_all(args: argparse.Namespace) -> dict[int, float]:
     print(
         f"{machine()}; lake on {file_system_of(args.folder)}; load average {os.getloadavg()[0]:.1f}"
     )
-    print(f"{_DEVICES} devices send through Mosquitto to one ingest process, each block QoS 1")
+    print(f"{_DEVICES} devices send through Mosquitto to one ingest process; blocks have QoS 1")
     with TemporaryDirectory(prefix="ingest-", dir=args.folder.resolve()) as name:
         return {
             records: _measure(Path(name), records, blocks, args.rounds)

@@ -1,10 +1,11 @@
-"""Gateways that only send: blocks made beforehand, published as fast as acks and broker allow.
+"""Simulates gateways that only send: publishes prepared blocks as fast as the broker accepts them.
 
     python -m bench.load --port P --blocks N --records R
 
-A process of its own, so that its CPU is not ingest's. The first line of its input is a table of
-JSON, device to password. It prints `ready` when every block is encoded and ingest listens, waits
-for a line, sends, and prints how many readings were acked when all are.
+It is a separate process so that its CPU time is not counted as ingest's. The first line of its
+input is a JSON object of devices and passwords. The process prints `ready` when all blocks are
+encoded and ingest has subscribed. It then waits for a line of input, sends the blocks, waits for
+all acks, and prints the number of acked readings.
 """
 
 import argparse
@@ -31,7 +32,7 @@ _AGE_S = 86_400
 
 
 class _Device:
-    """One gateway's connection, and what it has to send."""
+    """Holds one gateway's connection and its prepared blocks."""
 
     def __init__(self, port: int, name: str, password: str, made: Iterator[Block]) -> None:
         self._made = made
@@ -44,17 +45,17 @@ class _Device:
         self._peer.subscribe(ack_topic(name))
 
     def encode(self, total: int) -> None:
-        """Makes ready what `send` sends."""
+        """Prepares the blocks that `send` publishes."""
         self._payloads = [self._encoded() for _ in range(total)]
 
     def send(self) -> None:
-        """Publishes all; paho's thread does the work."""
+        """Publishes all prepared blocks; paho's thread sends them."""
         self._done.clear()
         for payload in self._payloads:
             self._peer.publish(self._topic, payload, qos=1)
 
     def probe(self) -> None:
-        """Sends one block until somebody listens, and waits for its ack."""
+        """Sends one block repeatedly until there is a subscriber, then waits for its ack."""
         payload = self._encoded()
         deadline_s = time.monotonic() + _LIMIT_S
         while True:
@@ -62,16 +63,16 @@ class _Device:
             if self._peer.published() != _NOBODY:
                 break
             if time.monotonic() > deadline_s:
-                raise BenchError("nobody listens behind the broker")
+                raise BenchError("broker: no subscriber for blocks; is ingest running?")
             time.sleep(0.05)
         self.wait()
 
     def wait(self) -> int:
-        """Readings acked so far, once that is all of them."""
+        """Waits until all readings are acked, and returns their number."""
         deadline_s = time.monotonic() + _LIMIT_S
         while not self._done.wait(0.5):
             if time.monotonic() > deadline_s or not self._peer.connected:
-                raise BenchError(f"{self._acked} of {self._wanted} readings acked")
+                raise BenchError(f"only {self._acked} of {self._wanted} readings were acked")
         return self._acked
 
     def close(self) -> None:
@@ -90,11 +91,11 @@ class _Device:
 
 
 def main() -> int:
-    """Sends and waits for the acks."""
+    """Sends the blocks and waits for the acks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--blocks", type=int, required=True, help="of all devices together")
-    parser.add_argument("--records", type=int, required=True, help="readings a block")
+    parser.add_argument("--blocks", type=int, required=True, help="blocks of all devices together")
+    parser.add_argument("--records", type=int, required=True, help="readings per block")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     accounts: dict[str, str] = json.loads(sys.stdin.readline())
@@ -108,7 +109,7 @@ def main() -> int:
         device.encode(args.blocks // len(devices))
     print("ready", flush=True)
     if not sys.stdin.readline():
-        return 1  # whoever wanted the load has gone
+        return 1  # the process that started this one has ended
     for device in devices:
         device.send()
     print(sum(device.wait() for device in devices), flush=True)

@@ -1,6 +1,7 @@
-"""Bundles for the benches: models of the real size, signed and laid into a gateway's slots.
+"""Makes signed bundles for the benches and installs them in a gateway's slots.
 
-The numbers in them are made up; their form, their features and their way onto a gateway are not.
+A slot holds the bundle that a gateway runs for a condition. The models have invented weights, but
+the format, size and features of real ones.
 """
 
 import hashlib
@@ -25,11 +26,11 @@ _MADE_MS = 1_356_998_400_000  # 2013-01-01T00:00:00Z
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """What a gateway's `[models]` names.
+    """Names the paths for a gateway's `[models]` section.
 
     Attributes:
-        folder: The slots.
-        trusted_key: The public key.
+        folder: Folder of the slots.
+        trusted_key: File of the public key.
     """
 
     folder: Path
@@ -37,7 +38,7 @@ class Models:
 
 
 def logistic() -> bytes:
-    """A logistic regression on all features, scaled first, as a converter writes it."""
+    """Returns a logistic regression on all features with scaling, in a converter's ONNX form."""
     rng, count = np.random.default_rng(1), len(FEATURE_NAMES)
     value, tensor = helper.make_tensor_value_info, helper.make_tensor
     graph = helper.make_graph(
@@ -64,7 +65,7 @@ def logistic() -> bytes:
 
 
 def lay_models(folder: Path, conditions: tuple[Condition, ...]) -> Models:
-    """One bundle for each condition, current in its slot."""
+    """Installs one bundle for each condition in its slot, and returns the paths."""
     signer, models = Signer.generate(), Models(folder / "models", folder / "trusted.pem")
     models.trusted_key.write_text(signer.public_pem(), encoding="ascii")
     slots = Slots(models.folder)
@@ -100,7 +101,7 @@ def _manifest(condition: Condition) -> Manifest:
 
 
 def _golden(condition: Condition) -> Golden:
-    """Of the usual size; nobody here asks whether the probabilities are right."""
+    """Returns golden vectors of the usual size; their probabilities are invented."""
     rng = np.random.default_rng(2)
     at_ms = _MADE_MS + np.arange(_ROWS) * 3_600_000
     centre, spread = np.array([[12.0], [65.0], [101_300.0]]), np.array([[3.0], [9.0], [300.0]])

@@ -1,4 +1,4 @@
-"""The other end of the line in a bench; the only file of the benches that imports paho."""
+"""Connects the benches to the broker; the only file of the benches that imports paho."""
 
 import queue
 from collections.abc import Callable
@@ -15,13 +15,13 @@ _LIMIT_S = 20.0
 
 
 class Peer:
-    """A connected MQTT 5 client.
+    """Connects as an MQTT 5 client.
 
     Args:
-        port: Of the broker on 127.0.0.1.
+        port: Port of the broker on 127.0.0.1.
         name: Account and client id.
-        password: Of that account.
-        hear: Called with topic and payload from paho's thread.
+        password: Password of the account.
+        hear: Function that paho's thread calls with topic and payload of each message.
     """
 
     def __init__(
@@ -44,32 +44,32 @@ class Peer:
         self._expect("Success")
 
     def subscribe(self, topic_filter: str) -> None:
-        """Subscribes with QoS 1; returns when the broker has granted it."""
+        """Subscribes with QoS 1; returns when the broker has granted the subscription."""
         self._client.subscribe(topic_filter, qos=1)
         self._expect("Granted QoS 1")
 
     def publish(self, topic: str, payload: bytes, *, qos: int) -> None:
-        """Hands a message to paho's thread."""
+        """Passes a message to paho's thread, which sends it."""
         self._client.publish(topic, payload, qos=qos)
 
     def published(self) -> str:
-        """Waits for one answer to a publish of QoS 1, in words."""
+        """Waits for the answer to one publish with QoS 1, and returns its text."""
         return self._published.get(timeout=_LIMIT_S)
 
     @property
     def connected(self) -> bool:
-        """Whether the broker is still there."""
+        """True while the client is connected."""
         return self._client.is_connected()
 
     def close(self) -> None:
-        """Disconnects."""
+        """Disconnects from the broker."""
         self._client.disconnect()
         self._client.loop_stop()
 
     def _expect(self, words: str) -> None:
         answer = self._answers.get(timeout=_LIMIT_S)
         if answer != words:
-            raise BenchError(f"the broker says {answer!r}, expected {words!r}")
+            raise BenchError(f"broker: expected the answer {words!r}, found {answer!r}")
 
 
 def _wire(

@@ -1,4 +1,4 @@
-"""Payload bytes a reading: blocks as the journal makes them, encoded as the outbox keeps them."""
+"""Measures payload bytes per reading, with blocks as the gateway makes and encodes them."""
 
 import random
 import statistics
@@ -17,25 +17,25 @@ UTC_MS = 1_795_000_000_000
 
 
 def require_strange_names(names: Iterable[str]) -> None:
-    """Refuses names that the preset dictionary holds: they would be nearly free.
+    """Refuses names in the preset dictionary, because they would be compressed to almost nothing.
 
     Raises:
-        BenchError: It does.
+        BenchError: The preset dictionary contains some of the names.
     """
     known = dictionary(DICTIONARY_VERSION)
     found = [name for name in names if name.encode("ascii") in known]
     if found:
-        raise BenchError(f"names in the preset dictionary: {', '.join(found)}")
+        raise BenchError(f"sensor names must not be in the preset dictionary: {', '.join(found)}")
 
 
 def blocks(layout: Layout, records: int, age_s: int, seed: int) -> Iterator[Block]:
-    """Blocks of so many readings at 1 Hz, without end.
+    """Yields blocks of readings at 1 Hz without end.
 
     Args:
-        layout: Sensors.
-        records: A multiple of the signals.
-        age_s: How long the stream has run: its numbers and offsets grow longer.
-        seed: Of the air, the stream's id and its UTC.
+        layout: The sensors.
+        records: Readings per block, a multiple of the number of signals.
+        age_s: Age of the stream, seconds; numbers and offsets have more digits in an old stream.
+        seed: Random seed of the air, the stream's id and its UTC.
     """
     source = random.Random(seed)
     stream = stream_id(source.randbytes(8))
@@ -68,7 +68,7 @@ def _filled(
 
 
 def bytes_per_reading(layout: Layout, records: int, age_s: int, total: int) -> float:
-    """Mean over `total` blocks; `total` is spread over ten seeds, each its own air and stream."""
+    """Returns the mean of `total` blocks, spread over ten seeds with their own air and stream."""
     seeds = range(1, 11)
     sizes = []
     for seed in seeds:

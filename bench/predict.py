@@ -1,8 +1,10 @@
-"""`make bench-predict`: what a forecast costs on the gateway, in time and in memory.
+"""Measures what a forecast costs on the gateway, in time and in memory.
 
-Time: window to features to probability, a step, in a process with nothing but the edge's packages.
-Memory: a real gateway process that has three models loaded and forecasts all the while. Composes
-and prints. The last line is JSON.
+    make bench-predict
+
+Time: from window to features to probability, per step, in a process with only the edge's packages.
+Memory: a real gateway process that has loaded three models and forecasts during the whole run. The
+last line is JSON.
 """
 
 import argparse
@@ -16,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.broker import Line, line
 from bench.errors import BenchError, NoEnvironment
-from bench.line import Line, line
 from bench.machine import machine
 from bench.model import Models, lay_models, logistic
 from bench.resident import RESIDENT_DB, edge_python, run_gateway
@@ -34,7 +36,7 @@ __all__ = ["main"]
 _GOAL_RSS_MB, _GOAL_P99_US = 90.0, 2000.0
 _ASKING_LIMIT_S = 300.0
 _PAIR = {"temperature": "room-1/temperature", "humidity": "room-1/humidity"}
-_TIMES = {"step_s": 2, "max_age_s": 600}  # the steps are short so that many fit into a minute
+_TIMES = {"step_s": 2, "max_age_s": 600}  # short steps, for many forecasts per minute
 _CONDITIONS = [
     {"id": "dew", "derived": "dew_point_margin", "comparison": "below", "limit": 1.0, **_PAIR},
     {"id": "damp", "signal": "room-1/humidity", "comparison": "above", "limit": 99.0, **_PAIR},
@@ -59,7 +61,7 @@ def _rounded(value: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What `bench.asked` printed; times of each step sorted, microseconds."""
+    """Holds the output of `bench.inference`; times of the steps are sorted, microseconds."""
 
     wall_us: list[float]
     cpu_us: list[float]
@@ -68,9 +70,9 @@ class _Asked:
 
 
 def _print_time(python: Path, folder: Path, steps: int) -> tuple[float, float]:
-    """Prints how long a forecast takes; gives p50 and p99 of the wall clock, microseconds."""
+    """Prints how long a forecast takes; returns p50 and p99 of wall time, microseconds."""
     found = _asked(python, folder, steps)
-    print(f"\nfeatures and inference, a window of 3 signals and 37 h, {steps} steps, microseconds")
+    print(f"\nfeatures and inference, window of 3 signals and 37 h, {steps} steps, in microseconds")
     for name, spent_us in (("wall", found.wall_us), ("CPU", found.cpu_us)):
         print(
             f"  {name:5}p50 {_quantile(spent_us, 0.5):6.0f}, p99 {_quantile(spent_us, 0.99):6.0f}, "
@@ -78,8 +80,8 @@ def _print_time(python: Path, folder: Path, steps: int) -> tuple[float, float]:
         )
     print(f"  goal: p99 below {_GOAL_P99_US:g}")
     print(
-        f"  the process: {found.before_mb:.1f} MB before numpy and onnxruntime, "
-        f"{found.after_mb:.1f} MB with them, the model and the window",
+        f"  memory of the process: {found.before_mb:.1f} MB before importing numpy and "
+        f"onnxruntime, {found.after_mb:.1f} MB with them, the model and the window",
         flush=True,
     )
     return _quantile(found.wall_us, 0.5), _quantile(found.wall_us, 0.99)
@@ -92,26 +94,28 @@ def _quantile(ordered: list[float], share: float) -> float:
 def _asked(python: Path, folder: Path, steps: int) -> _Asked:
     model = folder / "model.onnx"
     model.write_bytes(logistic())
-    command = [str(python), "-m", "bench.asked", "--model", str(model), "--steps", str(steps)]
+    command = [str(python), "-m", "bench.inference", "--model", str(model), "--steps", str(steps)]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_ASKING_LIMIT_S, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise BenchError(f"asking took more than {_ASKING_LIMIT_S:g} s") from error
+        raise BenchError(
+            f"bench.inference: not finished after {_ASKING_LIMIT_S:g} s; use fewer --steps"
+        ) from error
     if done.returncode:
-        raise BenchError(f"asking ended with code {done.returncode}:\n{done.stderr}")
+        raise BenchError(f"bench.inference exited with code {done.returncode}:\n{done.stderr}")
     return _Asked(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def _print_memory(python: Path, folder: Path, to: Line, seconds: float) -> float:
-    """Prints a gateway's memory with models; gives the resident MB at the end."""
+    """Prints a gateway's memory with models; returns the resident MB at the end."""
     conditions = load_conditions([{**_TIMES, **table} for table in _CONDITIONS], "bench")
     models = lay_models(folder, conditions)
     _store_window(folder)
     run = run_gateway(python, folder, to, seconds, _more(models))
     if not run.predictions_total:
-        raise BenchError("the gateway made no forecast")
+        raise BenchError("gateway: no forecast was committed during the run")
     print(
         f"\nmemory of a gateway, 8 signals at 1 Hz and a DHT22, {len(conditions)} models, "
         f"{run.predictions_total} forecasts in {seconds:g} s"
@@ -125,7 +129,7 @@ def _print_memory(python: Path, folder: Path, to: Line, seconds: float) -> float
 
 
 def _store_window(folder: Path) -> None:
-    """An outbox that remembers the last 37 hours, as after a restart: models see a whole day."""
+    """Writes an outbox with a window of the last 37 hours, so that models can forecast at once."""
     window, now_ms = Window(), time.time_ns() // 1_000_000
     for at_ms in range(now_ms - SPAN_MS, now_ms, SLOT_MS):
         window.take(
@@ -150,13 +154,15 @@ def _more(models: Models) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measures, prints, and ends with one line of JSON."""
+    """Measures and prints; the last line is JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=5000, help="forecasts that are timed (5000)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of the memory run; 0: none")
+    parser.add_argument("--steps", type=int, default=5000, help="number of forecasts (5000)")
+    parser.add_argument(
+        "--seconds", type=float, default=30.0, help="time of the memory run (30); 0 leaves it out"
+    )
     parser.add_argument("--folder", type=Path, default=Path("var/bench"), help="on a real disk")
     parser.add_argument(
-        "--python", type=Path, help="instead of one in an environment of the edge's own"
+        "--python", type=Path, help="Python to use instead of one in a new edge-only environment"
     )
     args = parser.parse_args(arguments)
     try:
@@ -187,7 +193,7 @@ def _edge_python() -> Path:
     try:
         return edge_python(root, root / "var" / "bench" / "edge-venv")
     except NoEnvironment as reason:
-        print(f"no environment of the edge's own, so measured in this one: {reason}")
+        print(f"edge-only environment not available; measuring in the present one: {reason}")
         return Path(sys.executable)
 
 

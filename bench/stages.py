@@ -1,7 +1,7 @@
-"""CPU of the sense loop by stage: the gateway's own parts, called as the loop calls them.
+"""Measures the CPU of the sense loop by stage; it calls the gateway's own parts like the loop does.
 
-One thread, no broker. The whole loop is measured in `bench.whole`; what that finds beyond the sum
-of these stages is the loop itself.
+There is one thread and no broker. `bench.process_cpu` measures the whole loop: the difference to
+the sum of these stages is the cost of the loop itself.
 """
 
 import time
@@ -30,7 +30,7 @@ _WARM_UP = 5  # blocks before the watch starts
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """Blocks of so many readings, so many of them."""
+    """Describes a load: readings per block and number of blocks."""
 
     name: str
     records: int
@@ -39,7 +39,7 @@ class Rhythm:
 
 @dataclass(slots=True)
 class Watch:
-    """Adds up this thread's CPU and wall time by stage: a lap goes to the stage that it names."""
+    """Adds up this thread's CPU and wall time by stage; each lap names its stage."""
 
     cpu_ns: dict[str, int] = field(default_factory=dict)
     wall_ns: dict[str, int] = field(default_factory=dict)
@@ -47,25 +47,25 @@ class Watch:
     _wall: int = 0
 
     def start(self) -> None:
-        """Begins a lap; what passed since the last one belongs to no stage."""
+        """Begins a lap; the time since the last lap is not counted."""
         self._wall = time.perf_counter_ns()
         self._cpu = time.thread_time_ns()
 
     def lap(self, stage: str) -> None:
-        """Ends a lap and begins the next."""
+        """Ends a lap and begins the next one."""
         cpu, wall = time.thread_time_ns(), time.perf_counter_ns()
         self.cpu_ns[stage] = self.cpu_ns.get(stage, 0) + cpu - self._cpu
         self.wall_ns[stage] = self.wall_ns.get(stage, 0) + wall - self._wall
         self.start()
 
     def clear(self) -> None:
-        """Forgets the laps so far."""
+        """Discards the laps so far."""
         self.cpu_ns.clear()
         self.wall_ns.clear()
 
 
 class _WatchedOutbox(Outbox):
-    """Parts the journal's commit in two: what comes before the transaction is encoding."""
+    """Splits the journal's commit into two stages: encoding, then the transaction."""
 
     def __init__(self, path: Path, watch: Watch) -> None:
         super().__init__(path, durable=True)
@@ -78,14 +78,14 @@ class _WatchedOutbox(Outbox):
         memory: Iterable[tuple[str, str]] = (),
         forget: Iterable[int] = (),
     ) -> None:
-        """The outbox's own commit between two laps."""
+        """Commits to the outbox between two laps."""
         self._watch.lap("encode")
         super().commit(blocks, end, memory, forget)
         self._watch.lap("commit")
 
 
 def conditions() -> tuple[Condition, ...]:
-    """Two conditions on the sensors of the name set `rooms`; neither is met by the made air."""
+    """Returns two conditions on sensors of the name set `rooms`; both stay false in the bench."""
     shared = {"step_s": 60, "max_age_s": 120, "duration_s": 600, "comparison": "below"}
     margin = {"id": "wet-wall", "derived": "dew_point_margin", "limit": 0.5}
     pair = {"temperature": "cellar/temperature", "humidity": "cellar/humidity"}
@@ -103,7 +103,7 @@ class _Stages:
         self._timeline = Timeline(self._journal.stream_id, UTC_MS)
 
     def tick(self, second: int, records: int) -> None:
-        """One second of the loop: read, judge, append, and commit when the block is full."""
+        """Runs one second of the loop: read, judge, append, and commit if the block is full."""
         watch, offset_ms = self._watch, second * TICK_MS
         watch.start()
         measured = self._sampler.read_due(float(second), lambda: offset_ms, 0.0)
@@ -132,7 +132,7 @@ class _Stages:
 
 
 def run_stages(folder: Path, rhythm: Rhythm, seed: int) -> Watch:
-    """One round on an outbox of its own in `folder`."""
+    """Runs one round with a new outbox in `folder`, and returns the times."""
     layout = layout_of("rooms", paired=True)
     per_block = rhythm.records // layout.signals_total
     warm_up, total = _WARM_UP * per_block, (_WARM_UP + rhythm.blocks) * per_block

@@ -1,10 +1,10 @@
-"""Figures of the structure: how many files one change touches, and how large things are.
+"""Counts figures of the code's structure: files per change, largest module, long lines of docs.
 
     make figures-structure
 
-Counted from the tree and from git's history: `files_for_quantity` and `files_for_chip` are the
-non-test files of the commit that added the last row of `Quantity` and the last driver. They are
-null where the history is not there, as in a shallow clone.
+`files_for_quantity` is the number of non-test files in the commit that added the last row of
+`Quantity`. `files_for_chip` is the same for the last driver. Both are null if git's history is not
+available, as in a shallow clone.
 """
 
 import json
@@ -23,7 +23,7 @@ _SOURCES = ("contract", "transport", "firmware_bridge", "models", "edge", "cloud
 
 
 def main() -> int:
-    """Print the figures, one a line, then all of them as one line of JSON."""
+    """Print one figure per line, then all of them as one line of JSON."""
     largest, lines_total = _largest_module()
     figures = {
         "edge_top_level_modules": len([*(ROOT / "edge").glob("*.py")]) - 1,  # not __init__
@@ -34,7 +34,7 @@ def main() -> int:
     }
     for name, value in figures.items():
         print(f"{name:<24} {'not known' if value is None else value}")
-    print(f"(the largest module is {largest})")
+    print(f"(largest module: {largest})")
     print(json.dumps(figures))
     return 0
 
@@ -50,13 +50,13 @@ def _largest_module() -> tuple[str, int]:
 
 
 def _commit_of_quantity() -> str | None:
-    """The commit that added the last row."""
+    """Returns the commit that added the last row of `Quantity`."""
     last = list(Quantity)[-1]
     return _first(["-S", f'"{last.value}",', "--", "contract/quantities.py"])
 
 
 def _commit_of_chip() -> str | None:
-    """The newest of the commits that added a driver alone."""
+    """Returns the newest commit that added exactly one driver."""
     added: dict[str, list[str]] = {}
     for name in driver_names():
         path = f"firmware_bridge/chips/{name}.py"

@@ -1,1 +1,1 @@
-"""The cloud: lake first, everything else a projection of it. Never imports the edge."""
+"""The cloud side: stores blocks in the lake and derives everything else. Never imports `edge`."""

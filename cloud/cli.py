@@ -1,6 +1,6 @@
-"""`dewline-cloud --config FILE NOUN VERB`: finds the command, runs it, turns failures into words.
+"""`dewline-cloud --config FILE NOUN VERB`: runs a command and prints its failure as a message.
 
-Exit status: 0 done, 1 failed, 2 wrong usage or configuration. Each noun is a module of
+Exit code: 0 done, 1 failed, 2 wrong usage or configuration. Each noun is a module of
 `cloud.commands` with `register(subparsers)`; a verb sets `run=callable(args, config) -> int`.
 """
 
@@ -37,13 +37,13 @@ NOUNS = (
     "ca",
     "doctor",
 )
-_NEEDS_SPARK = ("transform", "cycle", "scoring")  # an ingest host takes extra `cloud` alone
+_NEEDS_SPARK = ("transform", "cycle", "scoring")  # an ingest host installs extra `cloud` only
 
 _log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit status."""
+    """Runs one command and returns its exit code."""
     _start_logging()
     words = sys.argv[1:] if arguments is None else list(arguments)
     args = parser_of(words).parse_args(words)
@@ -57,34 +57,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 1
-    except BrokenPipeError:  # the reader of our output has seen enough
+    except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
         sys.stderr.close()
         return 1
-    except Exception:  # noqa: BLE001  # the outermost frame: nobody else could say it
-        _log.exception("this is a fault of dewline itself; please report it with these lines")
+    except Exception:  # noqa: BLE001  # the outermost frame: no other code could log it
+        _log.exception("this is a bug in dewline; please report it with these lines")
         return 1
     return status
 
 
 def _start_logging() -> None:
-    """Plain lines on standard error: our own from INFO, those of libraries from WARNING."""
+    """Logs to standard error: dewline's lines from INFO on, those of libraries from WARNING on."""
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("cloud").setLevel(logging.INFO)
 
 
 def parser_of(words: Sequence[str]) -> argparse.ArgumentParser:
-    """The command line, with the noun that `words` name, or with all; docs are made from it."""
+    """Returns the command line's parser with the noun in `words`, or with all; docs use it too."""
     parser = argparse.ArgumentParser(
         prog="dewline-cloud",
-        description="The cloud's side of dewline: ingest, the lake and what is projected from it.",
+        description="The cloud's side of dewline: ingest, the lake and its projections.",
         epilog="example: dewline-cloud --config cloud.toml lake show",
     )
     parser.add_argument(
-        "--config", type=Path, required=True, metavar="FILE", help="the configuration, TOML"
+        "--config", type=Path, required=True, metavar="FILE", help="configuration file, TOML"
     )
     nouns = parser.add_subparsers(title="nouns", metavar="NOUN", required=True)
-    # A noun brings its libraries along (Arrow, SQLAlchemy, ...): only the named one is imported,
-    # all of them for the help and for a word that is no noun.
+    # A noun imports its libraries (Arrow, SQLAlchemy, ...), so only the named noun is imported;
+    # all of them for the help and for an unknown noun.
     for noun in [noun for noun in NOUNS if noun in words] or NOUNS:
         if noun in _NEEDS_SPARK and importlib.util.find_spec("pyspark") is None:
             _lacking(nouns, noun)
@@ -95,9 +95,11 @@ def parser_of(words: Sequence[str]) -> argparse.ArgumentParser:
 
 def _lacking(nouns: Verbs, noun: str) -> None:
     def refuse(_args: argparse.Namespace, _config: CloudConfig) -> int:
-        raise ConfigError(f"{noun} needs Spark: install dewline with extra `spark`")
+        raise ConfigError(
+            f"{noun} needs Spark, which is not installed: install dewline with extra `spark`"
+        )
 
-    parser = nouns.add_parser(noun, help="not here: needs extra `spark`")
+    parser = nouns.add_parser(noun, help="not available: needs extra `spark`")
     parser.add_argument("words", nargs="*")
     parser.set_defaults(run=refuse)
 

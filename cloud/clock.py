@@ -1,4 +1,4 @@
-"""Time as an argument: what the cloud's loops ask instead of the machine's clock."""
+"""Passes time as an argument, so that tests can replace the machine's clock in the loops."""
 
 import time
 from typing import Protocol
@@ -7,14 +7,14 @@ __all__ = ["Clock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """Two clocks: one to put into records, one to measure with."""
+    """Two clocks: UTC for records, and a monotonic one for durations."""
 
     def utc_ms(self) -> int:
-        """Now, ms since 1970 UTC."""
+        """Returns the current time, ms since 1970 UTC."""
         ...
 
     def monotonic_ms(self) -> int:
-        """Milliseconds that never go back, from an unknown origin."""
+        """Returns milliseconds since an unknown origin, which never go back."""
         ...
 
 
@@ -22,9 +22,9 @@ class SystemClock:
     """The machine's clocks."""
 
     def utc_ms(self) -> int:
-        """Now, ms since 1970 UTC."""
+        """Returns the current time, ms since 1970 UTC."""
         return time.time_ns() // 1_000_000
 
     def monotonic_ms(self) -> int:
-        """Milliseconds since an unknown origin."""
+        """Returns milliseconds since an unknown origin."""
         return time.monotonic_ns() // 1_000_000

@@ -1,7 +1,7 @@
-"""Dates records that were committed before the gateway's clock was believable.
+"""Dates records that were committed before the gateway's clock was set. Pure.
 
-One arithmetic for every store: the search projection and the Spark transforms both call it. Nothing
-here reads or writes.
+A ClockFix record names the UTC instant of one offset of its stream. The search projection and the
+Spark transforms both call these functions, so that all stores have the same dates.
 """
 
 from collections.abc import Iterable
@@ -16,12 +16,12 @@ _EARLIEST_UTC_MS = -62_135_596_800_000  # the year 1 begins
 
 
 def fixed_observed_at(offset_ms: int, fix_offset_ms: int, fix_utc_at: int) -> int:
-    """UTC instant of a record, ms since 1970, told by its stream's ClockFix.
+    """Returns the UTC instant of a record from its stream's ClockFix, ms since 1970.
 
     Args:
         offset_ms: Monotonic offset of the record in its stream.
         fix_offset_ms: Monotonic offset of the ClockFix record in the same stream.
-        fix_utc_at: The instant of UTC that the ClockFix names, ms since 1970.
+        fix_utc_at: UTC instant that the ClockFix names, ms since 1970.
     """
     return fix_utc_at + offset_ms - fix_offset_ms
 
@@ -32,8 +32,8 @@ class Fix:
 
     Attributes:
         seq: Number of the record.
-        offset_ms: Its monotonic offset in the stream.
-        utc_at: The instant that it names, ms since 1970 UTC.
+        offset_ms: Monotonic offset of the record in the stream.
+        utc_at: Instant that the record names, ms since 1970 UTC.
     """
 
     seq: int
@@ -41,10 +41,10 @@ class Fix:
     utc_at: int
 
     def observed_at(self, offset_ms: int) -> int | None:
-        """The instant of an offset in the same stream, ms since 1970 UTC.
+        """Returns the instant of an offset in the same stream, ms since 1970 UTC.
 
-        None where the result cannot be a date or falls on the day that stands for "not known":
-        such a record stays where undated records wait.
+        None if the result is not a valid date, or is on the day that stands for "unknown". Such a
+        record stays undated.
         """
         instant = fixed_observed_at(offset_ms, self.offset_ms, self.utc_at)
         if not _EARLIEST_UTC_MS <= instant <= LATEST_UTC_MS:
@@ -53,9 +53,9 @@ class Fix:
 
 
 def first_fix(fixes: Iterable[Fix]) -> Fix | None:
-    """The fix that dates a stream: of those that are known, the one with the lowest number.
+    """Returns the fix that dates a stream: the known one with the lowest number.
 
-    A gateway writes one per stream. Should there be more, a store that moved records by a later one
-    before the first arrived leaves them so; rebuilding it applies the first to all.
+    A gateway writes one per stream. If there are more, a store may have dated records by a later
+    fix before the first one arrived. These records keep their dates until the store is rebuilt.
     """
     return min(fixes, key=lambda fix: fix.seq, default=None)

@@ -1,8 +1,8 @@
-"""Each kind of record as flat columns: the one source of every store's schema.
+"""Defines the flat columns of each kind of record, from which every store's schema is made.
 
-Index templates, the Spark schema and the warehouse's tables are made from `COLUMNS`; a test holds
-each of them against it. What is no record, such as a forecast, has its columns by `columns_of`.
-Grain of every kind: one row per key (device, stream, number).
+Index templates, the Spark schema and the warehouse's tables are made from `COLUMNS`; a test
+compares each of them with it. `columns_of` makes the columns of other values, such as forecasts.
+Every kind has one row per key (device, stream, number).
 """
 
 import json
@@ -21,7 +21,7 @@ __all__ = ["COLUMNS", "COMMON", "Column", "ColumnType", "columns_of", "row"]
 
 
 class ColumnType(StrEnum):
-    """What a cell holds, and as which Python value `row` gives it."""
+    """Type of a cell, with the Python type that `row` returns for it."""
 
     WORD = "word"  # str from a closed or id-like vocabulary
     INTEGER = "integer"  # int, 64 bits
@@ -60,7 +60,7 @@ _SCALARS = {
 
 
 def row(device_id: str, stream_id: str, received_at: int, entry: Entry) -> tuple[Any, ...]:
-    """Cells of one record in the order of its kind's `COLUMNS`; absent values are None."""
+    """Returns one record's cells in the order of its kind's `COLUMNS`; absent values are None."""
     common = (
         device_id,
         stream_id,
@@ -88,7 +88,7 @@ def _cell(value: Any) -> Any:
 
 
 def columns_of(cls: type[Any]) -> tuple[Column, ...]:
-    """The fields of a dataclass as columns, in their order."""
+    """Returns the fields of a dataclass as columns, in their order."""
     hints = typing.get_type_hints(cls, include_extras=True)
     own = []
     for field in fields(cls):

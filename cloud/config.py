@@ -1,7 +1,7 @@
-"""The cloud's configuration: one TOML file, frozen, strict.
+"""Reads the cloud's configuration: one TOML file, in which unknown keys are errors.
 
-Every section may be absent; the command that needs one says so. Secrets are paths to files, never
-values. Reading it touches neither network nor lake. The sections' keys are in `cloud.sections`.
+Every section is optional; a command that needs a missing one fails. Secrets are paths to files,
+never values. Reading uses neither network nor lake. The sections' keys are in `cloud.sections`.
 """
 
 import tomllib
@@ -73,7 +73,7 @@ class _Sections:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudConfig(_Sections):
-    """The whole file; sections that it lacks are None.
+    """The whole file; a missing section is None.
 
     Attributes:
         source: Name of the file, for messages.
@@ -83,10 +83,10 @@ class CloudConfig(_Sections):
 
 
 def load_config(path: Path) -> CloudConfig:
-    """The configuration in a TOML file.
+    """Reads the configuration from a TOML file.
 
     Raises:
-        ConfigError: With the file, the table and the key, and what was expected.
+        ConfigError: A value is wrong; the message names file, section, key and expected value.
     """
     try:
         table = tomllib.loads(path.read_text("utf-8"))
@@ -112,7 +112,7 @@ def _check_tls(sections: _Sections, where: str) -> None:
     if (search := sections.search) is None:
         return
     if search.ca_file is not None and not search.url.startswith("https:"):
-        raise ConfigError(f"{where}: [search] ca_file: only for a url with https, not {search.url}")
+        raise ConfigError(f"{where}: [search] ca_file: needs a url with https, not {search.url}")
     if (search.username is None) != (search.password_file is None):
         raise ConfigError(f"{where}: [search] username and password_file: set both or neither")
     _check_logstash(search, f"{where}: [search]")
@@ -120,19 +120,21 @@ def _check_tls(sections: _Sections, where: str) -> None:
 
 def _check_logstash(search: SearchConfig, where: str) -> None:
     if search.writer is Writer.LOGSTASH and search.logstash_url is None:
-        raise ConfigError(f"{where} writer: `logstash` needs logstash_url, its http input's")
+        raise ConfigError(
+            f"{where} writer: `logstash` needs logstash_url, the address of Logstash's http input"
+        )
     if (search.logstash_user is None) != (search.logstash_password_file is None):
         raise ConfigError(f"{where} logstash_user, logstash_password_file: set both or neither")
     if search.logstash_ca_file is None or (search.logstash_url or "").startswith("https:"):
         return
-    raise ConfigError(f"{where} logstash_ca_file: only for a logstash_url with https")
+    raise ConfigError(f"{where} logstash_ca_file: needs a logstash_url with https")
 
 
 def need(section: T | None, name: str, config: CloudConfig) -> T:
-    """A section that a command cannot do without.
+    """Returns a section that a command requires.
 
     Raises:
-        ConfigError: The file lacks it.
+        ConfigError: The file does not have the section.
     """
     if section is None:
         raise ConfigError(f"{config.source}: section [{name}] is missing; this command needs it")
@@ -140,7 +142,7 @@ def need(section: T | None, name: str, config: CloudConfig) -> T:
 
 
 def fleet_conditions(config: CloudConfig) -> tuple[Condition, ...]:
-    """What the fleet watches, from the file that section `[fleet]` names.
+    """Reads the fleet's conditions from the file that section `[fleet]` names.
 
     Raises:
         ConfigError: The section or the file is missing, or a declaration is wrong.
@@ -149,7 +151,7 @@ def fleet_conditions(config: CloudConfig) -> tuple[Condition, ...]:
 
 
 def read_secret(path: str | None) -> str | None:
-    """The first line of a secret's file; None if no file is configured.
+    """Reads the first line of a secret's file; None if no file is configured.
 
     Raises:
         ConfigError: The file cannot be read.
@@ -159,4 +161,4 @@ def read_secret(path: str | None) -> str | None:
     try:
         return Path(path).read_text("utf-8").split("\n", 1)[0]
     except (OSError, ValueError) as error:
-        raise ConfigError(f"the secret's file {path} cannot be read: {error}") from error
+        raise ConfigError(f"password or key file {path} cannot be read: {error}") from error

@@ -1,8 +1,9 @@
-"""The cycle: everything that is due between the lake and what the fleet should run, in order.
+"""Runs a cycle: judges forecasts, trains models that are due, writes the desired states.
 
-Truth and outcomes are brought to what the lake says, forecasts are judged by them, a condition is
-trained where there is a reason, and what each device should run is written. Safe to repeat for the
-same instant, and after a death at any step: each step writes the same rows again or none.
+A cycle updates truth and outcomes from the lake and judges the forecasts with them. It trains a
+condition if there is a reason, and writes what each device should run. A cycle can be repeated for
+the same instant, also after a kill at any moment: it writes the same rows again, or none. A step is
+a piece of time, such as 10 minutes, in which a condition is judged once.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,30 +33,30 @@ __all__ = ["Cycle", "CycleResult", "HistorySource", "Judged"]
 
 
 class HistorySource(Protocol):
-    """The lake, as the cycle sees it."""
+    """Source of the readings' history for a cycle."""
 
     def refresh(self) -> None:
-        """Brings the lake's tables up to what has been folded."""
+        """Updates the lake's tables with all folded files."""
         ...
 
     def version(self) -> str:
-        """Which state of the lake's table `history` would read."""
+        """Returns the version of the lake's table that `history` would read."""
         ...
 
     def history(self, until_ms: int) -> pa.Table:
-        """Every step of every device up to an instant, in `HISTORY_SCHEMA`."""
+        """Returns every step of every device up to an instant, in `HISTORY_SCHEMA`."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """How a released model did on windows that no decision has seen.
+    """Skill of a released model on windows that no decision has seen.
 
     Attributes:
-        condition_id: What it forecasts.
-        version: Which it is.
-        adopted: Whether it is the champion.
-        skill: Against the baseline that was released with it.
+        condition_id: Condition that the model forecasts.
+        version: Version of the model.
+        adopted: Whether the model is the champion.
+        skill: Skill against the baseline that was released with it.
     """
 
     condition_id: str
@@ -66,12 +67,12 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleResult:
-    """What a cycle did.
+    """Result of a cycle.
 
     Attributes:
         decisions: One for each condition that was trained.
-        told: Devices that should run something else now.
-        judged: Challengers on windows since their release; where a cycle did not train.
+        told: Devices whose desired state changed.
+        judged: Skill of challengers since their release, for conditions that were not trained.
     """
 
     decisions: tuple[DecisionRow, ...]
@@ -81,17 +82,17 @@ class CycleResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cycle:
-    """What a cycle works with.
+    """A cycle with everything that it needs.
 
     Attributes:
-        engine: The warehouse.
-        registry: Of models.
-        source: The lake.
-        trainer: Judges and releases.
-        conditions: What the fleet watches.
-        signer: Vouches for what devices should run.
-        code_version: Of this program.
-        told: Told each step, for a person.
+        engine: Connection to the warehouse.
+        registry: Registry of models.
+        source: The lake's history.
+        trainer: Trains, judges and releases models.
+        conditions: Conditions of the fleet.
+        signer: Signs the desired states.
+        code_version: Version of this program.
+        told: Called with a line of progress for the operator.
     """
 
     engine: Engine
@@ -104,11 +105,11 @@ class Cycle:
     told: Callable[[str], None]
 
     def run(self, at_ms: int, *, train: bool = True) -> CycleResult:
-        """One cycle.
+        """Runs one cycle.
 
         Args:
-            at_ms: Its instant, ms since 1970 UTC: later readings are not looked at.
-            train: Whether to train where that is due; else forecasts are only judged.
+            at_ms: Instant of the cycle, ms since 1970 UTC; later readings are ignored.
+            train: Whether to train conditions that are due; if not, forecasts are only judged.
 
         Raises:
             DewlineError: A step failed; call again with the same instant.
@@ -167,7 +168,7 @@ class Cycle:
         if row is None:
             return None
         since = outcomes.since(row.created_at)
-        decided = self.trainer.decisions.find(row.created_at, condition.id)  # where it was judged
+        decided = self.trainer.decisions.find(row.created_at, condition.id)  # of its cycle
         usable = history.rows(history.forecastable)
         learned = usable.begins_ms <= row.trained_to
         return Service(
@@ -177,7 +178,7 @@ class Cycle:
         )
 
     def _released(self, condition: Condition, history: History, at_ms: int) -> list[Judged]:
-        """The last challenger against the baseline of its cycle, on windows since then."""
+        """Compares the last challenger with its cycle's baseline, on windows since then."""
         rows = [a for a in self.registry.aliases() if a.from_at < at_ms]
         pair = [
             in_force([a for a in rows if a.alias is alias], condition.id, at_ms)

@@ -1,17 +1,17 @@
-"""The cloud's errors, rooted in `contract.errors`; loops look only at `retryable`.
+"""Defines the cloud's errors. A loop repeats after a retryable error (+) and ends otherwise (-).
 
 DewlineError
-├ LakeError          +   the store did not answer or refused: nothing is acked, nothing moves on
-│ ├ LakeExists       -   a path that may be created once is there already
-│ └ LakeMissing      -   a path that should be there is not
-├ ProjectionError    +   a target did not take everything: the cursor stays, the batch comes again
-├ WarehouseError     +   MySQL did not answer or broke off
-│ └ SchemaOutdated   -   the migrations of this program were not run: `warehouse migrate`
-├ BrokerError        +   the broker is away or refuses
-│ └ BrokerRefused    -   credentials or rights: an operator is needed
-├ KibanaError        +   Kibana did not answer, or not now
-│ └ KibanaRefused    -   it did not take every object: the text names them
-└ AuthorityError     -   a certificate cannot be issued or revoked: the text says what to do
+├ LakeError          +   the lake's store failed: no ack is sent, no cursor moves
+│ ├ LakeExists       -   a path that is created only once exists already
+│ └ LakeMissing      -   a path that should exist does not
+├ ProjectionError    +   a target did not store everything: the cursor stays, the batch is repeated
+├ WarehouseError     +   MySQL did not answer, or the connection ended
+│ └ SchemaOutdated   -   the schema is not this program's: run `warehouse migrate`
+├ BrokerError        +   the broker cannot be reached, or is busy
+│ └ BrokerRefused    -   the broker refuses credentials or rights: the operator must act
+├ KibanaError        +   Kibana did not answer, or is busy
+│ └ KibanaRefused    -   Kibana did not import every object: the message names them
+└ AuthorityError     -   a certificate cannot be issued or revoked: the message says what to do
 """
 
 from typing import ClassVar
@@ -40,43 +40,43 @@ class LakeError(DewlineError):
 
 
 class LakeExists(LakeError):
-    """The path is taken. Whoever creates it once compares the bytes: equal means done already."""
+    """The path exists already; a caller that finds equal bytes there has nothing left to do."""
 
     retryable: ClassVar[bool] = False
 
 
 class LakeMissing(LakeError):
-    """Nothing stands at the path."""
+    """The path does not exist."""
 
     retryable: ClassVar[bool] = False
 
 
 class ProjectionError(DewlineError):
-    """A projection's target did not take the whole batch; the cursor was not moved."""
+    """A projection's target did not store the whole batch; the cursor was not moved."""
 
     retryable: ClassVar[bool] = True
 
 
 class WarehouseError(DewlineError):
-    """MySQL did not answer or broke off; nothing of the transaction stays."""
+    """MySQL did not answer, or the connection ended; the transaction was rolled back."""
 
     retryable: ClassVar[bool] = True
 
 
 class SchemaOutdated(WarehouseError):
-    """The warehouse lacks migrations of this program: run `dewline-cloud warehouse migrate`."""
+    """The schema lacks migrations of this program: run `dewline-cloud warehouse migrate`."""
 
     retryable: ClassVar[bool] = False
 
 
 class BrokerError(DewlineError):
-    """The broker is away; connect again later."""
+    """The broker cannot be reached; connect again later."""
 
     retryable: ClassVar[bool] = True
 
 
 class BrokerRefused(BrokerError):
-    """The broker refuses these credentials or rights; an operator is needed."""
+    """The broker refuses these credentials or rights; the operator must act."""
 
     retryable: ClassVar[bool] = False
 
@@ -86,12 +86,12 @@ class AuthorityError(DewlineError):
 
 
 class KibanaError(DewlineError):
-    """Kibana did not answer, or not now; importing again does no harm."""
+    """Kibana did not answer, or is busy; repeating the import is safe."""
 
     retryable: ClassVar[bool] = True
 
 
 class KibanaRefused(KibanaError):
-    """Kibana did not take every object; the text names them and why."""
+    """Kibana did not import every object; the message names them and the reasons."""
 
     retryable: ClassVar[bool] = False

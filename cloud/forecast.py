@@ -1,4 +1,7 @@
-"""A forecast of the cloud: the one shape of its row, its document and its frame in Spark."""
+"""Defines a forecast of the cloud; its row, document and Spark frame have these columns.
+
+A step is a piece of time, such as 10 minutes, in which a condition is judged once.
+"""
 
 from dataclasses import dataclass
 
@@ -15,14 +18,14 @@ class Forecast:
     Attributes:
         device_id: The device.
         stream_id: Stream of the reading that completed the step.
-        seq: Its number.
-        condition_id: What is forecast.
+        seq: Number of that reading.
+        condition_id: Condition that is forecast.
         model: Name of the model.
-        version: Its version.
+        version: Version of the model.
         issued_at: When the step completed, ms since 1970 UTC.
-        horizon_s: How far ahead, seconds.
-        probability: That the condition begins within the horizon.
-        late: Whether a reading that it rests on came by the backfill lane.
+        horizon_s: Time that the forecast covers, seconds from `issued_at`.
+        probability: Probability that the condition becomes true within the horizon.
+        late: Whether one of its readings was received on the backfill lane.
     """
 
     device_id: str

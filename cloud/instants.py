@@ -1,4 +1,4 @@
-"""Instants as people write and read them: RFC 3339, UTC. In memory they are ms since 1970."""
+"""Parses and formats instants for people: RFC 3339, UTC. In memory they are ms since 1970."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -13,10 +13,10 @@ _MS = timedelta(milliseconds=1)
 
 
 def parse_instant(text: str) -> int:
-    """Milliseconds since 1970 UTC.
+    """Parses an RFC 3339 instant to milliseconds since 1970 UTC.
 
     Raises:
-        ConfigError: It is not RFC 3339, or has no offset from UTC.
+        ConfigError: The text is not RFC 3339, or has no offset from UTC.
     """
     try:
         instant = datetime.fromisoformat(text)
@@ -28,7 +28,7 @@ def parse_instant(text: str) -> int:
 
 
 def shown_instant(at: int | None) -> str:
-    """RFC 3339 with seconds and `Z`, milliseconds only where there are some; `-` for None."""
+    """Formats as RFC 3339 with `Z`, with milliseconds only if they are not 0; `-` for None."""
     if at is None:
         return "-"
     instant = (_EPOCH + at * _MS).replace(tzinfo=None)
@@ -36,7 +36,7 @@ def shown_instant(at: int | None) -> str:
 
 
 def shown_span(span_ms: int) -> str:
-    """A duration for a person: `3 d 4 h`, `5 h 12 min`, `12 min 3 s`, `3 s`."""
+    """Formats a duration for people: `3 d 4 h`, `5 h 12 min`, `12 min 3 s`, `3 s`."""
     seconds = max(span_ms, 0) // 1000
     units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
     for (name, size), (below, smaller) in pairwise(units):

@@ -1,8 +1,9 @@
-"""One MQTT 5 connection of the cloud, from CONNECT to its end.
+"""Runs one MQTT 5 connection of the cloud, from CONNECT to its end.
 
-The one file of the cloud that imports paho. A connection that broke is replaced by a new one, never
-revived: an answer to a message of an old connection goes nowhere, where on a revived one it would
-answer a stranger that got the same number. MQTT's session is not used (clean start).
+The one file of the cloud that imports paho. A broken connection is never reconnected, but replaced
+by a new object. So a late PUBACK for a message of the old connection is dropped; on the same
+connection it could confirm another message with the same packet id. MQTT's session is not used
+(clean start).
 """
 
 import threading
@@ -39,16 +40,16 @@ _LOOK_S = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSettings:
-    """Where the broker is and who we are.
+    """Address of the broker, and the client's identity.
 
     Attributes:
         host: Name or address.
         port: TCP port.
-        client_id: Id of the client, or the begin of the ids of several.
-        receive_maximum: Messages that the broker sends before the first is answered.
-        username: Account; None for none, or for the name in the certificate.
-        password: Its password.
-        tls: Files of TLS, None for plain TCP.
+        client_id: Id of the client, or the prefix of several clients' ids.
+        receive_maximum: Messages that the broker sends before it waits for an answer.
+        username: Account; None for no account, or for the name in the certificate.
+        password: Password of the account.
+        tls: Files of TLS; None for plain TCP.
     """
 
     host: str
@@ -62,12 +63,12 @@ class BrokerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as it came.
+    """A received message.
 
     Attributes:
         topic: Topic as received.
         payload: The bytes.
-        answer: Sends the PUBACK; does nothing if the connection has gone.
+        answer: Sends the PUBACK; does nothing if the connection has ended.
     """
 
     topic: str
@@ -82,12 +83,12 @@ class _State(Enum):
 
 
 class Connection:
-    """A connection; messages come on paho's thread, methods are called from others.
+    """A connection; messages arrive on paho's thread, methods are called from other threads.
 
     Args:
-        settings: The broker and the client's own id.
-        on_message: Takes every message, on paho's thread.
-        topic_filter: What to subscribe to with QoS 1; None for nothing.
+        settings: The broker, and the client's identity.
+        on_message: Called with every message, on paho's thread.
+        topic_filter: Topic filter to subscribe to with QoS 1; None for no subscription.
     """
 
     def __init__(
@@ -101,23 +102,23 @@ class Connection:
         self._on_message = on_message
         self._changed = threading.Condition()
         self._error: BrokerError | None = None
-        self._log_error = ""  # why a connection broke off: a disconnect's reason does not tell
+        self._log_error = ""  # cause of a lost connection, which a disconnect's reason lacks
         self._state = _State.OPENING
         self._answers: dict[int, ReasonCode] = {}
         self._client = self._make_client()
 
     @property
     def ready(self) -> bool:
-        """Whether the broker has granted connection and subscription and not gone since."""
+        """Whether the broker has accepted connection and subscription, and both still exist."""
         return self._state is _State.READY
 
     def open(self) -> None:
-        """Returns when the connection, and the subscription if there is one, is granted.
+        """Connects; returns when the broker has accepted connection and subscription.
 
         Raises:
-            BrokerRefused: The broker refuses account, certificate or subscription, its own
-                certificate is not the right one, or a file of ours cannot be used.
-            BrokerError: It is away or does not answer.
+            BrokerRefused: The broker refuses account, certificate or subscription, the broker's
+                certificate is not trusted, or a file of ours cannot be used.
+            BrokerError: The broker cannot be reached, or does not answer.
         """
         where = f"broker {self._settings.host}:{self._settings.port}"
         self._connect(where)
@@ -125,13 +126,13 @@ class Connection:
             self._changed.wait_for(lambda: self._state is not _State.OPENING, _ANSWER_S)
             if self._state is not _State.READY:
                 raise self._error or BrokerError(f"{where} does not answer")
-        self._client.on_log = None  # formatting a line for each message would cost time
+        self._client.on_log = None  # otherwise paho formats a log line for each message
 
     def _connect(self, where: str) -> None:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's
         properties.ReceiveMaximum = self._settings.receive_maximum
         if self._settings.tls is not None:
-            # read anew for each connection: a renewed certificate counts from the next one on
+            # Read for each connection, so that the next one uses a renewed certificate.
             self._client.tls_set_context(_context(self._settings.tls, where))
             self._client.on_socket_open = lambda _c, _d, sock: wait_for_refusal(sock)
         try:
@@ -145,7 +146,7 @@ class Connection:
             self._client.loop_start()
         except OSError as error:
             failure = handshake_failure(error) if self._settings.tls is not None else None
-            raise _failed(where, f"is away: {error}", failure) from error
+            raise _failed(where, f"cannot be reached: {error}", failure) from error
 
     def wait_for_end(self, stop: threading.Event, limit_s: float | None = None) -> None:
         """Returns when `stop` is set or after `limit_s`.
@@ -162,17 +163,19 @@ class Connection:
                 left_s = None if left_s is None else left_s - look_s
 
     def publish(self, topic: str, payload: bytes) -> bool:
-        """Sends at most once; False if the connection has gone."""
+        """Sends at most once; returns False if the connection has ended."""
         return self._client.publish(topic, payload, qos=0).rc is MQTTErrorCode.MQTT_ERR_SUCCESS
 
     def retain(self, messages: Mapping[str, bytes]) -> None:
-        """Lets the broker keep one payload per topic; returns when it has confirmed all (QoS 1).
+        """Publishes one retained message per topic; returns when all are confirmed (QoS 1).
+
+        After an error, some of the messages may be retained already.
 
         Raises:
-            BrokerRefused: We may not write there. Some others may be kept already.
-            BrokerError: The connection ended or the broker does not answer. Likewise.
+            BrokerRefused: The account may not publish on a topic.
+            BrokerError: The connection ended, or the broker does not answer.
         """
-        # Not from the start: what is published with QoS 0 is told here as well, and nobody waits.
+        # Set only now, because paho calls on_publish for QoS 0 too, and no code waits for those.
         self._client.on_publish = self._on_publish
         waiting: dict[int, str] = {}
         for topic, payload in messages.items():
@@ -184,10 +187,10 @@ class Connection:
             mid, reason = self._next_answer()
             topic = waiting.pop(mid, "")
             if reason.is_failure:
-                raise BrokerRefused(f"the broker refuses what is published on {topic}: {reason}")
+                raise BrokerRefused(f"the broker refuses a message on {topic}: {reason}")
 
     def close(self) -> None:
-        """Ends connection and thread; may be called in any state."""
+        """Closes the connection and ends its thread; allowed in any state."""
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -197,7 +200,7 @@ class Connection:
                 lambda: self._answers or self._state is _State.ENDED, timeout=_ANSWER_S
             )
             if not self._answers:
-                raise self._error or BrokerError("the broker does not confirm what is published")
+                raise self._error or BrokerError("the broker does not confirm published messages")
             return self._answers.popitem()
 
     def _make_client(self) -> Client:

@@ -1,8 +1,8 @@
-"""The registry: bundle files that are written once, rows that say what they are, and aliases.
+"""Stores released models: bundle files that are written once, rows about them, and aliases.
 
-A bundle is named by its sha256 and served from the same folder (`cloud.api`). The alias in force at
-an instant is the latest that began at or before it, so what scored or ran at any time is a function
-of the rows. It trains nothing, decides nothing and trusts no bundle: whoever runs one verifies it.
+A bundle file is named by its sha256, and `cloud.api` serves it from the same folder. An alias
+(champion, challenger, baseline) names a model version from an instant on; at any time, the latest
+row that has begun counts. The registry verifies no signatures: a program that runs a bundle does.
 """
 
 import hashlib
@@ -34,17 +34,17 @@ __all__ = [
 
 
 class RegistryError(DewlineError):
-    """What shall be recorded contradicts what is recorded; nothing was changed."""
+    """A new row contradicts an existing one, or a bundle is damaged; nothing was changed."""
 
     retryable: ClassVar[bool] = False
 
 
 class Alias(StrEnum):
-    """What a version of a model is for its condition."""
+    """Role of a model version for its condition."""
 
     CHAMPION = "champion"
     CHALLENGER = "challenger"
-    BASELINE = "baseline"  # what both are judged by, also where it does not go out
+    BASELINE = "baseline"  # both are compared with it, even if it is not released
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,19 +53,19 @@ class ModelRow:
 
     Attributes:
         model: Name of the model.
-        version: Its version.
-        condition_id: The condition that it forecasts.
-        family: How it was made: `baseline`, `sklearn` or `mllib`.
-        counter: Of its bundle, larger than of any earlier one of the condition.
-        created_at: When it was made.
-        trained_from: Begin of the data that it was trained on.
-        trained_to: Their end.
-        dataset_version: Which state of the lake that was.
-        code_version: Which program trained it.
-        parameters: What was chosen, JSON.
-        seed: Of its training.
-        sha256: Of the bundle's file, 64 hexadecimal digits.
-        size_bytes: Of the bundle's file.
+        version: Version of the model.
+        condition_id: Condition that the model forecasts.
+        family: Family of learners: `baseline`, `sklearn` or `mllib`.
+        counter: Counter of the bundle, larger than that of any earlier one of the condition.
+        created_at: When the model was made.
+        trained_from: Begin of the training data.
+        trained_to: End of the training data.
+        dataset_version: Version of the lake's table that it was trained on.
+        code_version: Version of the program that trained it.
+        parameters: Chosen parameters, JSON.
+        seed: Random seed of the training.
+        sha256: SHA-256 of the bundle's file, 64 hexadecimal digits.
+        size_bytes: Size of the bundle's file.
         parity_max: Largest difference between the trained model and the ONNX one.
     """
 
@@ -88,7 +88,7 @@ class ModelRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasRow:
-    """From an instant on (ms since 1970 UTC) an alias names this version."""
+    """The model version that an alias names from an instant on (ms since 1970 UTC)."""
 
     condition_id: str
     alias: Alias
@@ -99,7 +99,7 @@ class AliasRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRow:
-    """What a cycle decided for a condition; figures are None where nothing was counted."""
+    """A cycle's decision for a condition; figures are None if no windows were scored."""
 
     cycle_at: int
     condition_id: str
@@ -118,29 +118,29 @@ class DecisionRow:
 
 
 def bundle_path(folder: Path, sha256: str) -> Path:
-    """Where the bundle with this sha256 stands in a registry's folder."""
+    """Returns the path of the bundle with this sha256 in a registry's folder."""
     return folder / _file(sha256)
 
 
 def in_force(rows: Sequence[AliasRow], condition_id: str, at_ms: int) -> AliasRow | None:
-    """Of rows of one alias, the one of the condition that is in force at an instant."""
+    """Returns the row of a condition that counts at an instant; `rows` are those of one alias."""
     begun = [row for row in rows if row.condition_id == condition_id and row.from_at <= at_ms]
     return max(begun, key=lambda row: row.from_at, default=None)
 
 
 class Registry:
-    """Files in a folder, rows in the warehouse; a file is durable before a row names it."""
+    """Files in a folder and rows in the warehouse; a file is durable before a row names it."""
 
     def __init__(self, engine: Engine, folder: Path) -> None:
         self._engine = engine
         self._store = FolderStore(folder)
 
     def put(self, bundle: bytes) -> str:
-        """Keeps a bundle's file and returns its sha256; the same bytes may come again.
+        """Stores a bundle's file and returns its sha256; repeating it is safe.
 
         Raises:
             LakeError: The disk failed.
-            RegistryError: The file that is there is not what its name says.
+            RegistryError: The existing file does not have the sha256 of its name.
         """
         sha256 = hashlib.sha256(bundle).hexdigest()
         try:
@@ -150,62 +150,64 @@ class Registry:
         return sha256
 
     def bundle_bytes(self, sha256: str) -> bytes:
-        """The bytes of a bundle.
+        """Reads the bytes of a bundle.
 
         Raises:
-            LakeMissing: There is none of that name.
-            RegistryError: Its bytes have changed since.
+            LakeMissing: No such bundle exists.
+            RegistryError: The file is damaged.
         """
         data = self._store.read(_file(sha256))
         if hashlib.sha256(data).hexdigest() != sha256:
             raise RegistryError(
                 f"{_file(sha256)} of the registry is damaged: its bytes have another sha256; "
-                "remove it and run the cycle again, or restore it from a backup"
+                "restore it from a backup, or remove it and run the cycle again"
             )
         return data
 
     def record(self, row: ModelRow) -> None:
-        """Records a model whose bundle was put; the same row may come again.
+        """Records a model whose bundle is stored; repeating it is safe.
 
         Raises:
-            LakeMissing: Its bundle was not put.
+            LakeMissing: The bundle is not stored.
             RegistryError: The version is recorded with other values, or its counter is taken.
             WarehouseError: Nothing was written.
         """
         if len(self.bundle_bytes(row.sha256)) != row.size_bytes:
-            raise RegistryError(f"{row.model} {row.version}: size_bytes is not its bundle's")
+            raise RegistryError(
+                f"{row.model} {row.version}: size_bytes is not the size of its bundle"
+            )
         with converted(), self._engine.begin() as connection:
             if _kept(connection, MODELS, asdict(row)) != asdict(row):
                 raise RegistryError(
                     f"{row.model} {row.version} is recorded with other values, or counter "
-                    f"{row.counter} of {row.condition_id} is another's; a recorded version "
-                    "never changes, choose a new one"
+                    f"{row.counter} of {row.condition_id} is used by another model; a recorded "
+                    "version never changes, so choose a new one"
                 )
 
     def find(self, model: str, version: str) -> ModelRow | None:
-        """A recorded model; None if it is not there. Raises WarehouseError."""
+        """Finds a recorded model; None if it does not exist. Raises WarehouseError."""
         query = select(MODELS).where(MODELS.c.model == model, MODELS.c.version == version)
         with converted(), self._engine.connect() as connection:
             found = connection.execute(query).one_or_none()
         return None if found is None else ModelRow(**found._asdict())
 
     def models(self) -> tuple[ModelRow, ...]:
-        """Every recorded model, by condition and counter. Raises WarehouseError."""
+        """Returns every recorded model, by condition and counter. Raises WarehouseError."""
         query = select(MODELS).order_by(MODELS.c.condition_id, MODELS.c.counter)
         with converted(), self._engine.connect() as connection:
             return tuple(ModelRow(**row._asdict()) for row in connection.execute(query))
 
     def next_counter(self, condition_id: str) -> int:
-        """The counter of the condition's next bundle, 1 for the first. Raises WarehouseError."""
+        """Returns the counter of the condition's next bundle, from 1. Raises WarehouseError."""
         query = select(func.max(MODELS.c.counter)).where(MODELS.c.condition_id == condition_id)
         with converted(), self._engine.connect() as connection:
             return int(connection.scalar(query) or 0) + 1
 
     def set_alias(self, row: AliasRow) -> None:
-        """Lets an alias name a version from an instant on; the same row may come again.
+        """Lets an alias name a version from an instant on; repeating it is safe.
 
         Raises:
-            RegistryError: No such model of the condition, or another was named at that instant.
+            RegistryError: The condition has no such model, or the alias names another from then on.
             WarehouseError: Nothing was written.
         """
         found = self.find(row.model, row.version)
@@ -219,11 +221,11 @@ class Registry:
             if kept != wanted:
                 raise RegistryError(
                     f"the {row.alias} of {row.condition_id} from this instant on is already "
-                    f"{kept['model']} {kept['version']}; what was in force is never rewritten"
+                    f"{kept['model']} {kept['version']}; an alias is never changed afterwards"
                 )
 
     def champion_at(self, condition_id: str, at_ms: int) -> ModelRow | None:
-        """The champion in force at an instant (ms since 1970 UTC); None before the first.
+        """Finds the champion at an instant (ms since 1970 UTC); None before the first.
 
         Raises:
             WarehouseError: The server did not answer.
@@ -243,11 +245,11 @@ class Registry:
         return None if found is None else ModelRow(**found._asdict())
 
     def champions(self) -> tuple[AliasRow, ...]:
-        """Every champion there was, by condition and time; see `in_force`."""
+        """Returns every champion so far, by condition and time; see `in_force`."""
         return tuple(row for row in self.aliases() if row.alias is Alias.CHAMPION)
 
     def aliases(self) -> tuple[AliasRow, ...]:
-        """Every alias there was, by condition, alias and time. Raises WarehouseError."""
+        """Returns every alias so far, by condition, alias and time. Raises WarehouseError."""
         at = MODEL_ALIASES.c
         query = select(MODEL_ALIASES).order_by(at.condition_id, at.alias, at.from_at)
         with converted(), self._engine.connect() as connection:
@@ -255,7 +257,7 @@ class Registry:
         return tuple(AliasRow(**row | {"alias": Alias(row["alias"])}) for row in rows)
 
     def decisions(self) -> tuple[DecisionRow, ...]:
-        """Every decision, oldest first. Raises WarehouseError."""
+        """Returns every decision, oldest first. Raises WarehouseError."""
         query = select(DECISIONS).order_by(DECISIONS.c.cycle_at, DECISIONS.c.condition_id)
         with converted(), self._engine.connect() as connection:
             return tuple(DecisionRow(**row._asdict()) for row in connection.execute(query))
@@ -266,9 +268,9 @@ def _file(sha256: str) -> str:
 
 
 def _kept(connection: Connection, table: Table, row: dict[str, Any]) -> dict[str, Any]:
-    """Inserts a row unless its key is taken; the row that has the key then, or an empty one."""
+    """Inserts a row unless its key exists; returns the row with the key, or an empty one."""
     key = [column.name for column in table.primary_key]
-    # Assigning a key to itself changes nothing, also where another unique key was the taken one.
+    # Assigning a key to itself changes nothing, even if another unique key caused the conflict.
     nothing = {key[0]: table.c[key[0]]}
     connection.execute(insert(table).values(row).on_duplicate_key_update(nothing))
     same = [table.c[name] == row[name] for name in key]

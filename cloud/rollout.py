@@ -1,7 +1,8 @@
-"""What each device should run: planned from the champions, kept in the warehouse, told by MQTT.
+"""Plans, stores and publishes desired states: the bundles that each device should run.
 
-Planning is pure; writing raises a device's counter only when what it should run changes; `Rollout`
-publishes what the table says and decides nothing. Whether a device runs it, it reports itself.
+`plan` computes them from the champions (released models), `DesiredStates` stores them in the
+warehouse, `Rollout` publishes them by MQTT. A device's counter grows only if its desired state
+changes. The device itself reports whether it runs a bundle.
 """
 
 import logging
@@ -39,7 +40,7 @@ __all__ = [
     "roll_out",
 ]
 
-_AT_ONCE = 100  # payloads in memory, each of 64 KiB at most
+_AT_ONCE = 100  # payloads in memory at once, each of at most 64 KiB
 
 Sign = Callable[[bytes], tuple[str, bytes]]  # bytes to (key id, signature)
 Plan = Mapping[str, tuple[DesiredBundle, ...]]  # by device
@@ -49,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySignals:
-    """A gateway and the signals that it has."""
+    """A gateway and its signals (pairs of sensor and quantity)."""
 
     device_id: str
     signals: frozenset[Signal]
@@ -57,12 +58,12 @@ class GatewaySignals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredRow:
-    """The message that a device should have, as it is published.
+    """A device's desired state, as it is published.
 
     Attributes:
         device_id: The device.
         counter: Grows with each change.
-        issued_at: When it was planned, ms since 1970 UTC.
+        issued_at: When the state was planned, ms since 1970 UTC.
         payload: The signed bytes.
     """
 
@@ -77,11 +78,11 @@ def plan(
     conditions: Sequence[Condition],
     champions: Mapping[str, ModelRow],
 ) -> Plan:
-    """For each device the champion of every condition that it can evaluate.
+    """Returns for each device the champions of the conditions that it can evaluate.
 
     Args:
         devices: The fleet.
-        conditions: What it watches; bundles stand in this order.
+        conditions: Conditions of the fleet; bundles have this order.
         champions: By condition id; a condition without one has no bundle.
     """
     with_model = [(condition, champions.get(condition.id)) for condition in conditions]
@@ -107,7 +108,7 @@ def _bundle(row: ModelRow) -> DesiredBundle:
 
 
 def known_devices(engine: Engine) -> tuple[GatewaySignals, ...]:
-    """Every device that has readings in the warehouse. Raises WarehouseError."""
+    """Reads every device that has readings in the warehouse. Raises WarehouseError."""
     at = FACTS[Kind.READING].c
     query = select(at.device_id, at.sensor_id, at.quantity).distinct()
     signals: dict[str, set[Signal]] = {}
@@ -121,25 +122,25 @@ def known_devices(engine: Engine) -> tuple[GatewaySignals, ...]:
 
 
 class DesiredStates:
-    """The warehouse's table of what each device should run."""
+    """The warehouse's table of desired states."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def write(self, plans: Plan, sign: Sign, at_ms: int) -> tuple[Desired, ...]:
-        """Writes what differs from what is there, and returns it.
+        """Writes the desired states that changed, and returns them.
 
-        A plan made for an earlier instant never replaces one of a later; a device without bundles
-        gets a row only if it had one.
+        A plan for an earlier instant never replaces one for a later instant. A device without
+        bundles gets a row only if it already had one.
 
         Args:
-            plans: Bundles by device; other devices are left as they are.
-            sign: Signs; a change of the key is a change of what is written.
-            at_ms: When it was planned, ms since 1970 UTC.
+            plans: Bundles by device; other devices do not change.
+            sign: Signs a state; with a new key every state changes.
+            at_ms: Instant of the plan, ms since 1970 UTC.
 
         Raises:
             WarehouseError: Nothing was written.
-            ContractError: A plan is larger than a message may be; nothing was written.
+            ContractError: A plan is too large for a message; nothing was written.
         """
         with converted(), self._engine.begin() as transaction:
             changed = (
@@ -149,11 +150,11 @@ class DesiredStates:
             return tuple(desired for desired in changed if desired is not None)
 
     def rows(self) -> tuple[DesiredRow, ...]:
-        """Every row, by device. Raises WarehouseError."""
+        """Reads every row, by device. Raises WarehouseError."""
         return tuple(row for rows in self.changed({}) for row in rows)
 
     def changed(self, known: Mapping[str, int]) -> Iterator[tuple[DesiredRow, ...]]:
-        """Rows whose counter is not the known one of their device, some at a time.
+        """Reads the rows whose counter differs from the known one, in groups.
 
         Raises:
             WarehouseError: The server did not answer.
@@ -194,7 +195,7 @@ def _write(
 
 
 def _payload(old: Any, bundles: tuple[DesiredBundle, ...], sign: Sign) -> bytes:
-    """What the old row would hold if it were for these bundles: Ed25519 has no chance in it."""
+    """Returns the old row's payload with these bundles; Ed25519 signs deterministically."""
     same = Desired(
         device_id=old.device_id, counter=old.counter, issued_at=old.issued_at, bundles=bundles
     )
@@ -209,11 +210,11 @@ def roll_out(
     sign: Sign,
     at_ms: int,
 ) -> tuple[Desired, ...]:
-    """Plans with the champions in force at an instant and writes it; what has changed.
+    """Plans with the champions of an instant, writes the plan and returns the changed states.
 
     Raises:
         WarehouseError: Nothing was written.
-        ContractError: A plan is larger than a message may be; nothing was written.
+        ContractError: A plan is too large for a message; nothing was written.
     """
     found = ((c.id, registry.champion_at(c.id, at_ms)) for c in conditions)
     champions = {name: row for name, row in found if row is not None}
@@ -221,7 +222,7 @@ def roll_out(
 
 
 class Rollout:
-    """Keeps the broker's retained messages as the table says; `run` belongs to one thread."""
+    """Keeps the broker's retained messages equal to the table; one thread calls `run`."""
 
     def __init__(
         self,
@@ -237,10 +238,10 @@ class Rollout:
         self._away = False
 
     def run(self, stop: threading.Event) -> None:
-        """Publishes every device's message at each connect, then what changes; until `stop`.
+        """Publishes all states after each connect, then changed ones, until `stop`.
 
         Raises:
-            BrokerRefused: The broker refuses the account or what it publishes.
+            BrokerRefused: The broker refuses the account or a message.
             SchemaOutdated: The warehouse lacks the table.
         """
         while not stop.is_set():
@@ -264,7 +265,7 @@ class Rollout:
             for rows in self._states.changed(told):
                 connection.retain({desired_topic(row.device_id): row.payload for row in rows})
                 told |= {row.device_id: row.counter for row in rows}
-                _log.info("rollout: %d devices are told what to run", len(rows))
+                _log.info("rollout: published the desired state of %d devices", len(rows))
             if self._away:
                 _log.info("rollout: connected again")
             self._away = False

@@ -1,6 +1,6 @@
-"""The sections of the cloud's configuration, each a frozen dataclass; `cloud.config` reads them.
+"""Defines the sections of the cloud's configuration as dataclasses; `cloud.config` reads them.
 
-Types and ranges only: what needs a second key to judge is checked by `cloud.config`.
+The types check each key by itself; `cloud.config` checks keys against each other.
 """
 
 from dataclasses import dataclass
@@ -33,14 +33,14 @@ Text = Annotated[str, Pattern(r"[^\x00-\x1f]{1,500}", "1 to 500 characters on on
 
 
 class Period(StrEnum):
-    """How long a piece of time one index or one partition of a derived table covers."""
+    """Time span of one index, and of one partition of a derived table."""
 
     DAY = "day"
     MONTH = "month"
 
 
 class Writer(StrEnum):
-    """What the search projection writes with."""
+    """Way in which the search projection writes documents."""
 
     BULK = "bulk"
     LOGSTASH = "logstash"
@@ -52,8 +52,8 @@ class LakeConfig:
 
     Attributes:
         root: Folder of the lake; its parent must exist.
-        grace_s: A landing file stays at least so long, seconds.
-        period: Of indices and of partitions of derived tables, by observed time.
+        grace_s: Minimum age of a landing file before the fold deletes it, seconds.
+        period: Observed time that one index, or one partition of a derived table, covers.
     """
 
     root: Text
@@ -71,17 +71,17 @@ class IngestConfig:
     """Section `[ingest]`.
 
     Attributes:
-        node: Name of this node; ingest processes that run at once may share it.
-        host: The broker.
-        port: Its port.
+        node: Name of this node; several ingest processes may share it.
+        host: Name or address of the broker.
+        port: Port of the broker.
         username: Account on the broker.
-        password_file: File that holds its password.
-        ca_file: Authorities (PEM) that the broker's certificate must be of; sets TLS on.
+        password_file: File with the account's password.
+        ca_file: CA certificates (PEM) that may sign the broker's certificate; turns TLS on.
         certificate_file: Own certificate (PEM); the broker takes the account's name from it.
         key_file: The certificate's private key (PEM).
-        gather_ms: A file is committed at the latest so long after its first block came.
-        gather_bytes: And at the latest with so many bytes of payload.
-        receive_maximum: Blocks that the broker sends before the first is answered, per lane.
+        gather_ms: Maximum time from a file's first block to its commit, milliseconds.
+        gather_bytes: Payload bytes at which a file is committed earlier.
+        receive_maximum: Blocks that the broker sends before it waits for an answer, per lane.
     """
 
     node: Id
@@ -98,7 +98,7 @@ class IngestConfig:
 
     @property
     def tls(self) -> TlsFiles | None:
-        """The files of TLS; None: plain TCP."""
+        """The files of TLS; None for plain TCP."""
         return tls_files("[ingest]", self.ca_file, self.certificate_file, self.key_file)
 
 
@@ -107,17 +107,17 @@ class SearchConfig:
     """Section `[search]`.
 
     Attributes:
-        url: Of Elasticsearch, http or https.
-        prefix: All indices begin with it.
+        url: Address of Elasticsearch, http or https.
+        prefix: First part of the name of every index.
         username: Account on Elasticsearch.
-        password_file: File that holds its password.
-        ca_file: For https: authorities (PEM) that the server's certificate must be of; absent:
+        password_file: File with the account's password.
+        ca_file: For https: CA certificates (PEM) that may sign the server's certificate; absent:
             those of the system.
-        writer: How documents go to Elasticsearch: by its bulk calls, or through Logstash.
-        logstash_url: Of the http input of Logstash, http or https; for writer `logstash`.
+        writer: How documents go to Elasticsearch: by bulk calls, or through Logstash.
+        logstash_url: Address of Logstash's http input, http or https; for writer `logstash`.
         logstash_user: Account of that input.
-        logstash_password_file: File that holds its password.
-        logstash_ca_file: For https: authorities (PEM) that Logstash's certificate must be of;
+        logstash_password_file: File with the password of `logstash_user`.
+        logstash_ca_file: For https: CA certificates (PEM) that may sign Logstash's certificate;
             absent: those of `ca_file`, or of the system.
     """
 
@@ -138,13 +138,13 @@ class KibanaConfig:
     """Section `[kibana]`.
 
     Attributes:
-        url: Of Kibana, http or https, with its base path if it has one.
-        space: The space that dashboards are imported into; absent: the default one.
+        url: Address of Kibana, http or https, with its base path if it has one.
+        space: Space into which dashboards are imported; absent: the default space.
         username: Account on Kibana.
-        password_file: File that holds its password.
-        api_key_file: File that holds an API key (as Elasticsearch gives it under `encoded`),
-            instead of an account.
-        ca_file: For https: authorities (PEM) that the server's certificate must be of; absent:
+        password_file: File with the account's password.
+        api_key_file: File with an API key (the value `encoded` in Elasticsearch's answer), instead
+            of an account.
+        ca_file: For https: CA certificates (PEM) that may sign the server's certificate; absent:
             those of the system.
     """
 
@@ -161,12 +161,13 @@ class WarehouseConfig:
     """Section `[warehouse]`.
 
     Attributes:
-        host: Of the MySQL server.
-        port: Its port.
-        user: Account.
-        password_file: File that holds its password; absent: no password.
+        host: Name or address of the MySQL server.
+        port: Port of the MySQL server.
+        user: Account on the MySQL server.
+        password_file: File with the account's password; absent: no password.
         database: Name of the database.
-        ca_file: Authorities (PEM) that the server's certificate must be of; set: TLS or nothing.
+        ca_file: CA certificates (PEM) that may sign the server's certificate; if set, only TLS
+            connections are made.
     """
 
     host: Text = "127.0.0.1"
@@ -183,9 +184,9 @@ class SparkConfig:
 
     Attributes:
         jars: Paths of the jars that Spark loads.
-        memory: Heap of the driver.
-        master: Spark's master.
-        shuffle_partitions: Parts that a shuffle makes.
+        memory: Heap size of the driver.
+        master: Address of Spark's master.
+        shuffle_partitions: Number of partitions that a shuffle makes.
     """
 
     jars: tuple[Text, ...] = ()
@@ -193,13 +194,18 @@ class SparkConfig:
     master: Text = "local[2]"
     shuffle_partitions: Annotated[int, Between(1, 10_000)] = 2
 
+    @property
+    def local(self) -> bool:
+        """Whether the executors run on this host."""
+        return self.master.startswith("local")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryConfig:
     """Section `[registry]`.
 
     Attributes:
-        folder: Where bundles are kept; its parent must exist.
+        folder: Folder of the bundles; its parent must exist.
         signing_key: File of the private key that signs bundles and desired states.
     """
 
@@ -217,14 +223,14 @@ class RolloutConfig:
     """Section `[rollout]`.
 
     Attributes:
-        host: The broker.
-        port: Its port.
-        username: Account on the broker; it may write only what devices should run.
-        password_file: File that holds its password.
-        ca_file: Authorities (PEM) that the broker's certificate must be of; sets TLS on.
+        host: Name or address of the broker.
+        port: Port of the broker.
+        username: Account on the broker; it may publish desired states only.
+        password_file: File with the account's password.
+        ca_file: CA certificates (PEM) that may sign the broker's certificate; turns TLS on.
         certificate_file: Own certificate (PEM); the broker takes the account's name from it.
         key_file: The certificate's private key (PEM).
-        poll_s: How often the warehouse is asked for changes, seconds.
+        poll_s: Time between two queries for changed desired states, seconds.
     """
 
     host: Text = "127.0.0.1"
@@ -238,7 +244,7 @@ class RolloutConfig:
 
     @property
     def tls(self) -> TlsFiles | None:
-        """The files of TLS; None: plain TCP."""
+        """The files of TLS; None for plain TCP."""
         return tls_files("[rollout]", self.ca_file, self.certificate_file, self.key_file)
 
 
@@ -247,8 +253,8 @@ class ApiConfig:
     """Section `[api]`.
 
     Attributes:
-        host: Address to listen at.
-        port: Port to listen at; 0 takes any that is free and prints it.
+        host: Address to listen on.
+        port: Port to listen on; 0: any free port, which `api serve` prints.
         certificate_file: The server's certificate (PEM); set: https, absent: http.
         key_file: The certificate's private key (PEM).
     """
@@ -260,7 +266,7 @@ class ApiConfig:
 
     @property
     def certificate(self) -> tuple[str, str] | None:
-        """The files of certificate and key; None: plain http."""
+        """The files of certificate and key; None for plain http."""
         if self.certificate_file is None or self.key_file is None:
             return None
         return self.certificate_file, self.key_file
@@ -271,9 +277,9 @@ class CaConfig:
     """Section `[ca]`.
 
     Attributes:
-        folder: The authority's roots, keys and register; its parent must exist.
-        crl_days: A list of the revoked ends so many days after it was written; a broker whose list
-            has ended refuses everybody.
+        folder: Folder of the authority's roots, keys and register; its parent must exist.
+        crl_days: Days until a revocation list (CRL) expires; a broker with an expired list refuses
+            every client.
     """
 
     folder: Text
@@ -290,15 +296,15 @@ class HealthConfig:
     """Section `[health]`.
 
     Attributes:
-        cursor_s: `doctor`: a committed file may wait so long for a projection that follows the
-            lake, seconds.
-        batch_s: The same for `transform run`, which a timer starts.
-        quiet_s: `doctor` warns if nothing has landed for longer, seconds.
-        silent_s: The API calls a gateway unhealthy that has not been heard for longer, seconds.
-        ledger_s: The ledger is judged on what came within so long, seconds; what came before is
-            taken for granted, `ledger proof` looks at all of it.
-        answer_s: A server that does not answer within so many seconds counts as dead.
-        read_s: `doctor` reads cursors and ledger for at most so long, seconds.
+        cursor_s: `doctor`: maximum time that a committed file may wait for a projection that
+            follows the lake, seconds.
+        batch_s: `doctor`: the same for `transform run`, which a timer starts, seconds.
+        quiet_s: `doctor` warns if no block has landed for longer, seconds.
+        silent_s: The API reports a gateway as unhealthy after this time without a block, seconds.
+        ledger_s: The ledger is checked on blocks received within this time, seconds; older blocks
+            count as stored. `ledger proof` checks all of them.
+        answer_s: Time limit for a server's answer, seconds; a slower server counts as down.
+        read_s: `doctor`: time limit for reading cursors and ledger, seconds.
     """
 
     cursor_s: Annotated[float, Between(0.1, 10**8)] = 900.0
@@ -315,7 +321,7 @@ class FleetConfig:
     """Section `[fleet]`.
 
     Attributes:
-        conditions_file: File of `[[condition]]` tables, the one that the gateways name too.
+        conditions_file: File of `[[condition]]` tables, the same as on the gateways.
     """
 
     conditions_file: Text

@@ -1,1 +1,1 @@
-"""What crosses a boundary between gateway and cloud. Standard library only."""
+"""Defines the data that gateway and cloud exchange. Uses the standard library only."""

@@ -1,7 +1,7 @@
-"""The ack: the cloud says which blocks stand in one committed file of the lake.
+"""Encodes and decodes the ack, by which the cloud names the blocks in one committed lake file.
 
-Idempotent and without state: a lost ack costs one repeated block, never a reading. A block that the
-cloud could not read has no numbers to name; it is acked by the digest of its payload.
+Acks are idempotent and have no state: a lost ack costs one repeated block, never a reading. A block
+that the cloud cannot decode has no known numbers, so the ack names the digest of its payload.
 """
 
 import json
@@ -19,11 +19,11 @@ MAX_ACK_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ack:
-    """What one committed file holds of one device.
+    """Acknowledges the blocks of one device in one committed file.
 
     Attributes:
-        spans: Numbers, merged where blocks follow each other.
-        digests: `payload_digest` of blocks without readable numbers.
+        spans: Record numbers; spans of consecutive blocks are merged.
+        digests: `payload_digest` of each block that could not be decoded.
     """
 
     spans: tuple[Span, ...] = ()
@@ -31,27 +31,27 @@ class Ack:
 
 
 def encode_ack(ack: Ack) -> bytes:
-    """The ack as it travels: JSON, UTF-8."""
+    """Returns the ack as a message: JSON in UTF-8."""
     return json.dumps(plain(ack), separators=(",", ":"), allow_nan=False).encode()
 
 
 def decode_ack(payload: bytes) -> Ack:
-    """The ack in a message.
+    """Returns the ack in a message.
 
     Raises:
-        ContractError: `bad_ack`, or `bad_field` with the place; the gateway counts it and waits for
-            the next one.
+        ContractError: `bad_ack`, or `bad_field` with the field's path; the gateway counts the error
+            and waits for the next ack.
     """
     if len(payload) > MAX_ACK_BYTES:
-        raise ContractError("bad_ack", f"{len(payload)} bytes, at most {MAX_ACK_BYTES}")
+        raise ContractError("bad_ack", f"ack has {len(payload)} bytes, at most {MAX_ACK_BYTES}")
     try:
         return build(Ack, _parsed(payload), "ack", ignore_unknown=True)
-    except RecursionError as error:  # of the parser, or of showing what it found in a message
-        raise ContractError("bad_ack", "nested too deeply") from error
+    except RecursionError as error:  # raised by the parser, or by repr() for an error message
+        raise ContractError("bad_ack", "ack is nested too deeply") from error
 
 
 def _parsed(payload: bytes) -> object:
     try:
         return json.loads(payload.decode("utf-8"))
     except ValueError as error:
-        raise ContractError("bad_ack", f"not JSON: {str(error)[:200]}") from error
+        raise ContractError("bad_ack", f"ack is not JSON: {str(error)[:200]}") from error

@@ -1,8 +1,8 @@
-"""Blocks in memory: consecutive records of one stream, readings in columns.
+"""Defines blocks in memory: consecutive records of one stream, with readings in columns.
 
-Numbers are not stored beside the records: they follow from the order. A block's records are, in
-this order, the values of each sensor (series by series, each series in the order of its times),
-then the events.
+A stream is one run of a gateway's sense loop. Record numbers are not stored: they follow from the
+order of the records. First come the values of each sensor (series by series, each series in the
+order of its times), then the events.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ GOOD: tuple[Quality, tuple[Flag, ...]] = (Quality.GOOD, ())
 
 
 class ClockState(StrEnum):
-    """Whether the block's UTC times could be believed when it was committed."""
+    """Says whether the clock was trusted when the block was committed."""
 
     SYNCED = "synced"
     UNSYNCED = "unsynced"
@@ -37,7 +37,7 @@ class ClockState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One column: a quantity and how many decimals its scaled integers have."""
+    """Describes one column: a quantity and the number of decimals of its scaled integers."""
 
     quantity: Quantity
     decimals: int
@@ -45,7 +45,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The quality of one value that is not simply good: its series and row within the sensor."""
+    """Gives the quality of one value that is not `good`, by its series and row in the sensor."""
 
     series: int
     row: int
@@ -55,18 +55,18 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SensorColumns:
-    """All values of one sensor in a block; its series share their times.
+    """Holds all values of one sensor in a block; its series share their times.
 
     Attributes:
         sensor_id: Role of the sensor.
         series: One per column.
         offsets_ms: Monotonic offsets in the stream, ascending, one per row.
         columns: Per series one scaled integer per row: value x 10^decimals, None for no value.
-        marks: Quality of the values that are not simply good; each None has one.
+        marks: Quality of the values that are not `good`; each None has one.
         calibration: Version of the calibration that applies.
         statistic: Set on thinned rows, with `span_s` and `counts`.
         span_s: Seconds that a thinned row stands for.
-        counts: Samples behind each thinned row.
+        counts: Number of samples that each thinned row was made of.
     """
 
     sensor_id: str
@@ -81,13 +81,13 @@ class SensorColumns:
 
     @property
     def readings_total(self) -> int:
-        """Readings in these columns, the ones without a value included."""
+        """Number of readings in these columns, including those without a value."""
         return len(self.series) * len(self.offsets_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class TimedEvent:
-    """An event and its monotonic offset in the stream, ms."""
+    """Holds an event and its monotonic offset in the stream, ms."""
 
     offset_ms: int
     event: Event
@@ -95,15 +95,15 @@ class TimedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """Consecutive records of one stream.
+    """Holds consecutive records of one stream.
 
     Attributes:
         stream_id: The run of the sense loop that made them.
         first: Number of the first record.
         offset_ms: Monotonic offset that the times in the block count from.
-        utc_at: The same instant, ms since 1970 UTC; None if the clock was not believable.
+        utc_at: The same instant, ms since 1970 UTC; None if the clock was not trusted.
         sensors: Columns of readings.
-        events: Everything else.
+        events: All other records.
     """
 
     stream_id: str
@@ -115,12 +115,12 @@ class Block:
 
     @property
     def clock(self) -> ClockState:
-        """Whether UTC times are known."""
+        """State of the clock: `synced` if UTC times are known."""
         return ClockState.UNSYNCED if self.utc_at is None else ClockState.SYNCED
 
     @property
     def records_total(self) -> int:
-        """Records in the block."""
+        """Number of records in the block."""
         return sum(s.readings_total for s in self.sensors) + len(self.events)
 
     @property
@@ -129,13 +129,13 @@ class Block:
         return self.first + self.records_total - 1
 
     def observed_at(self, offset_ms: int) -> int | None:
-        """UTC instant of an offset in this stream, ms since 1970; None if it is not known."""
+        """Returns the UTC instant of an offset in this stream, ms since 1970; None if unknown."""
         return None if self.utc_at is None else self.utc_at + offset_ms - self.offset_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One record with its number and its times."""
+    """Holds one record with its number and its times."""
 
     seq: int
     offset_ms: int
@@ -144,12 +144,12 @@ class Entry:
 
 
 def kind_of(record: Record) -> Kind:
-    """The kind of a record."""
+    """Returns the kind of a record."""
     return Kind.READING if isinstance(record, Reading) else EVENT_TYPES[type(record)]
 
 
 def kinds_total(block: Block) -> dict[Kind, int]:
-    """How many records of each kind are in a block; kinds without any are left out."""
+    """Returns the number of records of each kind in a block, without kinds that have none."""
     readings = sum(s.readings_total for s in block.sensors)
     totals = {Kind.READING: readings} if readings else {}
     for timed in block.events:
@@ -159,7 +159,7 @@ def kinds_total(block: Block) -> dict[Kind, int]:
 
 
 def entries(block: Block) -> Iterator[Entry]:
-    """The block's records one by one, in the order of their numbers."""
+    """Yields the block's records one by one, in the order of their numbers."""
     seq = block.first
     for sensor in block.sensors:
         for offset_ms, reading in _readings(sensor):

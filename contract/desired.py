@@ -1,9 +1,9 @@
-"""The desired state: the cloud says which bundles a device should run.
+"""Encodes and decodes the desired state: the model bundles that a device should run.
 
-Signed, and retained on the device's own topic, so that a gateway that was away gets the latest at
-its next connect. The envelope carries the state as text, since what is signed are bytes and not a
-parser's idea of them; nothing in it is believed before the signature is verified. Who signs and
-verifies is the caller's affair: this module knows no cryptography.
+The cloud signs the state and retains it on the device's own topic, so a gateway gets the latest
+state at its next connect. The envelope contains the state as text, because the signature covers
+bytes. The text is parsed only after its signature is verified. The caller passes the functions that
+sign and verify: this module uses no cryptography.
 """
 
 import base64
@@ -30,7 +30,7 @@ __all__ = [
 
 MAX_DESIRED_BYTES = 65_536
 MAX_BUNDLES = 200
-MAX_BUNDLE_BYTES = 4_194_304  # of a bundle's file
+MAX_BUNDLE_BYTES = 4_194_304  # largest size of a bundle's file
 
 KeyId = Annotated[str, Pattern(r"[0-9a-f]{16}", "16 hexadecimal digits")]
 Sha256 = Annotated[str, Pattern(r"[0-9a-f]{64}", "64 hexadecimal digits")]
@@ -39,15 +39,15 @@ SignatureText = Annotated[str, Pattern(r"[A-Za-z0-9+/]{86}==", "64 bytes in base
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredBundle:
-    """One bundle that a device should run.
+    """Names one bundle that a device should run.
 
     Attributes:
-        condition_id: The condition that it forecasts; at most one bundle for each.
+        condition_id: The condition that the bundle forecasts; at most one bundle for each.
         model: Name of the model.
-        version: Its version.
-        counter: Grows with each bundle of the condition.
-        sha256: Of the bundle's file, which it is fetched by.
-        size_bytes: Of the bundle's file.
+        version: Version of the model.
+        counter: Number that grows with each bundle of the condition.
+        sha256: SHA-256 of the bundle's file; the gateway fetches the file by it.
+        size_bytes: Size of the bundle's file.
     """
 
     condition_id: Id
@@ -60,14 +60,15 @@ class DesiredBundle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
-    """What one device should run, for each condition at most one bundle.
+    """Lists the bundles that one device should run, at most one for each condition.
 
-    A condition that is not named asks for nothing new: what runs for it goes on.
+    For a condition that is not named nothing changes: its current bundle continues to run.
 
     Attributes:
-        device_id: The device; another one refuses it.
-        counter: Grows with each change; a device refuses one below the highest that it took.
-        issued_at: When it was decided, ms since 1970 UTC.
+        device_id: The device; any other device refuses the state.
+        counter: Number that grows with each change; a device refuses a state whose counter is lower
+            than the highest one it accepted.
+        issued_at: Time of the decision, ms since 1970 UTC.
         bundles: The bundles.
     """
 
@@ -85,14 +86,14 @@ class _Envelope:
 
 
 def encode_desired(desired: Desired, sign: Callable[[bytes], tuple[str, bytes]]) -> bytes:
-    """The message as it travels: JSON, UTF-8; the same for the same state and key.
+    """Returns the message: JSON in UTF-8, the same bytes for the same state and key.
 
     Args:
         desired: The state.
-        sign: From bytes to the signing key's id and its signature of them.
+        sign: Function that returns, for bytes, the id of the signing key and the signature.
 
     Raises:
-        ContractError: `bad_desired`; it is more than a message may hold, or contradicts itself.
+        ContractError: `bad_desired`; the state is too large, or names a condition twice.
     """
     _check(desired)
     text = _dumped(plain(desired))
@@ -106,15 +107,15 @@ def encode_desired(desired: Desired, sign: Callable[[bytes], tuple[str, bytes]])
 
 
 def decode_desired(payload: bytes, verify: Callable[[str, bytes, bytes], None]) -> Desired:
-    """The state in a message.
+    """Returns the state in a message.
 
     Args:
         payload: The message.
-        verify: Given key id, bytes and signature, raises if they do not belong together or the
-            key is not trusted; what it raises goes through.
+        verify: Function that takes key id, bytes and signature. It raises if the key is not trusted
+            or the signature is wrong; its errors are passed on.
 
     Raises:
-        ContractError: `bad_desired`, or `bad_field` with the place.
+        ContractError: `bad_desired`, or `bad_field` with the field's path.
     """
     _check_size(payload)
     try:
@@ -122,8 +123,8 @@ def decode_desired(payload: bytes, verify: Callable[[str, bytes, bytes], None]) 
         signed = _encoded(envelope.desired)
         verify(envelope.key_id, signed, base64.b64decode(envelope.signature))
         desired = build(Desired, _parsed(signed), "desired", ignore_unknown=True)
-    except RecursionError as error:  # of the parser, or of showing what it found in a message
-        raise ContractError("bad_desired", "nested too deeply") from error
+    except RecursionError as error:  # raised by the parser, or by repr() for an error message
+        raise ContractError("bad_desired", "desired state is nested too deeply") from error
     _check(desired)
     return desired
 
@@ -131,14 +132,18 @@ def decode_desired(payload: bytes, verify: Callable[[str, bytes, bytes], None]) 
 def _check(desired: Desired) -> None:
     bundles = desired.bundles
     if len(bundles) > MAX_BUNDLES:
-        raise ContractError("bad_desired", f"{len(bundles)} bundles, at most {MAX_BUNDLES}")
+        raise ContractError(
+            "bad_desired", f"desired: {len(bundles)} bundles, at most {MAX_BUNDLES}"
+        )
     if len({bundle.condition_id for bundle in bundles}) < len(bundles):
-        raise ContractError("bad_desired", "two bundles for one condition")
+        raise ContractError("bad_desired", "desired: two bundles for one condition")
 
 
 def _check_size(payload: bytes) -> None:
     if len(payload) > MAX_DESIRED_BYTES:
-        raise ContractError("bad_desired", f"{len(payload)} bytes, at most {MAX_DESIRED_BYTES}")
+        raise ContractError(
+            "bad_desired", f"envelope: {len(payload)} bytes, at most {MAX_DESIRED_BYTES}"
+        )
 
 
 def _dumped(table: object) -> str:
@@ -148,16 +153,20 @@ def _dumped(table: object) -> str:
 def _encoded(text: str) -> bytes:
     try:
         return text.encode("utf-8")
-    except UnicodeEncodeError as error:  # half of a surrogate pair
-        raise ContractError("bad_desired", "envelope: desired: is no text in UTF-8") from error
+    except UnicodeEncodeError as error:  # raised for half of a surrogate pair
+        raise ContractError(
+            "bad_desired", "envelope: desired: the text cannot be encoded in UTF-8"
+        ) from error
 
 
 def _parsed(payload: bytes) -> object:
     try:
         return json.loads(payload.decode("utf-8"), parse_constant=_refuse_constant)
     except ValueError as error:
-        raise ContractError("bad_desired", f"not JSON: {str(error)[:200]}") from error
+        raise ContractError(
+            "bad_desired", f"desired state is not JSON: {str(error)[:200]}"
+        ) from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ContractError("bad_desired", f"{name} is no number of JSON")
+    raise ContractError("bad_desired", f"desired state: {name} is not a JSON number")

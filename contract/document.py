@@ -1,7 +1,7 @@
-"""The JSON document of a block: writing it, and reading it from anybody.
+"""Writes and parses the JSON document of a block.
 
-Unknown fields are ignored; an unknown schema, kind, quantity or a wrong unit is refused, since
-guessing at numbers would be worse than keeping the bytes (the cloud quarantines them).
+The parser ignores unknown fields. It refuses an unknown schema, kind or quantity and a wrong unit:
+guessing would store wrong numbers, while the cloud quarantines refused bytes and keeps them.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ Offset = Annotated[int, Between(0, LARGEST)]
 
 
 def document_of(block: Block) -> dict[str, Any]:
-    """The block as a JSON-ready table, keys in the order that the preset dictionary expects."""
+    """Returns the block as a JSON-ready table, its keys in the order of the preset dictionary."""
     at = [block.offset_ms] if block.utc_at is None else [block.offset_ms, block.utc_at]
     document: dict[str, Any] = {
         "schema": SCHEMA,
@@ -91,17 +91,17 @@ class _At:
 
 
 def parse_document(document: object) -> Block:
-    """The block that a parsed JSON document describes.
+    """Returns the block that a parsed JSON document describes.
 
     Raises:
         ContractError: `bad_schema`, `bad_field`, `bad_unit`, `bad_quantity`, `bad_kind`,
-            `bad_columns` or `bad_size`, with the place in the document.
+            `bad_columns` or `bad_size`, with the path in the document.
     """
     if not isinstance(document, Mapping):
         raise ContractError("bad_field", "the document is not a table")
     if document.get("schema") != SCHEMA or type(document["schema"]) is not int:
         found = repr(document.get("schema"))[:40]
-        raise ContractError("bad_schema", f"schema {found}; this program reads {SCHEMA}")
+        raise ContractError("bad_schema", f"schema: expected {SCHEMA}, found {found}")
     head = build(_Head, document, "block", ignore_unknown=True)
     at = _parse_at(head)
     block = Block(
@@ -114,7 +114,7 @@ def parse_document(document: object) -> Block:
     )
     if not 1 <= block.records_total <= MAX_RECORDS or block.last > LARGEST:
         raise ContractError(
-            "bad_size", f"{block.records_total} records; a block has 1 to {MAX_RECORDS}"
+            "bad_size", f"block: {block.records_total} records, expected 1 to {MAX_RECORDS}"
         )
     _check_latest(block)
     return block
@@ -123,8 +123,8 @@ def parse_document(document: object) -> Block:
 def _check_latest(block: Block) -> None:
     offsets = [s.offsets_ms[-1] for s in block.sensors] + [e.offset_ms for e in block.events]
     instant = block.observed_at(max(offsets))
-    if instant is not None and instant > LATEST_UTC_MS:  # no store can hold it as a date
-        raise ContractError("bad_field", "block: a time is beyond the year 9999")
+    if instant is not None and instant > LATEST_UTC_MS:  # later dates do not fit into the stores
+        raise ContractError("bad_field", "block: a time is later than the year 9999")
 
 
 def _parse_at(head: _Head) -> _At:
@@ -132,7 +132,7 @@ def _parse_at(head: _Head) -> _At:
     if wanted is None or len(head.at) != wanted:
         raise ContractError(
             "bad_field",
-            "block: at: expected [offset, UTC] with clock synced or [offset] with clock unsynced",
+            "block: at: expected [offset, UTC] if clock is synced, [offset] if clock is unsynced",
         )
     return build(_At, dict(zip(("offset_ms", "utc_at"), head.at, strict=False)), "block: at")
 
@@ -169,7 +169,7 @@ def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
     _check_marks(columns, marks, where)
     extras = build(_Extras, table, where, ignore_unknown=True)
     if extras.counts and len(extras.counts) != rows:
-        raise ContractError("bad_columns", f"{where}: {len(extras.counts)} counts, {rows} rows")
+        raise ContractError("bad_columns", f"{where}: {len(extras.counts)} counts for {rows} rows")
     return SensorColumns(
         sensor_id=sensor_id,
         series=series,
@@ -192,35 +192,39 @@ def _series(item: Any, where: str) -> Series:
     if quantity is None:
         known = ", ".join(Quantity)
         raise ContractError(
-            "bad_quantity", f"{where}: series {repr(item)[:60]}; known quantities are {known}"
+            "bad_quantity", f"{where}: unknown series {repr(item)[:60]}; known quantities: {known}"
         )
     unit, decimals = item[1], item[2]
     expected = quantity.facts.unit
     if unit != expected:
         raise ContractError(
-            "bad_unit", f"{where}: {quantity} is in {expected}, found {repr(unit)[:30]}"
+            "bad_unit", f"{where}: {quantity}: expected unit {expected}, found {repr(unit)[:30]}"
         )
     if type(decimals) is not int or not 0 <= decimals <= 9:
-        raise ContractError("bad_field", f"{where}: decimals {repr(decimals)[:30]} are not 0 to 9")
+        raise ContractError(
+            "bad_field", f"{where}: decimals: expected 0 to 9, found {repr(decimals)[:30]}"
+        )
     return Series(quantity, decimals)
 
 
 def _offsets(differences: list[Any], offset_ms: int, where: str) -> tuple[int, ...]:
     if set(map(type, differences)) != {int} or min(differences) < 0:
-        raise ContractError("bad_columns", f"{where}: times are not whole differences >= 0")
+        raise ContractError("bad_columns", f"{where}: times must be whole differences >= 0")
     offsets = tuple(accumulate(differences, initial=offset_ms))[1:]
     if offsets[-1] > LARGEST:
-        raise ContractError("bad_columns", f"{where}: a time is beyond 2^53")
+        raise ContractError("bad_columns", f"{where}: a time is larger than 2^53 - 1")
     return offsets
 
 
 def _check_numbers(columns: tuple[tuple[Any, ...], ...], where: str) -> None:
     for column in columns:
         if not set(map(type, column)) <= {int, type(None)}:
-            raise ContractError("bad_columns", f"{where}: a value is neither whole nor null")
+            raise ContractError(
+                "bad_columns", f"{where}: a value is neither a whole number nor null"
+            )
         numbers = [v for v in column if v is not None]
         if numbers and not -LARGEST <= min(numbers) <= max(numbers) <= LARGEST:
-            raise ContractError("bad_columns", f"{where}: a value is beyond 2^53")
+            raise ContractError("bad_columns", f"{where}: a value exceeds +/-(2^53 - 1)")
 
 
 def _mark(item: Any, series_total: int, rows: int, where: str) -> Mark:
@@ -233,7 +237,9 @@ def _mark(item: Any, series_total: int, rows: int, where: str) -> Mark:
     except (TypeError, ValueError, LookupError) as error:
         text = f"{where}: mark {repr(item)[:60]}: {str(error)[:80]}"
         raise ContractError("bad_columns", text) from error
-    raise ContractError("bad_columns", f"{where}: mark {repr(item)[:60]} names no value")
+    raise ContractError(
+        "bad_columns", f"{where}: mark {repr(item)[:60]} does not name an existing value"
+    )
 
 
 def _check_marks(
@@ -241,14 +247,15 @@ def _check_marks(
 ) -> None:
     reasoned = {(m.series, m.row): m.quality is Quality.BAD and bool(m.flags) for m in marks}
     if len(reasoned) < len(marks):
-        raise ContractError("bad_columns", f"{where}: two marks for one value")
+        raise ContractError("bad_columns", f"{where}: marks: two marks for one value")
     for index, column in enumerate(columns):
         if None not in column:
             continue
         for row, value in enumerate(column):
             if value is None and not reasoned.get((index, row)):
                 raise ContractError(
-                    "bad_columns", f"{where}: series {index} row {row} is null without a reason"
+                    "bad_columns",
+                    f"{where}: series {index} row {row} is null but has no mark with a flag",
                 )
 
 
@@ -262,12 +269,14 @@ def _event(item: Any, offset_ms: int, where: str) -> TimedEvent:
     name, difference, table = item[:3]
     if name not in list(Kind) or name == Kind.READING:
         known = ", ".join(k for k in Kind if k is not Kind.READING)
-        raise ContractError("bad_kind", f"{where}: kind {repr(name)[:30]}; known are {known}")
+        raise ContractError(
+            "bad_kind", f"{where}: unknown kind {repr(name)[:30]}; known kinds: {known}"
+        )
     if not 0 <= difference <= LARGEST - offset_ms:
         raise ContractError("bad_field", f"{where}: offset {repr(difference)[:30]} is out of range")
     event: Event | Reading = build(
         RECORD_TYPES[Kind(name)], table, f"{where} {name}", ignore_unknown=True
     )
-    if isinstance(event, Reading):  # excluded above; tells the type checker
+    if isinstance(event, Reading):  # cannot happen (see above); needed by the type checker
         raise ContractError("bad_kind", where)
     return TimedEvent(offset_ms + difference, event)

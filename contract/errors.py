@@ -1,11 +1,11 @@
-"""The root of every error tree in dewline; each side draws its own branches from here.
+"""Defines the base classes of dewline's errors; each package derives its own from them.
 
 DewlineError
-├ ConfigError      not retryable   a person must correct a file; commands exit with 2
+├ ConfigError      not retryable   the operator must correct a file; commands exit with 2
 └ ContractError    not retryable   bytes break a rule of the contract; the cloud quarantines them
 
-Loops decide by `retryable` alone: true means "the same call may succeed later", false means
-"somebody must act".
+Loops decide by `retryable` alone: true means "the same call may succeed later", false means "the
+operator must act".
 """
 
 from typing import ClassVar
@@ -14,20 +14,20 @@ __all__ = ["ConfigError", "ContractError", "DewlineError"]
 
 
 class DewlineError(Exception):
-    """Anything dewline raises on purpose. Its text is for the person who has to act on it."""
+    """Base of all errors that dewline raises. The text tells the operator what to do."""
 
     retryable: ClassVar[bool] = False
 
 
 class ConfigError(DewlineError):
-    """A configuration is wrong. The text names file, table and key, and what was expected."""
+    """Reports a wrong configuration. The text names file, table, key and the expected value."""
 
 
 class ContractError(DewlineError):
-    """Bytes or values break a rule of the contract.
+    """Reports bytes or values that break a rule of the contract.
 
-    `code` is a short stable name of the broken rule (`bad_schema`, `bad_unit`, ...):
-    quarantine groups by it.
+    `code` is a short stable name of the broken rule (`bad_schema`, `bad_unit`, ...). The quarantine
+    groups payloads by it.
     """
 
     def __init__(self, code: str, text: str) -> None:

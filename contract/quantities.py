@@ -1,7 +1,7 @@
-"""What can be measured, in which one unit, and how good one measurement is.
+"""Defines the measured quantities with their units, and the quality of a measurement.
 
-A quantity is one row of the table below: contract, Elasticsearch, warehouse, reports and Kibana
-take what they need from it.
+A quantity is one row of the table below. Contract, Elasticsearch, warehouse, reports and Kibana
+read its facts from there.
 """
 
 from dataclasses import dataclass
@@ -13,32 +13,32 @@ __all__ = ["Facts", "Flag", "Quality", "Quantity", "QuantityFacts"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What people read of a signal, measured or derived.
+    """Holds the title and the unit that pages and messages show for a signal.
 
     Attributes:
-        title: Its name for people, as it begins a sentence.
-        shown_unit: Its unit for people; empty where it has none.
+        title: Name as shown, with a capital letter.
+        shown_unit: Unit as shown; empty if there is none.
     """
 
     title: str
     shown_unit: str
 
     def shown(self, value: float) -> str:
-        """A value with its unit."""
+        """Returns a value with its unit."""
         return f"{value:g} {self.shown_unit}".rstrip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantityFacts(Facts):
-    """Facts of one quantity.
+    """Holds the facts of one quantity.
 
     Attributes:
         unit: SenML's ASCII symbol (RFC 8428, section 12.1; RFC 8798, section 3).
-        low: Lowest plausible value in that unit; below it a reading is flagged `out_of_range`.
+        low: Lowest plausible value in that unit; a lower reading is flagged `out_of_range`.
         high: Highest plausible value.
-        resolution: The smallest difference that means something; finer digits are sensor noise.
-        decimals: Default number of decimals that a reading is rounded to.
-        column: Name of its column in a recording that feeds simulated chips.
+        resolution: Smallest meaningful difference; finer digits are sensor noise.
+        decimals: Default number of decimals to which a reading is rounded.
+        column: Name of the column in a recording for simulated chips.
     """
 
     unit: str
@@ -50,12 +50,12 @@ class QuantityFacts(Facts):
 
 
 class Quantity(StrEnum):
-    """A measured property; its `facts` fix its one unit."""
+    """Names a measured property; its `facts` define its only unit."""
 
     facts: QuantityFacts
 
     def __new__(cls, value: str, facts: QuantityFacts) -> Self:
-        """The member of this row: its name on the wire and its facts."""
+        """Returns the member for a row: the name in messages, and the facts."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.facts = facts
@@ -155,7 +155,7 @@ class Quantity(StrEnum):
 
 
 class Quality(StrEnum):
-    """How far a reading can be trusted, in the three steps of OPC UA."""
+    """Says how far a reading can be trusted, in the three levels of OPC UA."""
 
     GOOD = "good"
     UNCERTAIN = "uncertain"
@@ -163,11 +163,11 @@ class Quality(StrEnum):
 
 
 class Flag(StrEnum):
-    """Why a reading is not simply good, or what happened on the way to it."""
+    """Says why a reading is not `good`, or which problem was solved while reading it."""
 
     RETRIED = "retried"  # good, but only after a failed attempt
     OUT_OF_RANGE = (
-        "out_of_range"  # outside the quantity's plausible range; the number stands as computed
+        "out_of_range"  # outside the quantity's plausible range; the value is kept as computed
     )
     JUMP = "jump"
     STUCK = "stuck"

@@ -1,9 +1,9 @@
-"""The records: what can happen on a gateway, one frozen dataclass a kind.
+"""Defines the records that gateways send, one frozen dataclass for each kind.
 
-A record says what happened; when it happened and which number it has stand in the block that
-carries it (`contract.wire`). Their fields are the columns of every store: the index templates, the
-Spark schema and the warehouse's tables are derived from these classes. The module is long because
-each field is explained where it is declared: schema and docs take their words from here.
+A record describes an event or a value; its time and its number are in the block that contains it
+(`contract.wire`). The fields are the columns of every store: the index templates, the Spark schema
+and the warehouse's tables are derived from these classes. The module is long because schema and
+docs take the description of each field from here.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ AlertId = Annotated[str, Pattern(r"[0-9a-f]{16}", "16 hexadecimal digits")]
 
 
 class Kind(StrEnum):
-    """The kinds of record; each has its index and its table."""
+    """Names the kinds of record; each has its own index and table."""
 
     READING = "reading"
     PREDICTION = "prediction"
@@ -61,7 +61,7 @@ class Kind(StrEnum):
 
 
 class Statistic(StrEnum):
-    """What a thinned reading's value is of its span."""
+    """Says which statistic of its span a thinned reading is."""
 
     MIN = "min"
     MEAN = "mean"
@@ -70,12 +70,12 @@ class Statistic(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Numbers of one stream, both ends included.
+    """Names consecutive record numbers of one stream, including both ends.
 
     Attributes:
         stream_id: The stream.
         first: The first number.
-        last: The last number, not below `first`.
+        last: The last number, not less than `first`.
     """
 
     stream_id: StreamId
@@ -84,23 +84,25 @@ class Span:
 
     def __post_init__(self) -> None:
         if self.last < self.first:
-            raise ContractError("bad_field", f"span: last {self.last} is before {self.first}")
+            raise ContractError(
+                "bad_field", f"span: last {self.last} is less than first {self.first}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One value of one quantity from one sensor at one instant.
+    """Holds one value of one quantity from one sensor at one instant.
 
     Attributes:
         sensor_id: The role of the sensor on its device, such as `attic`.
-        quantity: What was measured; it fixes the unit.
-        value: Raw value in that unit, rounded to the series' decimals; None where there is none.
-        quality: How far to trust it.
-        flags: Why it is not simply good, or what happened on the way.
-        calibration: Version of the calibration that applies, None for the chip's own.
-        statistic: For a thinned row, what the value is of its span; None for a sample.
-        span_s: For a thinned row, seconds that it stands for.
-        count: For a thinned row, how many samples it was made of.
+        quantity: The measured quantity; it defines the unit.
+        value: Raw value in that unit, rounded to the series' decimals; None if there is no value.
+        quality: How far the value can be trusted.
+        flags: Why the value is not `good`, or which problem was solved while reading it.
+        calibration: Version of the calibration that applies; None for the chip's own.
+        statistic: For a thinned row, the statistic of its span; None for a sample.
+        span_s: For a thinned row, the length of its span, seconds.
+        count: For a thinned row, the number of samples it was made of.
     """
 
     sensor_id: Id
@@ -115,14 +117,14 @@ class Reading:
 
 
 class Origin(StrEnum):
-    """Who computed a prediction."""
+    """Says which side computed a prediction."""
 
     EDGE = "edge"
     CLOUD = "cloud"
 
 
 class PredictionMode(StrEnum):
-    """Whether a prediction may raise an alert."""
+    """Says whether a prediction may raise an alert."""
 
     ACTIVE = "active"
     SHADOW = "shadow"
@@ -130,14 +132,14 @@ class PredictionMode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """How probable it is that a condition begins within its horizon; issued at the record's time.
+    """Forecasts, at the record's time, how probably a condition becomes true within its horizon.
 
     Attributes:
-        condition_id: Which condition.
+        condition_id: The condition.
         model: Name of the bundle.
         version: Version of the bundle.
-        horizon_s: How far ahead it looks, seconds.
-        probability: Of onset within the horizon, 0 to 1.
+        horizon_s: Horizon of the forecast, seconds.
+        probability: Probability that the condition becomes true within the horizon, 0 to 1.
         origin: Gateway or cloud.
         mode: Active or shadow.
     """
@@ -152,14 +154,14 @@ class Prediction:
 
 
 class AlertState(StrEnum):
-    """An alert is two records under one id."""
+    """Names the states of an alert; both records of an alert have the same id."""
 
     RAISED = "raised"
     CLEARED = "cleared"
 
 
 class AlertBasis(StrEnum):
-    """What an alert rests on."""
+    """Says why an alert was raised: an observation, a forecast or missing data."""
 
     OBSERVED = "observed"
     FORECAST = "forecast"
@@ -168,11 +170,11 @@ class AlertBasis(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """Whether one output took the alert.
+    """Says whether one output accepted the alert.
 
     Attributes:
         output_id: The output.
-        delivered: Whether it took the alert.
+        delivered: Whether the output accepted the alert.
     """
 
     output_id: Id
@@ -181,16 +183,16 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """A condition began or ended.
+    """Reports that an alert was raised or cleared: its condition became true or false.
 
     Attributes:
         alert_id: The same for raised and cleared; see `contract.keys.alert_id`.
-        condition_id: Which condition.
+        condition_id: The condition.
         state: Raised or cleared.
         basis: Observed, forecast or missing data.
-        value: The signal's value at that moment, in its quantity's unit; None where there is none.
+        value: The signal's value at that time, in its quantity's unit; None if there is no value.
         probability: For a forecast, the probability that passed `warn_at`.
-        receipts: Which outputs had taken it before it was committed.
+        receipts: Results of the outputs that were notified before the record was committed.
     """
 
     alert_id: AlertId
@@ -203,7 +205,7 @@ class Alert:
 
 
 class Phase(StrEnum):
-    """Where in its run a stream is."""
+    """Names the phases of a stream."""
 
     START = "start"
     RUNNING = "running"
@@ -212,18 +214,18 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """Health of a gateway. A stream begins with one of phase `start` that names its predecessor.
+    """Reports a gateway's health. A stream begins with a Status of phase `start`.
 
     Attributes:
         phase: Start, running or stop.
-        previous_stream_id: The stream before this one on this outbox, None for the first.
-        previous_last: The last number committed in it (0 if none was).
+        previous_stream_id: The stream before this one in the same outbox; None for the first.
+        previous_last: Last number committed in that stream; 0 if none was.
         version: The gateway program's version.
         samples_total: Readings sampled in this stream so far.
-        sample_failures_total: Of these, the ones without a value.
-        committed_total: Records committed in this stream before this one's block.
+        sample_failures_total: Those of them that have no value.
+        committed_total: Records of this stream committed before the block of this record.
         queued_blocks: Blocks in the outbox.
-        queued_bytes: Their payload bytes.
+        queued_bytes: Payload bytes of these blocks.
     """
 
     phase: Phase
@@ -239,13 +241,13 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReport:
-    """What happened to a model bundle on the gateway.
+    """Reports what a gateway did with a model bundle.
 
     Attributes:
         model: Name of the bundle.
         version: Version of the bundle.
-        outcome: Short stable name of what happened, such as `active` or `refused`.
-        reason: Why, for a person.
+        outcome: Short stable name of the result, such as `active` or `refused`.
+        reason: The reason as a message.
     """
 
     model: Id
@@ -255,25 +257,25 @@ class ModelReport:
 
 
 class LossReason(StrEnum):
-    """Why something will never arrive."""
+    """Says why records will never arrive."""
 
     UNCLEAN_STOP = (
-        "unclean_stop"  # sampled, not committed when the process died: an unnumbered span
+        "unclean_stop"  # sampled but not committed when the process died: a span without numbers
     )
-    BUDGET = "budget"  # no room: deleted numbers, or a span of readings that found no room
-    CORRUPT = "corrupt"  # unreadable in the outbox: numbers
+    BUDGET = "budget"  # the outbox was full: deleted numbers, or a span of dropped readings
+    CORRUPT = "corrupt"  # the outbox returned unreadable blocks: their numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """What is lost and why: numbers of a stream, or a span of time without numbers.
+    """Reports lost records: numbers of a stream, or a span of time without numbers.
 
     Attributes:
-        reason: Why.
-        lost: The numbers, where they are known.
-        from_at: Begin of the span, ms since 1970 UTC, where no numbers exist.
-        to_at: Its end.
-        estimated_total: Readings that the span should have held.
+        reason: The reason.
+        lost: The numbers, if they are known.
+        from_at: Begin of the span, ms since 1970 UTC, if no numbers exist.
+        to_at: End of the span, ms since 1970 UTC.
+        estimated_total: Number of readings that the span should have contained.
     """
 
     reason: LossReason
@@ -285,11 +287,11 @@ class Loss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockFix:
-    """The clock became believable: the record's own offset was at this instant of UTC.
+    """Reports that the clock is now trusted, and the UTC instant of the record's own offset.
 
     Attributes:
         utc_at: The instant, ms since 1970 UTC.
-        uncertainty_ms: How far off it may be.
+        uncertainty_ms: Largest possible error of the instant, ms.
     """
 
     utc_at: UtcMs
@@ -298,11 +300,11 @@ class ClockFix:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """What the gateway still holds: not lost, not yet acked by the cloud.
+    """Reports the records that the gateway still holds: not lost, not yet acked by the cloud.
 
     Attributes:
         spans: Committed numbers in the outbox when this record was made, oldest first.
-        truncated: True if there were more than the record may name.
+        truncated: True if the outbox contains more spans than the record may name.
     """
 
     spans: tuple[Span, ...] = ()

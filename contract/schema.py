@@ -1,10 +1,10 @@
-"""JSON Schema (2020-12) of a block's document and of the ack, derived from the dataclasses.
+"""Derives the JSON Schema (2020-12) of a block's document and of the ack from the dataclasses.
 
     python -m contract.schema           writes contract/schemas/*.schema.json
-    python -m contract.schema --check   exits with 1 if they are not what it would write
+    python -m contract.schema --check   exits with 1 if a file is stale
 
-What a schema cannot say (columns that fill, a reason for each null, sums beyond a limit) only
-`contract.document` checks. Fields that a schema does not name are allowed: they are ignored.
+Only `contract.document` checks the rules that a schema cannot express: complete columns, a reason
+for each null, sums beyond a limit. Fields that a schema does not name are allowed and ignored.
 """
 
 import argparse
@@ -40,10 +40,10 @@ _SCALARS: dict[object, Schema] = {
 
 
 def schema_of(hint: Any) -> Schema:
-    """Schema of a type as `contract.typed` understands it.
+    """Returns the schema of a type that `contract.typed` supports.
 
     Raises:
-        TypeError: The type is none that travels.
+        TypeError: The type cannot be part of a message.
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
@@ -58,7 +58,7 @@ def schema_of(hint: Any) -> Schema:
         return {"enum": [m.value for m in hint]}
     if isinstance(hint, type) and is_dataclass(hint):
         return _table(hint)
-    raise TypeError(f"{hint!r} does not travel")
+    raise TypeError(f"{hint!r} cannot be part of a message")
 
 
 _NULL: Schema = {"type": "null"}
@@ -75,10 +75,9 @@ def _constraints(constraints: tuple[Any, ...]) -> Schema:
 
 
 def _bound(value: float) -> float:
-    """A whole bound without a fraction.
+    """Returns the bound, as an int if it is a whole number.
 
-    Annotations that are equal are one object to `typing`, whichever was written first: 1e9 here may
-    be another module's 10**9.
+    `typing` caches equal annotations as one object: 1e9 here may be another module's 10**9.
     """
     return int(value) if float(value).is_integer() else value
 
@@ -105,7 +104,7 @@ def _table(cls: type) -> Schema:
 
 
 def attribute_texts(cls: type) -> dict[str, str]:
-    """What the `Attributes:` of a class's docstring say of each."""
+    """Returns, by name, the descriptions under `Attributes:` in a class's docstring."""
     _, _, section = (cls.__doc__ or "").partition("Attributes:\n")
     texts: dict[str, str] = {}
     name = ""
@@ -123,7 +122,7 @@ def _first_line(cls: type) -> str:
 
 
 def block_schema() -> Schema:
-    """Schema of the JSON document inside a payload."""
+    """Returns the schema of the JSON document inside a payload."""
     return {
         "$schema": _DIALECT,
         "$id": "urn:dewline:contract:block:1",
@@ -205,13 +204,13 @@ def _event(kind: Kind) -> Schema:
 
 
 def ack_schema() -> Schema:
-    """Schema of the message on `down/ack`."""
+    """Returns the schema of the message on `down/ack`."""
     head = {"$schema": _DIALECT, "$id": "urn:dewline:contract:ack:1", "title": "Ack"}
     return head | schema_of(Ack)
 
 
 def schema_files() -> dict[Path, str]:
-    """The generated files and their text."""
+    """Returns the generated text of each file."""
     schemas = {"block": block_schema(), "ack": ack_schema()}
     return {
         _FOLDER / f"{name}.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
@@ -220,10 +219,10 @@ def schema_files() -> dict[Path, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the schemas, or check that they are as they would be written."""
+    """Write the schemas, or check that they are current."""
     parser = argparse.ArgumentParser(prog="python -m contract.schema", description=main.__doc__)
     parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit 1 on a difference"
+        "--check", action="store_true", help="write nothing; exit with 1 if a file is stale"
     )
     check = parser.parse_args(arguments).check
     stale = False

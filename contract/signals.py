@@ -1,4 +1,4 @@
-"""A signal: one quantity of one sensor, the thing that conditions and models look at."""
+"""Defines a signal: one quantity of one sensor, the input of conditions and models."""
 
 import re
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ _QUANTITIES = {quantity.value: quantity for quantity in Quantity}
 
 @dataclass(frozen=True, slots=True, order=True)
 class Signal(TextValue):
-    """One quantity of one sensor; as text `<sensor id>/<quantity>`, such as `attic/temperature`.
+    """Names one quantity of one sensor; as text `<sensor id>/<quantity>`: `attic/temperature`.
 
     Attributes:
         sensor_id: The role of the sensor on its device.
-        quantity: What it measures there.
+        quantity: The quantity that the sensor measures.
     """
 
     sensor_id: str
@@ -28,10 +28,10 @@ class Signal(TextValue):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The signal of this name.
+        """Returns the signal with this name.
 
         Raises:
-            ValueError: The text is no signal's name.
+            ValueError: The text is not a signal's name.
         """
         sensor_id, _, name = text.partition("/")
         quantity = _QUANTITIES.get(name)

@@ -1,12 +1,12 @@
-"""Every MQTT topic, built and parsed here and nowhere else.
+"""Builds and parses every MQTT topic; no other module does.
 
     dewline/v1/{device}/up/{alert|live|backfill}   blocks, device to cloud
-    dewline/v1/{device}/presence                   retained, last will
-    dewline/v1/{device}/down/ack                   what the lake holds, cloud to device
-    dewline/v1/{device}/down/desired               desired state, retained
+    dewline/v1/{device}/presence                   connected or not; retained, last will
+    dewline/v1/{device}/down/ack                   acks, cloud to device
+    dewline/v1/{device}/down/desired               desired state, cloud to device; retained
 
-The broker ties a device to its credentials: it writes only its own `up/#` and `presence` and reads
-only its own `down/#`. So the device of a block is known from its topic alone.
+The broker identifies a device by its credentials. It lets the device write only its own `up/#` and
+`presence` and read only its own `down/#`. So the topic alone identifies the device of a block.
 """
 
 import re
@@ -29,7 +29,7 @@ _UP = re.compile(rf"{_ROOT}/([a-z0-9][a-z0-9-]{{0,62}})/up/(alert|live|backfill)
 
 
 class Lane(StrEnum):
-    """What goes first when the line is thin, in this order."""
+    """Names the lanes of blocks, highest priority first."""
 
     ALERT = "alert"
     LIVE = "live"
@@ -37,35 +37,35 @@ class Lane(StrEnum):
 
 
 def up_topic(device_id: str, lane: Lane) -> str:
-    """Where a device publishes a block."""
+    """Returns the topic to which a device publishes the blocks of a lane."""
     return f"{_ROOT}/{device_id}/up/{lane}"
 
 
 def lane_filter(lane: Lane, group: str = "ingest") -> str:
-    """Shared subscription to one lane of every device."""
+    """Returns the filter of a shared subscription to one lane of every device."""
     return f"$share/{group}/{_ROOT}/+/up/{lane}"
 
 
 def ack_topic(device_id: str) -> str:
-    """Where the cloud tells a device what the lake holds."""
+    """Returns the topic to which the cloud publishes a device's acks."""
     return f"{_ROOT}/{device_id}/down/ack"
 
 
 def desired_topic(device_id: str) -> str:
-    """Where the cloud keeps what a device should run, retained."""
+    """Returns the topic on which the cloud retains a device's desired state."""
     return f"{_ROOT}/{device_id}/down/desired"
 
 
 def presence_topic(device_id: str) -> str:
-    """Where a device says that it is connected, retained and last will."""
+    """Returns the topic of a device's presence message: retained, and its last will."""
     return f"{_ROOT}/{device_id}/presence"
 
 
 def parse_up_topic(topic: str) -> tuple[str, Lane]:
-    """Device and lane of an `up` topic.
+    """Returns the device and the lane of an `up` topic.
 
     Raises:
-        ContractError: `bad_topic`; no device can be named, so the message belongs to nobody.
+        ContractError: `bad_topic`; the message cannot be assigned to a device.
     """
     match = _UP.fullmatch(topic)
     if match is None:

@@ -1,8 +1,8 @@
-"""Builds frozen dataclasses from parsed JSON or TOML, and plain values from dataclasses again.
+"""Builds frozen dataclasses from parsed JSON or TOML, and JSON-ready values from dataclasses.
 
-The one place where foreign tables become values: every type, range and pattern is checked here, so
-that no dict travels further. Constraints stand in the annotations (`Annotated[int, Between(...)]`),
-where the JSON Schema generator finds them too.
+All input becomes typed values here: this module checks every type, range and pattern, and no other
+code handles unchecked dicts. The constraints are in the annotations (`Annotated[int,
+Between(...)]`), where the JSON Schema generator finds them too.
 """
 
 import re
@@ -33,13 +33,13 @@ __all__ = [
 
 T = TypeVar("T")
 
-LARGEST = 2**53 - 1  # integers beyond it are not exact in every language's JSON
+LARGEST = 2**53 - 1  # larger integers are not exact in every language's JSON
 LARGEST_FLOAT = sys.float_info.max
 
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """Both bounds are allowed values."""
+    """Limits a number to a range that includes both bounds."""
 
     low: float
     high: float
@@ -47,17 +47,17 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """The whole text must match `regex`; `says` tells a person what that means."""
+    """Requires that the whole text matches `regex`; `says` describes it in error messages."""
 
     regex: str
     says: str
 
 
 class TextValue(ABC):
-    """A value with parts that stands as one text in JSON and TOML; `str` gives that text.
+    """Base of values with parts that are one text in JSON and TOML; `str` returns that text.
 
     Attributes:
-        says: What such a text looks like, for people.
+        says: Description of the expected text, for error messages.
     """
 
     __slots__ = ()
@@ -67,7 +67,7 @@ class TextValue(ABC):
     @classmethod
     @abstractmethod
     def parse(cls, text: str) -> Self:
-        """The value of a text; ValueError if it is none."""
+        """Returns the value of a text; raises ValueError if the text is not valid."""
 
 
 Id = Annotated[
@@ -75,12 +75,12 @@ Id = Annotated[
 ]
 StreamId = Annotated[str, Pattern(r"[a-z2-7]{13}", "13 characters of a-z and 2-7")]
 Seq = Annotated[int, Between(1, LARGEST)]
-LATEST_UTC_MS = 253_402_300_799_999  # the year 9999 ends
+LATEST_UTC_MS = 253_402_300_799_999  # end of the year 9999
 UtcMs = Annotated[int, Between(-62_135_596_800_000, LATEST_UTC_MS)]  # from the year 1
 
 
 def pattern_of(annotated: object) -> Pattern:
-    """The pattern in an annotation such as `Id`."""
+    """Returns the pattern in an annotation such as `Id`."""
     _, constraint = typing.get_args(annotated)
     if not isinstance(constraint, Pattern):
         raise TypeError(f"{annotated} has no pattern")
@@ -88,17 +88,17 @@ def pattern_of(annotated: object) -> Pattern:
 
 
 def build(cls: type[T], table: object, where: str, *, ignore_unknown: bool = False) -> T:
-    """A `cls` made from a parsed table.
+    """Returns a `cls` made from a parsed table.
 
     Args:
-        cls: A dataclass whose fields are annotated with what this module knows.
-        table: What a JSON or TOML parser returned.
-        where: Place named in errors, such as `gateway.toml: [clock]`.
-        ignore_unknown: True for what newer peers send, False for what people write.
+        cls: A dataclass. Its fields are annotated with types that this module supports.
+        table: The result of a JSON or TOML parser.
+        where: File and table for error messages, such as `gateway.toml: [clock]`.
+        ignore_unknown: True for messages of newer peers, False for files that people write.
 
     Raises:
-        ContractError: `bad_field` with the place, what was expected and, for an unknown key,
-            the known ones.
+        ContractError: `bad_field` with the path and the expected value or, for an unknown key, the
+            known keys.
     """
     if not isinstance(table, Mapping):
         raise ContractError("bad_field", f"{where}: expected a table, found {_shown(table)}")
@@ -119,7 +119,7 @@ def _refuse_unknown(table: Mapping[Any, Any], known: list[str], where: str) -> N
     unknown = sorted(str(key) for key in table if key not in known)
     if unknown:
         raise ContractError(
-            "bad_field", f"{where}: unknown key {unknown[0]!r}; known are {', '.join(known)}"
+            "bad_field", f"{where}: unknown key {unknown[0]!r}; known keys: {', '.join(known)}"
         )
 
 
@@ -131,7 +131,7 @@ class _Field:
 
 
 @cache
-def _plan(cls: type) -> tuple[_Field, ...]:  # resolving annotations anew costs 20 us a table
+def _plan(cls: type) -> tuple[_Field, ...]:  # cached: resolving annotations costs 20 us a table
     hints = typing.get_type_hints(cls, include_extras=True)
     return tuple(
         _Field(f.name, hints[f.name], f.default is MISSING and f.default_factory is MISSING)
@@ -145,7 +145,7 @@ def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def plain(value: Any) -> Any:
-    """JSON-ready form of a value; fields that hold None or an empty tuple are left out."""
+    """Returns the JSON-ready form of a value, without fields that are None or an empty tuple."""
     if isinstance(value, TextValue):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):

@@ -1,1 +1,1 @@
-"""How dewline is put somewhere: servers for one machine, the demo. Nobody imports it."""
+"""Deploys dewline: local servers, demo, Ansible, compose, packages. No other package imports it."""

@@ -1,1 +1,1 @@
-"""The gateway: measure, judge, keep, send. Never imports the cloud."""
+"""The gateway: measures, evaluates conditions, stores and sends. Never imports `cloud`."""

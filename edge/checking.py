@@ -1,6 +1,6 @@
-"""Checking a configuration: what the operator should know before the gateway starts.
+"""Checks a configuration for problems that the operator should fix before the gateway starts.
 
-Touches neither hardware nor network. Looks at folders and files that the configuration names.
+Uses neither hardware nor network. Reads the folders and files that the configuration names.
 """
 
 import os
@@ -15,13 +15,13 @@ from transport.tls import TlsFiles, client_context
 
 __all__ = ["check"]
 
-_NEEDED = (Quantity.TEMPERATURE, Quantity.HUMIDITY)  # without these a window is not usable
+_NEEDED = (Quantity.TEMPERATURE, Quantity.HUMIDITY)  # a model cannot answer without these
 
 
 def check(config: GatewayConfig) -> list[str]:
-    """Remarks, one for each thing that should be mended; an empty list is all well.
+    """Returns one message per problem; an empty list if there are none.
 
-    Touches neither hardware nor network.
+    Uses neither hardware nor network.
 
     Raises:
         ConfigError: A driver is unknown or its keys are wrong.
@@ -29,18 +29,26 @@ def check(config: GatewayConfig) -> list[str]:
     remarks = _check_quantities(config)
     folder = Path(config.outbox.path).parent
     if not os.access(folder, os.W_OK):
-        remarks.append(f"[outbox] path: {folder} cannot be written to")
+        remarks.append(
+            f"[outbox] path: the folder {folder} does not exist, or this account cannot write there"
+        )
     if config.uplink is None:
-        remarks.append("[uplink] is absent: readings are kept, never sent")
+        remarks.append("[uplink] is absent: the gateway stores its readings but never sends them")
     elif config.uplink.password_file and not os.access(config.uplink.password_file, os.R_OK):
-        remarks.append(f"[uplink] password_file: {config.uplink.password_file} cannot be read")
+        remarks.append(
+            f"[uplink] password_file: {config.uplink.password_file} does not exist, or this "
+            "account cannot read it"
+        )
     if config.board.recording and not os.access(config.board.recording, os.R_OK):
-        remarks.append(f"[board] recording: {config.board.recording} cannot be read")
+        remarks.append(
+            f"[board] recording: {config.board.recording} does not exist, or this account "
+            "cannot read it"
+        )
     return remarks + _check_tls(config) + _check_models(config)
 
 
 def _check_tls(config: GatewayConfig) -> list[str]:
-    """Remarks and no errors: what cannot be sent is measured and kept all the same."""
+    """Returns problems with TLS files. They are no errors: measuring works without TLS."""
     used: list[tuple[TlsFiles, str]] = []
     if config.uplink is not None and config.uplink.tls is not None:
         used.append((config.uplink.tls, "[uplink]"))
@@ -58,7 +66,7 @@ def _check_tls(config: GatewayConfig) -> list[str]:
 def _check_quantities(config: GatewayConfig) -> list[str]:
     measured = {s.id: quantities_of(s, driver_config(s)) for s in config.sensor}
     remarks = [
-        f"[[sensor]] {sensor.id}: decimals: it does not measure {name}"
+        f"[[sensor]] {sensor.id}: decimals: the driver does not measure {name}"
         for sensor in config.sensor
         for name in sensor.decimals
         if name not in measured[sensor.id]
@@ -66,7 +74,7 @@ def _check_quantities(config: GatewayConfig) -> list[str]:
     for condition in config.condition:
         for signal in signals_of(condition):
             if signal.quantity not in measured[signal.sensor_id]:
-                missing = f"{signal.sensor_id} measures no {signal.quantity}"
+                missing = f"sensor {signal.sensor_id} does not measure {signal.quantity}"
                 remarks.append(f"[[condition]] {condition.id}: {missing}")
     return remarks
 
@@ -76,17 +84,20 @@ def _check_models(config: GatewayConfig) -> list[str]:
     if models is None:
         return []
     remarks = [
-        f"[models] trusted_keys: {key} cannot be read"
+        f"[models] trusted_keys: {key} does not exist, or this account cannot read it"
         for key in models.trusted_keys
         if not os.access(key, os.R_OK)
     ]
     folder = Path(models.folder)
     if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
-        remarks.append(f"[models] folder: {folder} cannot be written to")
+        remarks.append(
+            f"[models] folder: {folder} or its parent does not exist, or this account cannot "
+            "write there"
+        )
     sensors = {sensor.id for sensor in config.sensor}
     return remarks + [
-        f"[[condition]] {condition.id}: names no {quantity} of this gateway: no model can "
-        "forecast it"
+        f"[[condition]] {condition.id}: {quantity}: no sensor of this gateway is named, so no "
+        "model can forecast this condition"
         for condition in filter(forecastable, config.condition)
         for quantity, signal in zip(MODEL_INPUTS, inputs_of(condition), strict=True)
         if quantity in _NEEDED and (signal is None or signal.sensor_id not in sensors)

@@ -1,6 +1,6 @@
-"""`dewline-gateway`: arguments in, the composition root called, an exit code out.
+"""Implements the command `dewline-gateway`: parses arguments, runs a verb, returns an exit code.
 
-Exit codes: 0 all well, 1 it failed, 2 usage or configuration.
+Exit codes: 0 success, 1 failure, 2 wrong usage or configuration.
 """
 
 import argparse
@@ -31,22 +31,24 @@ _CONFIG = Path("/etc/dewline/gateway.toml")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line; docs are tested against it."""
+    """Returns the parser of the command line; a test compares the docs with it."""
     parser = argparse.ArgumentParser(
         prog="dewline-gateway",
-        description="Measures, warns, keeps and sends.",
+        description="Measures, raises alerts, stores readings and sends them to the cloud.",
         epilog="example: dewline-gateway check --config gateway.toml",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     run = _verb(verbs, "run", "measure until stopped by SIGTERM or SIGINT", _run)
     run.add_argument(
-        "--trace-fd", type=int, help="write a line of JSON to this descriptor after each commit"
+        "--trace-fd",
+        type=int,
+        help="file descriptor that receives one line of JSON after each commit",
     )
-    _verb(verbs, "check", "judge the configuration without touching hardware or network", _check)
-    read = _verb(verbs, "read", "read every sensor once and print what it says", _read)
-    outbox = _verb(verbs, "outbox", "show what waits to be sent", _outbox)
+    _verb(verbs, "check", "check the configuration without using hardware or network", _check)
+    read = _verb(verbs, "read", "read every sensor once and print the values", _read)
+    outbox = _verb(verbs, "outbox", "show the blocks that wait to be sent", _outbox)
     for verb in (read, outbox):
-        verb.add_argument("--json", action="store_true", help="for programs")
+        verb.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
@@ -63,7 +65,7 @@ def _verb(verbs: Any, name: str, text: str, action: Any) -> argparse.ArgumentPar
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one verb."""
+    """Runs one verb; returns the exit code."""
     args = build_parser().parse_args(argv)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
@@ -94,15 +96,17 @@ def _watched(config: GatewayConfig, supervisor: Supervisor) -> list[str]:
     rhythm_s = config.commit.effective_rhythm_s
     if supervisor.beat_s >= rhythm_s:
         return []
-    often = f"each {supervisor.beat_s:g} s and not each {rhythm_s:g} s"
-    return [f"[commit]: for the watchdog blocks are committed {often}; is WatchdogSec right?"]
+    often = f"every {supervisor.beat_s:g} s, not every {rhythm_s:g} s as configured"
+    return [f"[commit]: WatchdogSec is short: blocks are committed {often}. Raise WatchdogSec"]
 
 
 def _trace(descriptor: int) -> gateway.Trace:
     try:
         os.fstat(descriptor)
     except OSError as error:
-        raise ConfigError(f"--trace-fd: {descriptor} is not open: {error.strerror}") from error
+        raise ConfigError(
+            f"--trace-fd: file descriptor {descriptor} is not open: {error.strerror}"
+        ) from error
     return gateway.Trace(descriptor)
 
 
@@ -114,12 +118,12 @@ def _check(args: argparse.Namespace, config: GatewayConfig) -> int:
         print(f"{args.config}: {remark}")
     if not remarks:
         sensors = ", ".join(f"{s.id} ({s.driver})" for s in config.sensor)
-        print(f"{args.config}: {config.device_id}: good; sensors: {sensors}")
+        print(f"{args.config}: {config.device_id}: no problems found; sensors: {sensors}")
     return 1 if remarks else 0
 
 
 def _check_certificate(args: argparse.Namespace, device_id: str, path: str) -> list[str]:
-    # here and not above: cryptography only for this verb
+    # Imported here so that only this verb loads cryptography.
     from edge.configuration.certificate import (  # noqa: PLC0415 - see above
         read_certificate,
         remarks_on,
@@ -130,7 +134,7 @@ def _check_certificate(args: argparse.Namespace, device_id: str, path: str) -> l
     try:
         certificate = read_certificate(Path(path))
     except ConfigError:
-        return []  # a remark on the file has been made already
+        return []  # `check` has already reported this file
     print(f"{args.config}: {shown(certificate, now)}")
     where = f"[uplink] certificate_file: {path}"
     return [f"{where}: {remark}" for remark in remarks_on(certificate, device_id, now)]
@@ -166,7 +170,7 @@ def _read_one(sensor: Sensor, clock: SystemClock, *, as_json: bool) -> bool:
 
 
 def _read_when_ready(sensor: Sensor, clock: SystemClock) -> Sample:
-    """One reading; waits once for a chip that measures at its own pace."""
+    """Returns one reading; if the chip is not ready yet, waits once and reads again."""
     try:
         return sensor.read()
     except SensorUnavailable as error:
@@ -179,7 +183,9 @@ def _read_when_ready(sensor: Sensor, clock: SystemClock) -> Sample:
 def _outbox(args: argparse.Namespace, config: GatewayConfig) -> int:
     path = Path(config.outbox.path)
     if not path.exists():
-        raise ConfigError(f"[outbox] path: {path} is not there; has this gateway run yet?")
+        raise ConfigError(
+            f"[outbox] path: {path} does not exist. `dewline-gateway run` creates the file"
+        )
     outbox = Outbox(path, durable=False)
     state, spans, end = outbox.state(), outbox.spans(1000), outbox.stream_end()
     outbox.close()
@@ -187,11 +193,11 @@ def _outbox(args: argparse.Namespace, config: GatewayConfig) -> int:
         held = [{"stream_id": s.stream_id, "first": s.first, "last": s.last} for s in spans]
         print(json.dumps({"blocks": state.blocks, "bytes": state.payload_bytes, "held": held}))
         return 0
-    print(f"{state.blocks} blocks, {state.payload_bytes} bytes wait to be acked by the cloud")
+    print(f"{state.blocks} blocks, {state.payload_bytes} bytes wait for the cloud's ack")
     for span in spans:
         print(f"  {span.stream_id}  {span.first} to {span.last}")
     if end is not None:
-        stopped = "stopped in order" if end.clean else "running, or it ended without a stop"
+        stopped = "stopped cleanly" if end.clean else "still running, or ended without a clean stop"
         print(f"stream {end.stream_id}: committed up to {end.last}; {stopped}")
     return 0
 

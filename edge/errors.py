@@ -1,18 +1,18 @@
-"""The gateway's errors, rooted in `contract.errors`; loops look only at `retryable`.
+"""Defines the gateway's errors, derived from `contract.errors`; loops check only `retryable` (+).
 
 DewlineError
 ├ OutboxError
 │ ├ OutboxFull          +   the disk is full or busy: keep the records, try at the next commit
-│ ├ OutboxCorrupt       -   the file is damaged: set aside, a new one is begun
-│ └ OutboxNewer         -   a newer dewline wrote the file: install that
+│ ├ OutboxCorrupt       -   the file is damaged: rename it, create a new one
+│ └ OutboxNewer         -   a newer dewline wrote the file: install that version
 ├ UpdateError
-│ ├ FetchUnavailable    +   no whole answer: back off; what was fetched so far is kept
-│ ├ SlotsUnavailable    +   the models' folder cannot be read or written for now
-│ ├ TrialUnavailable    +   no process could be had to try a bundle in, or somebody ended it
-│ └ UpdateRefused       -   the bundle is wrong, with a code: never tried again until told anew
+│ ├ FetchUnavailable    +   the answer is incomplete: wait, then fetch the missing bytes
+│ ├ SlotsUnavailable    +   the models' folder cannot be read or written now
+│ ├ TrialUnavailable    +   the process that tries a bundle did not start, or was killed
+│ └ UpdateRefused       -   the bundle is wrong, with a code: not tried again unless desired again
 └ UplinkError
-  ├ UplinkUnavailable   +   no connection: back off and try again
-  └ UplinkRefused       -   credentials or rights: an operator is needed, tried again rarely
+  ├ UplinkUnavailable   +   no connection: wait and connect again
+  └ UplinkRefused       -   wrong credentials or rights: the operator must act; rare retries
 """
 
 from typing import ClassVar
@@ -36,47 +36,47 @@ __all__ = [
 
 
 class OutboxError(DewlineError):
-    """The outbox could not do what was asked; nothing of the transaction stays."""
+    """Reports that an outbox transaction failed and was rolled back."""
 
 
 class OutboxFull(OutboxError):
-    """No room or no access for now; the same commit may succeed later."""
+    """Reports that the disk is full or the file not accessible; a later commit may succeed."""
 
     retryable: ClassVar[bool] = True
 
 
 class OutboxCorrupt(OutboxError):
-    """The file is no longer a database that can be trusted."""
+    """Reports that the outbox file is damaged or is not a database."""
 
 
 class OutboxNewer(OutboxError):
-    """The file was written by a newer dewline, whose tables this one does not know."""
+    """Reports that a newer dewline wrote the file, with tables that this version cannot read."""
 
 
 class UpdateError(DewlineError):
-    """A bundle did not get to where it can run; what ran before goes on."""
+    """Reports that a bundle cannot be installed; the bundle in use stays in use."""
 
 
 class FetchUnavailable(UpdateError):
-    """The cloud gave no whole answer; the next attempt goes on where this one stopped."""
+    """Reports that the download is incomplete; the next attempt continues at the same byte."""
 
     retryable: ClassVar[bool] = True
 
 
 class SlotsUnavailable(UpdateError):
-    """The models' folder could not be read or written; no slot has changed."""
+    """Reports that the models' folder cannot be read or written; no slot has changed."""
 
     retryable: ClassVar[bool] = True
 
 
 class TrialUnavailable(UpdateError):
-    """A bundle could not be tried out to the end, through no fault of its own."""
+    """Reports that a bundle's trial did not finish, for a reason outside the bundle."""
 
     retryable: ClassVar[bool] = True
 
 
 class UpdateRefused(UpdateError):
-    """The bundle must not run here.
+    """Reports that the bundle must not run on this gateway.
 
     `code` is a short stable name of the reason (`bad_signature`, `old_counter`, ...): reports group
     by it.
@@ -88,14 +88,14 @@ class UpdateRefused(UpdateError):
 
 
 class UplinkError(DewlineError):
-    """The broker did not take what was given to it."""
+    """Reports that the broker did not accept a connection or a message."""
 
 
 class UplinkUnavailable(UplinkError):
-    """No connection, or it broke off."""
+    """Reports that there is no connection, or that the connection was lost."""
 
     retryable: ClassVar[bool] = True
 
 
 class UplinkRefused(UplinkError):
-    """The broker refuses this device's credentials or rights."""
+    """Reports that the broker refuses this device's credentials or rights."""

@@ -1,7 +1,7 @@
-"""The gateway's composition root: configuration in, a running gateway out.
+"""Builds and runs a gateway from its configuration; the composition root.
 
-With `edge.sensing.hardware` and `edge.with_models` the only place where boards, drivers, outbox,
-connections and models are chosen. Nothing here decides anything while it runs.
+Boards, drivers, outbox, connections and models are chosen only here, in `edge.sensing.hardware` and
+in `edge.with_models`. This module only connects the parts; it has no logic of a running gateway.
 """
 
 import logging
@@ -46,12 +46,12 @@ __all__ = ["Trace", "board_for", "run", "sensors_for"]
 log = logging.getLogger(__name__)
 
 _DEFAULT_HELD_S = 900.0
-_STOP_GRACE_S = 5.0  # for a goodbye to the broker
+_STOP_GRACE_S = 5.0  # extra time at a stop to disconnect from the broker
 
 
 @dataclass(frozen=True, slots=True)
 class _NoUplink:
-    """The send loop of a gateway without `[uplink]`: it keeps everything."""
+    """Stands for the send loop of a gateway without `[uplink]`, which sends nothing."""
 
     def backlog_drained(self) -> bool:
         return False
@@ -71,8 +71,8 @@ def run(
     Args:
         config: The configuration.
         clock: The sense clock.
-        trace: Where to tell what was committed.
-        supervisor: Who watches the process; None if nobody does.
+        trace: Receives a line for each committed block; None for no trace.
+        supervisor: The process's supervisor; None if there is none.
 
     Raises:
         ConfigError: A driver or its keys are wrong.
@@ -82,7 +82,7 @@ def run(
         _run(config, clock, trace, supervisor or Supervisor())
     except OutboxCorrupt:
         kept = set_aside(Path(config.outbox.path))
-        log.error("the outbox is damaged; kept as %s, the next start begins a new one", kept)
+        log.error("outbox: damaged, renamed to %s. The next start creates a new outbox", kept)
         raise
 
 
@@ -114,7 +114,7 @@ def _run(
 
 
 def _on_commit(trace: Trace | None, sender: SendLoop | None) -> Callable[[Committed], None]:
-    """Tells both of what has been committed."""
+    """Returns a function that reports a commit to the trace and to the send loop."""
 
     def tell(committed: Committed) -> None:
         if trace is not None:
@@ -126,9 +126,9 @@ def _on_commit(trace: Trace | None, sender: SendLoop | None) -> Callable[[Commit
 
 
 def _started(sender: SendLoop, drain_s: float) -> Callable[[], None]:
-    """Starts the send loop in its thread; returns what stops it."""
-    # a daemon: a connect that hangs must not keep the gateway from ending, and what it cuts off
-    # there is no worse than a power cut
+    """Starts the send loop in its thread; returns the function that stops it."""
+    # A daemon thread: a hanging connect must not stop the gateway from exiting. Ending this thread
+    # is as safe as a power cut.
     thread = threading.Thread(target=sender.run, name="send", daemon=True)
     thread.start()
 
@@ -136,7 +136,7 @@ def _started(sender: SendLoop, drain_s: float) -> Callable[[], None]:
         sender.stop(drain_s)
         thread.join(drain_s + _STOP_GRACE_S)
         if thread.is_alive():
-            log.warning("uplink: still connecting; left behind")
+            log.warning("uplink: the send loop did not stop in time: its thread is abandoned")
 
     return stop
 
@@ -150,7 +150,7 @@ def _with_models(config: GatewayConfig) -> "WithModels | None":
         return compose(config.device_id, config.condition, config.models)
     except ImportError as error:
         raise ConfigError(
-            f"[models]: {error}; install what a gateway with models needs, or remove the table"
+            f"[models]: {error}. Install dewline with its extra `edge`, or remove the table"
         ) from error
 
 
@@ -169,7 +169,7 @@ def _sender(config: GatewayConfig, models: "WithModels | None") -> SendLoop | No
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ends:
-    """What the sense loop is joined to."""
+    """Holds the parts that the sense loop is connected to."""
 
     board: Board
     outbox: Outbox

@@ -1,9 +1,9 @@
-"""The sense loop: sample, judge, alert, forecast, commit, until somebody stops it.
+"""Runs the sense loop: samples, evaluates conditions, alerts, forecasts and commits until stopped.
 
-One thread. It never waits for the network: what the send loop needs of it passes through the
-outbox, and what it needs of the send loop (is the backlog gone?) it asks of a small protocol. No
-alert waits for a model: outputs have been told of all that a tick's readings mean before a forecast
-is made, and a new model is loaded after the tick's commit.
+The loop has one thread and never waits for the network. Blocks go to the send loop through the
+outbox; the sense loop asks the send loop through the small protocol `Queue`. No alert waits for a
+model: outputs are notified before the tick's forecasts, and a new model is loaded after the tick's
+commit.
 """
 
 import logging
@@ -33,31 +33,31 @@ __all__ = ["Queue", "Rhythm", "SenseLoop", "Senses"]
 
 log = logging.getLogger(__name__)
 
-MAX_UNCOMMITTED_RECORDS = 20_000  # held in memory while the disk refuses: some 3 MB
-RETRY_S = 5.0  # how soon a refused commit is tried again, on the sense clock
-MOST_EARLY_S = 0.1  # a commit that is due so soon after a tick comes before its readings
-CLOCK_FIX_UNCERTAINTY_MS = 1000  # what a network's clock may be off by just after a start
+MAX_UNCOMMITTED_RECORDS = 20_000  # kept in memory while commits fail; about 3 MB
+RETRY_S = 5.0  # time until a failed commit is tried again, on the sense clock
+MOST_EARLY_S = 0.1  # a commit due within this time after a tick is made before the tick's readings
+CLOCK_FIX_UNCERTAINTY_MS = 1000  # possible error of network time just after a start
 
 
 class Queue(Protocol):
-    """What the sense loop asks of the send loop."""
+    """The part of the send loop that the sense loop uses."""
 
     def backlog_drained(self) -> bool:
-        """Whether a backlog has been worked off since the last call."""
+        """Returns whether a backlog was sent since the last call."""
         ...
 
     def take_damaged(self) -> list[QueuedBlock]:
-        """Blocks found unreadable since the last call."""
+        """Returns damaged blocks found since the last call."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """When records are committed.
+    """Says when records are committed.
 
     Attributes:
         commit: The configured rhythm.
-        held_s: A Held record at least this often, real seconds.
+        held_s: Longest time between two Held records, real seconds.
     """
 
     commit: CommitConfig
@@ -66,7 +66,7 @@ class Rhythm:
 
 @dataclass(slots=True)
 class Senses:
-    """What the loop works with; made by the composition root.
+    """Holds the loop's parts; the composition root creates them.
 
     Attributes:
         clock: The sense clock.
@@ -74,11 +74,11 @@ class Senses:
         notifications: The outputs.
         alerts: The conditions.
         forecasting: Window, models and forecasts.
-        journal: Numbers and commits.
+        journal: Numbers and commits records.
         outbox: The durable connection.
         queue: The send loop.
         version: The program's version, for Status records.
-        supervisor: Is told of start, commits and stop; by default there is none.
+        supervisor: Receives start, commits and stop; by default there is none.
     """
 
     clock: SenseClock
@@ -106,9 +106,9 @@ class SenseLoop:
     """Runs `Senses` in a `Rhythm`.
 
     Args:
-        senses: What to work with.
-        rhythm: When to commit.
-        previous: The stream before this one on the same outbox.
+        senses: The loop's parts.
+        rhythm: Times of commits.
+        previous: The stream before this one on the same outbox; None if there was none.
     """
 
     def __init__(self, senses: Senses, rhythm: Rhythm, previous: StreamEnd | None) -> None:
@@ -122,7 +122,7 @@ class SenseLoop:
         self._soon_s = min(MOST_EARLY_S, rhythm.commit.effective_rhythm_s / 10)
 
     def run(self) -> None:
-        """Measures until the clock says stop; then what is open is committed and told as Held."""
+        """Measures until the clock says stop; then commits the open block and a Held record."""
         self._start()
         self._s.supervisor.ready()
         while self._s.clock.sleep_until(self._next_s(), self._before_wait):
@@ -160,7 +160,8 @@ class SenseLoop:
     def _tick(self) -> None:
         now_s = self._now_s()
         if self._next_commit_s() - now_s <= self._soon_s:
-            self._commit()  # else a rhythm as long as the interval would gather two samples a block
+            # Otherwise a block would hold two samples if the rhythm is as long as the interval.
+            self._commit()
         self._follow_clock()
         for measured in self._s.sampler.read_due(now_s, self._time.offset_ms, self._time.phase_s):
             self._take(measured)
@@ -200,11 +201,11 @@ class SenseLoop:
             if isinstance(timed.event, Alert):
                 self._urgent.append(timed)
             elif self._has_room() or not isinstance(timed.event, Prediction):
-                # a forecast is worth no more than the readings that it is made of
+                # A forecast is dropped like the readings from which it is computed.
                 self._s.journal.add_event(timed, self._time.utc_of(timed.offset_ms))
 
     def _before_wait(self) -> None:
-        """A wait of unknown length: nothing that is known may wait with it."""
+        """Loads new models and commits everything before a wait of unknown length."""
         self._renew()
         self._commit()
 
@@ -247,24 +248,25 @@ class SenseLoop:
             committed = self._s.journal.commit(tail, urgent, memory, self._due.forget)
         except OutboxFull as error:
             if self._due.retry_s == math.inf:
-                log.error("nothing can be committed, readings wait in memory: %s", error)
+                log.error("the outbox cannot be written, readings are kept in memory: %s", error)
             self._due.retry_s = self._now_s() + RETRY_S
         else:
             if not committed:
                 return
             self._committed()
-        self._s.supervisor.alive()  # of a disk that refuses too: a restart would lose what waits
+        # Also after a failed commit: a restart by the watchdog would lose the records in memory.
+        self._s.supervisor.alive()
         self._due.beat_s = self._now_s() + self._s.supervisor.beat_s
 
     def _committed(self) -> None:
         if self._due.retry_s != math.inf:
-            log.info("the outbox takes commits again")
+            log.info("the outbox can be written again")
         self._due.retry_s = math.inf
         self._due.forget = []
         self._s.forecasting.stored()
 
     def _follow_clock(self) -> None:
-        """Closes the open block when UTC has become known (a ClockFix tells it) or has jumped."""
+        """Follows UTC: commits before a jump, and adds a ClockFix when UTC has become known."""
         unknown = self._time.timeline.epoch_ms is None
         jumped = self._time.has_jumped()
         if jumped:
@@ -276,7 +278,7 @@ class SenseLoop:
         self._s.forecasting.rebase(delta_ms)
         utc_at = self._time.utc_of(self._time.offset_ms())
         if utc_at is None:
-            log.warning("the clock fell below the floor: UTC is unknown")
+            log.warning("the clock is before [clock] floor: UTC is unknown. Set the clock")
         elif unknown:
             self._add(ClockFix(utc_at=utc_at, uncertainty_ms=CLOCK_FIX_UNCERTAINTY_MS))
             self._commit()

@@ -1,7 +1,7 @@
-"""Tells whoever supervises the process (systemd) that it is ready, alive, stopping.
+"""Notifies the process's supervisor (systemd) that the gateway is ready, alive or stopping.
 
-One datagram a word, to the socket that NOTIFY_SOCKET names. Has no thread and no timer: whoever
-calls `alive` has just done the work that the word stands for.
+Each message is one datagram to the socket that NOTIFY_SOCKET names. There is no thread and no
+timer: the sense loop calls `alive` after each commit, so a hanging loop sends no sign of life.
 """
 
 import logging
@@ -15,34 +15,34 @@ __all__ = ["Supervisor", "supervisor_of"]
 
 log = logging.getLogger(__name__)
 
-_BEATS = 3  # signs of life in the time after which the watchdog bites
+_BEATS = 3  # signs of life per watchdog timeout
 
 
 class Supervisor:
-    """Who watches this process; without an address nobody does, and every word is kept silent."""
+    """Sends messages to the supervisor; without an address, sends nothing."""
 
     def __init__(self, address: str | None = None, beat_s: float = math.inf) -> None:
-        """Nothing is sent yet.
+        """Stores the address; sends nothing yet.
 
         Args:
-            address: Of the supervisor's datagram socket; `@` begins an abstract one.
-            beat_s: A sign of life is wanted at least this often, seconds; infinity for never.
+            address: Address of the supervisor's datagram socket; `@` begins an abstract one.
+            beat_s: Longest time between two signs of life, seconds; infinity for never.
         """
         self.beat_s = math.inf if address is None else beat_s
         self._address = address
         self._failing = False
 
     def ready(self) -> None:
-        """The outbox is open, the stream has begun."""
+        """Reports that the outbox is open and the stream has begun."""
         self._tell("READY=1")
 
     def alive(self) -> None:
-        """The disk has just answered a commit."""
+        """Reports that the disk has just answered a commit."""
         if self.beat_s < math.inf:
             self._tell("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """An orderly stop has begun."""
+        """Reports that a clean stop has begun."""
         self._tell("STOPPING=1")
 
     def _tell(self, word: str) -> None:
@@ -55,17 +55,17 @@ class Supervisor:
                 line.sendto(word.encode(), address)
         except OSError as error:
             if not self._failing:
-                log.warning("%s cannot be told to %s: %s", word, self._address, error)
+                log.warning("supervisor: %s cannot be sent to %s: %s", word, self._address, error)
             self._failing = True
         else:
             self._failing = False
 
 
 def supervisor_of(environment: Mapping[str, str], pid: int) -> Supervisor:
-    """The supervisor that an environment names: NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID.
+    """Returns the supervisor named by NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID.
 
     Raises:
-        ConfigError: WATCHDOG_USEC is no number of microseconds.
+        ConfigError: WATCHDOG_USEC is not a number of microseconds.
     """
     address = environment.get("NOTIFY_SOCKET") or None
     limit = environment.get("WATCHDOG_USEC", "")

@@ -1,7 +1,7 @@
-"""What a gateway with `[models]` has beyond one without: the second half of the composition root.
+"""Builds the additional parts of a gateway with `[models]`; a part of the composition root.
 
-It brings numpy, onnxruntime and cryptography into the process, so `edge.gateway` imports it only
-where a configuration asks for models.
+This module loads numpy, onnxruntime and cryptography, so `edge.gateway` imports it only if the
+configuration has `[models]`.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ __all__ = ["WithModels", "compose"]
 
 @dataclass(frozen=True, slots=True)
 class WithModels:
-    """The parts.
+    """Holds the parts for models.
 
     Attributes:
-        updates: Not started yet.
-        in_use: Nothing is loaded yet.
+        updates: Fetches bundles; not started yet.
+        in_use: The models in use; none is loaded yet.
     """
 
     updates: Updates
@@ -34,7 +34,7 @@ class WithModels:
 
 
 def compose(device_id: str, conditions: Sequence[Condition], config: ModelsConfig) -> WithModels:
-    """The parts, joined; reads the trusted keys and the slots.
+    """Creates and connects the parts; reads the trusted keys and the slots.
 
     Raises:
         ConfigError: A trusted key cannot be read.

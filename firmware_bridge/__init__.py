@@ -1,1 +1,1 @@
-"""Hardware behind small protocols: the only room that touches a bus or a pin."""
+"""Reads sensors and switches pins behind small protocols; the only package that uses hardware."""

@@ -1,6 +1,6 @@
-"""The one retry rule of all drivers: two more attempts, then the failure with its reason.
+"""Implements the retry rule of all drivers: two more attempts, then an error with the reason.
 
-A failed attempt yields no value at all; a success after one says so by the flag `retried`.
+A failed attempt gives no value. A success after a failed attempt has the flag `retried`.
 """
 
 from collections.abc import Callable
@@ -21,18 +21,18 @@ class Attempts:
     """Runs a driver's attempt until it succeeds, faults, or has failed three times."""
 
     def __init__(self, where: str, clock: Clock, pause_s: float) -> None:
-        """`where` names chip and place in errors; `pause_s` lies between two attempts."""
+        """Store `where` (chip and place, for errors) and the pause between two attempts."""
         self._where = where
         self._clock = clock
         self._pause_s = pause_s
 
     def run(self, attempt: Callable[[], T]) -> tuple[T, frozenset[Flag]]:
-        """What `attempt` returned, with `retried` if it was not the first.
+        """Return the result of `attempt`, with the flag `retried` if the first attempt failed.
 
         Raises:
-            SensorUnavailable: every attempt raised BusError or SensorUnavailable; the last one
-                counts.
-            SensorFault: as soon as an attempt raises it, since repeating would not help.
+            SensorUnavailable: every attempt raised BusError or SensorUnavailable; the error is
+                that of the last attempt.
+            SensorFault: at once, because another attempt would not help.
         """
         retried: frozenset[Flag] = frozenset()
         for _ in range(ATTEMPTS - 1):

@@ -1,8 +1,8 @@
-"""What a driver may see of the hardware: protocols, and the two values that cross them.
+"""Defines the hardware as drivers see it: protocols, and the values that they pass.
 
-Owns no implementation. Real hardware is in `linux.py`, simulated hardware in `simulated/`; a
-driver cannot tell them apart. A transaction raises BusError, a chip SensorError; what somebody must
-first configure or install is a ConfigError.
+This module has no implementation. Real hardware is in `linux.py`, simulated hardware in
+`simulated/`; a driver sees no difference. A transaction raises BusError, a chip SensorError. A
+missing library or a wrong configuration is a ConfigError.
 """
 
 from collections.abc import Sequence
@@ -26,10 +26,10 @@ __all__ = [
 
 
 class Clock(Protocol):
-    """Time as a driver knows it. Waiting happens here and nowhere else."""
+    """The clock of a driver. A driver waits only through its clock."""
 
     def monotonic_s(self) -> float:
-        """Seconds since an unknown instant; never goes back."""
+        """Return seconds since an unknown time; they never go back."""
 
     def sleep_s(self, seconds: float) -> None:
         """Return when at least `seconds` have passed on this clock."""
@@ -42,7 +42,7 @@ class I2cBus(Protocol):
         """Send `data` to the chip at the 7-bit `address`."""
 
     def read(self, address: int, count: int) -> bytes:
-        """Exactly `count` bytes from the chip."""
+        """Read exactly `count` bytes from the chip."""
 
     def write_read(self, address: int, data: bytes, count: int) -> bytes:
         """Send `data`, then read `count` bytes after a repeated start."""
@@ -55,8 +55,9 @@ class PulseLine(Protocol):
         """Pull the line low for `start_low_s`, release it, and time the answer.
 
         Returns:
-            Microseconds between edges, low and high by turns, beginning with the low time of the
-            first data bit: 81 for a whole answer, fewer when edges were missed, none for silence.
+            Microseconds between edges, alternately low and high. The first value is the low time
+            of the first data bit. A complete answer has 81 values, fewer if edges were missed. No
+            answer gives an empty sequence.
 
         Raises:
             BusError: the pin could not be used.
@@ -64,61 +65,61 @@ class PulseLine(Protocol):
 
 
 class Pull(StrEnum):
-    """Where a pin's own resistor pulls an input that nothing drives."""
+    """The level to which a pin's own resistor pulls an input that nothing drives."""
 
     UP = "up"
     DOWN = "down"
-    NONE = "none"  # a resistor outside does it
+    NONE = "none"  # an external resistor pulls the input
 
 
 class InputPin(Protocol):
     """One GPIO that is driven from outside, such as by a door contact."""
 
     def is_high(self) -> bool:
-        """Whether the pin is high now; may raise BusError."""
+        """Return whether the pin is high now; may raise BusError."""
 
 
 class OutputPin(Protocol):
-    """One GPIO that drives a lamp, relay or buzzer. Off when made, off when closed."""
+    """One GPIO that drives a lamp, relay or buzzer. It is off at first and after `close`."""
 
     def set(self, on: bool) -> None:
         """Drive the pin high (true) or low; may raise BusError."""
 
     def close(self) -> None:
-        """Switch off and give the pin back. A second call does nothing."""
+        """Switch off and release the pin. A second call does nothing."""
 
 
 class Board(Protocol):
-    """A machine with buses and pins (BCM numbers). Asking twice gives the same bus or pin."""
+    """A machine with buses and pins (BCM numbers). A second call returns the same bus or pin."""
 
     def i2c(self, bus: int) -> I2cBus:
-        """The I2C bus of this number; it is first touched by its first transaction."""
+        """Return the I2C bus of this number; the first transaction opens it."""
 
     def pulse_line(self, pin: int) -> PulseLine:
-        """The single-wire line at this pin."""
+        """Return the single-wire line at this pin."""
 
     def input(self, pin: int, pull: Pull) -> InputPin:
-        """This pin as an input; it is first touched when its level is asked for.
+        """Return this pin as an input; the first `is_high` sets it up.
 
         Raises:
             BusError: the pin is in use as an output, or with another resistor.
         """
 
     def output(self, pin: int) -> OutputPin:
-        """This pin as an output, off."""
+        """Return this pin as an output, off."""
 
     def close(self) -> None:
-        """Release everything that was handed out. A second call does nothing."""
+        """Release all buses and pins. A second call does nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What a chip measured at one instant.
+    """Values that a chip measured at one time.
 
     Attributes:
-        values: One finite number for each configured quantity, in its canonical unit, as
-            computed: neither clamped nor rounded.
-        flags: Remarks that hold for all of them: empty, or `retried`.
+        values: One finite number for each configured quantity, in its canonical unit, neither
+            clamped nor rounded.
+        flags: Flags of all values: empty, or `retried`.
     """
 
     values: tuple[tuple[Quantity, float], ...]
@@ -129,7 +130,7 @@ class Chip(Protocol):
     """An opened sensor."""
 
     def read(self) -> Sample:
-        """Measure now; raises SensorUnavailable or SensorFault when there is no value."""
+        """Measure now; raises SensorUnavailable or SensorFault if there is no value."""
 
     def close(self) -> None:
         """Stop using the chip; its bus stays open. A second call does nothing."""

@@ -1,4 +1,4 @@
-"""CRC-8 of the sensor makers: x^8 + x^5 + x^4 + 1, most significant bit first, no final XOR."""
+"""Computes the sensor makers' CRC-8: x^8 + x^5 + x^4 + 1, most significant bit first, no XOR."""
 
 __all__ = ["checked_words", "crc8"]
 
@@ -13,7 +13,7 @@ _TABLE = bytes(_after_byte(value) for value in range(256))
 
 
 def crc8(data: bytes, *, init: int = 0xFF) -> int:
-    """Checksum of `data`. Sensirion and Aosong start from 0xFF, TE and Silicon Labs from 0x00."""
+    """Return the CRC of `data`. Sensirion and Aosong use `init` 0xFF, TE and Silicon Labs 0x00."""
     crc = init
     for byte in data:
         crc = _TABLE[crc ^ byte]
@@ -21,7 +21,7 @@ def crc8(data: bytes, *, init: int = 0xFF) -> int:
 
 
 def checked_words(frame: bytes) -> tuple[int, ...] | None:
-    """The 16-bit words of a Sensirion frame, or None if the CRC behind one of them is wrong."""
+    """Return the 16-bit words of a Sensirion frame, or None if the CRC after a word is wrong."""
     triples = [frame[at : at + 3] for at in range(0, len(frame), 3)]
     if any(crc8(triple[:2]) != triple[2] for triple in triples):
         return None

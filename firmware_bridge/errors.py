@@ -1,13 +1,12 @@
-"""Everything that can go wrong between a pin and a number.
+"""Defines the errors of hardware and drivers (`+`: retryable).
 
 DewlineError              contract
 ├ BusError            +   a transaction failed; boards raise it, drivers turn it into a SensorError
-└ SensorError             what a driver's `open` and `read` raise
-  ├ SensorUnavailable +   no answer, or none to be trusted: try again at the next interval
-  └ SensorFault       -   wrong chip, impossible calibration or raw value: somebody must look
+└ SensorError             a driver's `open` and `read` raise one of these
+  ├ SensorUnavailable +   no answer, or a wrong one: try again at the next interval
+  └ SensorFault       -   wrong chip, impossible calibration or raw value: the operator must act
 
-This module also owns what the kernel's error numbers of an I2C transaction mean. It imports no
-library.
+This module also explains the kernel's error numbers of I2C transactions. It imports no library.
 """
 
 import errno
@@ -20,13 +19,13 @@ __all__ = ["BusError", "SensorError", "SensorFault", "SensorUnavailable", "os_bu
 
 
 class BusError(DewlineError):
-    """One transaction on a bus or pin failed. The text names bus, address and cause."""
+    """Reports that a transaction on a bus or pin failed. The text names bus, address and cause."""
 
     retryable: ClassVar[bool] = True
 
 
 class SensorError(DewlineError):
-    """A chip gave no value. `flag` is the reason that the null reading carries."""
+    """Reports that a chip gave no value. `flag` is the reason in the reading without a value."""
 
     def __init__(self, text: str, *, flag: Flag) -> None:
         super().__init__(text)
@@ -34,10 +33,10 @@ class SensorError(DewlineError):
 
 
 class SensorUnavailable(SensorError):
-    """No answer (`no_answer`), or none that passed its check (`check_failed`), on any attempt.
+    """Reports that all attempts failed: `no_answer`, or `check_failed` for a wrong answer.
 
-    `ready_in_s` is set by a chip that works but measures at its own pace: it has a value after so
-    many seconds.
+    `ready_in_s` is set for a chip that works but measures at its own times: seconds until the chip
+    has a value.
     """
 
     retryable: ClassVar[bool] = True
@@ -48,7 +47,7 @@ class SensorUnavailable(SensorError):
 
 
 class SensorFault(SensorError):
-    """Something answers, but it is not the configured chip in working order."""
+    """Reports that a wrong or broken chip answers."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text, flag=Flag.SENSOR_FAULT)
@@ -73,7 +72,7 @@ _MEANINGS = {
 
 
 def os_bus_error(where: str, error: OSError) -> BusError:
-    """The BusError for what the kernel said; `where` is like `i2c-1 address 0x76`."""
+    """Return the BusError for a kernel's error; `where` is such as `i2c-1 address 0x76`."""
     number = error.errno
     name = "no errno" if number is None else errno.errorcode.get(number, str(number))
     meaning = _MEANINGS.get(number or 0, error.strerror or str(error))

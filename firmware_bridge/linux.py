@@ -1,8 +1,9 @@
-"""The board of a Linux machine with I2C buses and a Raspberry Pi's pins.
+"""Implements the board of a Linux machine with I2C buses and a Raspberry Pi's pins.
 
-The only file that knows smbus2, RPi.GPIO (or rpi-lgpio, which has its interface) and adafruit_dht.
-Each is imported when it is first needed, since off a Pi the import itself fails. Foreign
-exceptions end here: a missing library is a ConfigError, a failed transaction a BusError.
+Only this file uses smbus2, RPi.GPIO (or rpi-lgpio, which has the same interface) and adafruit_dht.
+Each library is imported at its first use, because the import fails on machines other than a Pi.
+The libraries' exceptions are converted here: a missing library is a ConfigError, a failed
+transaction a BusError.
 """
 
 import importlib
@@ -25,7 +26,7 @@ LoadModule = Callable[[str], Any]
 
 
 class RawI2c(Protocol):
-    """What is used of `smbus2.SMBus`."""
+    """The methods of `smbus2.SMBus` that are used here."""
 
     def i2c_rdwr(self, *i2c_msgs: Any) -> None:
         """Run the messages as one transaction; raises OSError."""
@@ -37,7 +38,7 @@ class RawI2c(Protocol):
 class PulseioMode(StrEnum):
     """Whether DHT pulses are timed by pulseio's child process (true) or by polling the pin (false).
 
-    Reports disagree on which works on which Pi, so it is a matter of configuration.
+    Reports disagree on which of the two works on which Pi, so this is a configuration key.
     """
 
     AUTO = "auto"
@@ -46,7 +47,7 @@ class PulseioMode(StrEnum):
 
 
 class LinuxBoard:
-    """A `Board` of this machine. One thread per bus; nothing is touched before it is needed."""
+    """The `Board` of this machine. One thread per bus; hardware is opened at its first use."""
 
     def __init__(
         self,
@@ -55,10 +56,10 @@ class LinuxBoard:
         open_i2c: Callable[[int], RawI2c] | None = None,
         load_module: LoadModule = importlib.import_module,
     ) -> None:
-        """How to reach the hardware.
+        """Store how to access the hardware.
 
         Args:
-            pulseio: How DHT sensors are timed.
+            pulseio: How the pulses of DHT sensors are timed.
             open_i2c: Opens a bus by number; smbus2 on `/dev/i2c-<number>` by default.
             load_module: Imports a library by name.
         """
@@ -71,35 +72,35 @@ class LinuxBoard:
         self._outputs: dict[int, _LinuxOutput] = {}
 
     def i2c(self, bus: int) -> I2cBus:
-        """The I2C bus of this number; its device file is opened by the first transaction."""
+        """Return the I2C bus of this number; the first transaction opens the device file."""
         if bus not in self._buses:
             i2c_msg = _library(self._load_module, "smbus2", _I2C_EXTRA).i2c_msg
             self._buses[bus] = _LinuxI2c(bus, self._open_i2c, i2c_msg)
         return self._buses[bus]
 
     def pulse_line(self, pin: int) -> PulseLine:
-        """The single-wire line at this pin."""
+        """Return the single-wire line at this pin."""
         if pin not in self._lines:
             self._lines[pin] = _LinuxPulseLine(self._load_module, pin, self._pulseio)
         return self._lines[pin]
 
     def input(self, pin: int, pull: Pull) -> InputPin:
-        """This pin as an input; set up when its level is first asked for.
+        """Return this pin as an input; the first `is_high` sets it up.
 
         Raises:
             BusError: the pin is in use as an output, or with another resistor.
         """
         if pin in self._outputs:
-            raise BusError(f"pin {pin}: cannot be an input: it is an output")
+            raise BusError(f"pin {pin}: cannot be an input: the pin is used as an output")
         found = self._inputs.setdefault(pin, _LinuxInput(self._load_module, pin, pull))
         if found.pull is not pull:
             raise BusError(f"pin {pin}: cannot pull {pull}: another sensor pulls it {found.pull}")
         return found
 
     def output(self, pin: int) -> OutputPin:
-        """This pin as an output, off; raises BusError if it cannot be had."""
+        """Return this pin as an output, off; raises BusError if the pin is not available."""
         if pin in self._inputs:
-            raise BusError(f"pin {pin}: cannot be an output: it is an input")
+            raise BusError(f"pin {pin}: cannot be an output: the pin is used as an input")
         if pin not in self._outputs:
             gpio = _library(self._load_module, "RPi.GPIO", _PINS_EXTRA)
             self._outputs[pin] = _LinuxOutput(gpio, pin)
@@ -129,7 +130,7 @@ def _library(load_module: LoadModule, name: str, extra: str) -> Any:
         raise ConfigError(text) from error
     except (RuntimeError, NotImplementedError, OSError) as error:
         # RPi.GPIO and Blinka look for a Raspberry Pi while they are being imported.
-        text = f"{name} cannot be used on this machine, is it a Raspberry Pi? {error}"
+        text = f"{name} cannot be used: is this machine a Raspberry Pi? {error}"
         raise ConfigError(text) from error
 
 
@@ -168,11 +169,11 @@ class _LinuxI2c:
 
 
 class _LinuxPulseLine:
-    """Pulses as adafruit_dht captures them; what they mean is the driver's affair.
+    """Captures pulses with adafruit_dht; the driver decodes them.
 
-    The library's own `measure()` is not used: after a failure it hands out old values without a
-    word. Its two capturing methods are private, so they are called in this class alone (checked
-    with 4.0.12).
+    The library's own `measure()` is not used: after a failure it returns old values without an
+    error. Its two capturing methods are private, so only this class calls them (checked with
+    4.0.12).
     """
 
     def __init__(self, load_module: LoadModule, pin: int, mode: PulseioMode) -> None:
@@ -194,7 +195,7 @@ class _LinuxPulseLine:
             raise BusError(f"{self._where}: cannot be opened for a DHT sensor: {error}") from error
         self._uses_pulseio: bool = self._dht._use_pulseio  # noqa: SLF001 - see the class
         if self._uses_pulseio:
-            # pulseio talks to its child over a message queue that has errors of its own.
+            # pulseio uses a message queue to its child process, which raises its own errors.
             self._failures += (_library(load_module, "sysv_ipc", _PINS_EXTRA).Error,)
 
     def capture(self, start_low_s: float) -> Sequence[int]:
@@ -207,14 +208,14 @@ class _LinuxPulseLine:
             raise BusError(f"{self._where}: pulses could not be captured: {error}") from error
 
     def close(self) -> None:
-        # Without it pulseio's child process survives and holds the pin.
+        # Without this call pulseio's child process survives and keeps the pin.
         self._dht.exit()
 
 
 def _import_dht(load_module: LoadModule) -> Any:
     # Blinka offers to run pip when it is imported on a terminal; a gateway installs nothing.
     os.environ.setdefault("BLINKA_SKIP_DEPENDENCY_CHECK", "1")
-    # Blinka's pulseio also takes SIGTERM for itself, by which the gateway is told to stop in order.
+    # Blinka's pulseio also replaces the handler of SIGTERM, by which the gateway stops cleanly.
     before = signal.getsignal(signal.SIGTERM)
     library = _library(load_module, "adafruit_dht", _PINS_EXTRA)
     if before is not None and signal.getsignal(signal.SIGTERM) is not before:

@@ -1,4 +1,4 @@
-"""Checks of a driver's configuration values; each text names driver and key and what to write."""
+"""Checks a driver's configuration values; each error names driver, key and expected value."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -16,8 +16,8 @@ __all__ = [
 
 
 def require_whole(driver: str, key: str, value: object, low: int, high: int) -> None:
-    """Refuse what is not a whole number from `low` to `high`."""
-    # A bool is an int in Python, and never what somebody meant by `bus = true`.
+    """Refuse a value that is not a whole number from `low` to `high`."""
+    # A bool is an int in Python, but `bus = true` is a mistake.
     if type(value) is not int or not low <= value <= high:
         raise ConfigError(
             f"{driver}: {key}: expected a whole number {low} to {high}, found {value!r}"
@@ -25,19 +25,19 @@ def require_whole(driver: str, key: str, value: object, low: int, high: int) -> 
 
 
 def require_flag(driver: str, key: str, value: object) -> None:
-    """Refuse what is neither true nor false."""
+    """Refuse a value that is neither true nor false."""
     if not isinstance(value, bool):
         raise ConfigError(f"{driver}: {key}: expected true or false, found {value!r}")
 
 
 def require_within(driver: str, key: str, value: float, low: float, high: float) -> None:
-    """Refuse what is not a finite number from `low` to `high`."""
+    """Refuse a value that is not a finite number from `low` to `high`."""
     if isinstance(value, bool) or not math.isfinite(value) or not low <= value <= high:
         raise ConfigError(f"{driver}: {key}: expected {low:g} to {high:g}, found {value!r}")
 
 
 def require_one_of(driver: str, key: str, value: object, allowed: Collection[object]) -> None:
-    """Refuse what is not among `allowed`."""
+    """Refuse a value that is not in `allowed`."""
     if isinstance(value, bool) or value not in allowed:
         names = ", ".join(str(item) for item in allowed)
         raise ConfigError(f"{driver}: {key}: expected one of {names}, found {value!r}")
@@ -53,5 +53,5 @@ def require_quantities(driver: str, wanted: object, offered: Sequence[Quantity])
     for quantity in wanted:
         if quantity not in offered or not isinstance(quantity, Quantity):
             raise ConfigError(
-                f"{driver}: quantities: {quantity!r} is not measured; known are {known}"
+                f"{driver}: quantities: the chip does not measure {quantity!r}; known: {known}"
             )

@@ -1,1 +1,1 @@
-"""What a condition and a model are, the same for gateway and cloud."""
+"""Defines conditions, features and model bundles, shared by gateway and cloud."""

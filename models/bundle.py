@@ -1,9 +1,9 @@
-"""A bundle: one signed file with a model, what it is for, and what it must answer.
+"""Packs and unpacks bundles: one signed file with a model, its manifest and its golden vectors.
 
-The signature covers the manifest's bytes, and the manifest names the sha256 of every other member;
-nothing is parsed before its signature or hash is verified. `unpack` is the only place that makes a
-`Bundle`: an instance is verified. Whether it fits a gateway and answers rightly is its caller's to
-find out (`check_golden`).
+Golden vectors are inputs with the answers that the model must give. The signature covers the
+manifest's bytes, and the manifest names the sha256 of every other member; nothing is parsed before
+its signature or hash is verified. Only `unpack` makes a `Bundle`, so each instance is verified. The
+caller checks that the bundle suits the gateway and answers correctly (`check_golden`).
 """
 
 import base64
@@ -43,7 +43,7 @@ SCHEMA = 1
 _MANIFEST, _SIGNATURE = "manifest.json", "manifest.sig"
 _MODEL, _GOLDEN, _CARD = "model.onnx", "golden.json", "card.md"
 _HASHED = (_MODEL, _GOLDEN, _CARD)
-_LIMITS_BYTES = {  # inflated; 2.2 MB for all of them
+_LIMITS_BYTES = {  # sizes after inflating; 2.2 MB in total
     _MANIFEST: 65_536,
     _SIGNATURE: 1_024,
     _MODEL: 1_048_576,
@@ -57,7 +57,7 @@ FeatureName = Annotated[str, Pattern(r"[a-z0-9][a-z0-9_-]{0,62}", "a name of a-z
 
 
 class Family(StrEnum):
-    """How a model was made."""
+    """Says how a model was made."""
 
     BASELINE = "baseline"
     SKLEARN = "sklearn"
@@ -66,15 +66,15 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
-    """Where a model comes from, in words for people and the registry.
+    """Describes the origin of a model, for people and the registry.
 
     Attributes:
-        dataset_version: Which state of the lake it was trained on.
-        code_version: Which program trained it.
-        trained_from: Begin of its data.
-        trained_to: Their end.
-        parameters: What was chosen, JSON.
-        seed: Of its training.
+        dataset_version: State of the lake that the model was trained on.
+        code_version: Version of the program that trained the model.
+        trained_from: Begin of the training data.
+        trained_to: End of the training data.
+        parameters: The chosen parameters, JSON.
+        seed: Random seed of the training.
     """
 
     dataset_version: Word
@@ -87,12 +87,12 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A member of the bundle.
+    """Describes a member of the bundle.
 
     Attributes:
-        name: Its name.
-        sha256: Of its bytes.
-        size_bytes: How many they are.
+        name: Name of the member.
+        sha256: SHA-256 of the member's bytes.
+        size_bytes: Number of these bytes.
     """
 
     name: str
@@ -102,21 +102,21 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a bundle is.
+    """Describes a bundle and its model.
 
     Attributes:
         model: Name of the model.
-        version: Its version.
-        family: How it was made.
-        condition: The whole declaration that it was trained for.
-        horizon_s: How far ahead it forecasts, seconds.
-        features_version: Of `models.features`.
-        feature_names: The columns of its input, in order.
-        counter: Grows with each bundle of the condition.
-        created_at: When it was made, ms since 1970 UTC.
-        lineage: Where it comes from.
+        version: Version of the model.
+        family: How the model was made.
+        condition: The whole declaration that the model was trained for.
+        horizon_s: Horizon of the forecast, seconds.
+        features_version: Version of `models.features`.
+        feature_names: Names of the input's columns, in the order of the columns.
+        counter: Number that grows with each bundle of the condition.
+        created_at: Time at which the bundle was made, ms since 1970 UTC.
+        lineage: Origin of the model.
         files: The other members; filled in by `pack`.
-        schema: Of this manifest.
+        schema: Version of the manifest's format.
     """
 
     model: Id
@@ -134,24 +134,24 @@ class Manifest:
 
     @property
     def takes_our_features(self) -> bool:
-        """Whether the model was made for the features that this program computes."""
+        """True if the model was made for the features that this program computes."""
         made_for = (self.features_version, self.feature_names)
         return made_for == (FEATURES_VERSION, FEATURE_NAMES)
 
     def made_for(self, declared: Condition) -> bool:
-        """Whether the model was made for this very declaration."""
+        """Returns whether the model was made for exactly this declaration."""
         return self.condition == declared and self.horizon_s == declared.horizon_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Bundle:
-    """A verified bundle; made by `unpack` only.
+    """Holds a verified bundle; only `unpack` makes one.
 
     Attributes:
-        manifest: What it is.
+        manifest: Description of the bundle.
         model: The ONNX file.
-        golden: What the model must answer.
-        card: What it is and is not good for, Markdown for people.
+        golden: Inputs and the answers that the model must give.
+        card: Purpose and limits of the model, Markdown for people.
     """
 
     manifest: Manifest
@@ -167,17 +167,17 @@ class _Signed:
 
 
 def pack(manifest: Manifest, model: bytes, golden: Golden, card: str, signer: Signer) -> bytes:
-    """The bundle's file; the same for the same input.
+    """Returns the bundle's file: the same bytes for the same input.
 
     Args:
-        manifest: What it is; its `files` are replaced.
+        manifest: Description of the bundle; its `files` are replaced.
         model: The ONNX file.
-        golden: What it must answer.
-        card: What it is and is not good for.
-        signer: Vouches for it.
+        golden: Inputs and the answers that the model must give.
+        card: Purpose and limits of the model.
+        signer: Key that signs the bundle.
 
     Raises:
-        BundleRefused: `unpack` would refuse it; no file is made that nobody could use.
+        BundleRefused: `unpack` refuses the new file, so nothing is returned.
     """
     rest = {_MODEL: model, _GOLDEN: encode_golden(golden), _CARD: card.encode()}
     told = _dumped(plain(replace(manifest, files=tuple(map(_member, rest, rest.values())))))
@@ -189,18 +189,18 @@ def pack(manifest: Manifest, model: bytes, golden: Golden, card: str, signer: Si
 
 
 def unpack(data: bytes, trusted: TrustedKeys) -> Bundle:
-    """The bundle in a file, verified.
+    """Returns the verified bundle of a file.
 
     Args:
-        data: The file; one of more than `MAX_BUNDLE_BYTES` is not looked into.
-        trusted: Whose signatures count.
+        data: The file; it is not read if it has more than `MAX_BUNDLE_BYTES`.
+        trusted: Keys that may have signed the bundle.
 
     Raises:
         BundleRefused: `too_large`, `not_a_bundle`, `unknown_key`, `bad_signature`, `bad_manifest`,
             `bad_hash` or `bad_golden`.
     """
     if len(data) > MAX_BUNDLE_BYTES:
-        raise BundleRefused("too_large", f"the file is larger than {MAX_BUNDLE_BYTES} bytes")
+        raise BundleRefused("too_large", f"the bundle is larger than {MAX_BUNDLE_BYTES} bytes")
     members = unpack_members(data, _LIMITS_BYTES)
     _verify(members[_MANIFEST], members[_SIGNATURE], trusted)
     manifest = _manifest(members[_MANIFEST])
@@ -233,7 +233,9 @@ def _manifest(data: bytes) -> Manifest:
         raise BundleRefused("bad_manifest", str(error)) from error
     names = manifest.feature_names
     if not names or len(set(names)) < len(names):
-        raise BundleRefused("bad_manifest", f"{_MANIFEST}: feature_names: none, or one twice")
+        raise BundleRefused(
+            "bad_manifest", f"{_MANIFEST}: feature_names: the list is empty, or names one twice"
+        )
     return manifest
 
 
@@ -242,14 +244,16 @@ def _require_hashes(manifest: Manifest, members: dict[str, bytes]) -> None:
         raise BundleRefused("bad_manifest", f"{_MANIFEST}: files: expected {', '.join(_HASHED)}")
     for file in manifest.files:
         if _member(file.name, members[file.name]) != file:
-            raise BundleRefused("bad_hash", f"{file.name} is not what the manifest was signed for")
+            raise BundleRefused(
+                "bad_hash", f"{file.name}: its sha256 or size differs from the signed manifest"
+            )
 
 
 def _text(card: bytes) -> str:
     try:
         return card.decode("utf-8")
     except ValueError as error:
-        raise BundleRefused("not_a_bundle", f"{_CARD} is no text in UTF-8") from error
+        raise BundleRefused("not_a_bundle", f"{_CARD} is not UTF-8 text") from error
 
 
 def _built(cls: type[T], data: bytes, where: str, code: str) -> T:

@@ -1,8 +1,8 @@
-"""Conditions: what a person wants to be warned of, declared once.
+"""Declares conditions: states of the air that the operator wants to be warned about.
 
-The same declaration is the rule that a gateway evaluates now and, replayed over history, the label
-a model is trained for and the truth it is judged by. This module owns the declaration and its
-checks; `models.evaluation` evaluates it. Standard library only.
+A gateway evaluates the declaration as a rule. The cloud evaluates the same declaration over
+history, which gives the labels for training and the truth for judging. This module contains the
+declaration and its checks; `models.evaluation` evaluates it. Standard library only.
 """
 
 import tomllib
@@ -31,15 +31,15 @@ __all__ = [
     "signals_of",
 ]
 
-# What a model looks at, and a derived signal is made from: keys of a declaration. Apart from what
-# can be measured: a rule may watch any quantity.
+# Inputs of models and of derived signals; each is a key of a declaration. A rule without a model
+# may use any other quantity.
 MODEL_INPUTS = (Quantity.TEMPERATURE, Quantity.HUMIDITY, Quantity.PRESSURE)
 
 Seconds = Annotated[int, Between(0, 10**8)]
 
 
 class Comparison(StrEnum):
-    """On which side of its limit a condition holds; the limit itself is not beyond it."""
+    """Says on which side of its limit a condition holds; at the limit itself it does not hold."""
 
     ABOVE = "above"
     BELOW = "below"
@@ -47,22 +47,24 @@ class Comparison(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """One declaration.
+    """Holds one declaration.
 
     Attributes:
         id: Name of the condition, the same on every gateway.
         signal: The measured signal that is compared.
-        derived: Instead of `signal`: one that is computed from those below.
-        temperature: The temperature signal that a model looks at, and a derived one is made from.
-        humidity: The humidity signal, likewise.
-        pressure: The pressure signal that a model looks at too.
+        derived: Instead of `signal`: a signal computed from the signals below.
+        temperature: The temperature signal, an input of models and of derived signals.
+        humidity: The humidity signal, an input of models and of derived signals.
+        pressure: The pressure signal, an input of models.
         comparison: Above or below the limit.
-        limit: In the unit of the signal, measured or derived.
-        hysteresis: How far back across the limit the signal must come to end it, same unit.
-        duration_s: How long it must hold before it is raised, seconds.
-        horizon_s: How far ahead a model forecasts its onset, seconds.
+        limit: Limit in the unit of the signal, measured or derived.
+        hysteresis: Distance that the signal must move back across the limit until the condition
+            becomes false, in the same unit.
+        duration_s: Time that the signal must stay beyond the limit until the condition becomes
+            true, seconds.
+        horizon_s: How far ahead a model forecasts that the condition becomes true, seconds.
         step_s: Length of a step, seconds.
-        max_age_s: The oldest value that still counts for a step, seconds.
+        max_age_s: Largest age of a value that a step may use, seconds.
         warn_at: Probability from which a forecast raises an alert.
     """
 
@@ -83,7 +85,7 @@ class Condition:
 
 
 def signals_of(condition: Condition) -> tuple[Signal, ...]:
-    """The signals that a step of the condition waits for."""
+    """Returns the signals that the condition needs in each step."""
     if condition.derived is None:
         return () if condition.signal is None else (condition.signal,)
     declared = (_beside(condition, quantity) for quantity in condition.derived.facts.inputs)
@@ -91,7 +93,7 @@ def signals_of(condition: Condition) -> tuple[Signal, ...]:
 
 
 def inputs_of(condition: Condition) -> tuple[Signal | None, ...]:
-    """What a model looks at, one for each of `MODEL_INPUTS`; None where undeclared."""
+    """Returns a model's input signals, one for each of `MODEL_INPUTS`; None if not declared."""
     own = condition.signal
     return tuple(
         own if own is not None and own.quantity is quantity else _beside(condition, quantity)
@@ -100,40 +102,40 @@ def inputs_of(condition: Condition) -> tuple[Signal | None, ...]:
 
 
 def facts_of(condition: Condition) -> Facts:
-    """Name and unit, for people, of what is compared with the limit.
+    """Returns the title and unit of the value that is compared with the limit.
 
     Raises:
         ValueError: The condition names neither `signal` nor `derived`; `load_conditions` refuses
-            such a one.
+            such a condition.
     """
     if condition.derived is not None:
         return condition.derived.facts
     if condition.signal is None:
-        raise ValueError(f"condition {condition.id} compares nothing")
+        raise ValueError(f"condition {condition.id} has neither signal nor derived")
     return condition.signal.quantity.facts
 
 
 def forecastable(condition: Condition) -> bool:
-    """Whether a model can forecast it: what is compared is made of what models look at."""
+    """Returns whether a model can forecast it: all its signals are of `MODEL_INPUTS`."""
     return all(signal.quantity in MODEL_INPUTS for signal in signals_of(condition))
 
 
 def _beside(condition: Condition, quantity: Quantity) -> Signal | None:
-    """The signal under the key of this quantity; None where there is no such key."""
+    """Returns the signal under the key of this quantity; None if there is no such key."""
     return getattr(condition, quantity.value) if quantity in MODEL_INPUTS else None
 
 
 def all_signals(conditions: Iterable[Condition]) -> frozenset[Signal]:
-    """Every signal that a step of one of them waits for, or that a model looks at."""
+    """Returns every signal that one of the conditions or its model needs."""
     named = (s for c in conditions for s in (*signals_of(c), *inputs_of(c)))
     return frozenset(signal for signal in named if signal is not None)
 
 
 def read_conditions(path: Path) -> tuple[Condition, ...]:
-    """The conditions of a file that holds nothing but `[[condition]]` tables.
+    """Returns the conditions of a file that contains only `[[condition]]` tables.
 
     Raises:
-        ConfigError: It cannot be read, holds something else, or a declaration is wrong.
+        ConfigError: The file cannot be read, contains other tables, or a declaration is wrong.
     """
     try:
         table = tomllib.loads(path.read_text("utf-8"))
@@ -142,19 +144,21 @@ def read_conditions(path: Path) -> tuple[Condition, ...]:
     except ValueError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     if others := sorted(set(table) - {"condition"}):
-        raise ConfigError(f"{path}: {others[0]}: expected [[condition]] tables and nothing else")
+        raise ConfigError(
+            f"{path}: {others[0]}: only [[condition]] tables are allowed here; remove this key"
+        )
     return load_conditions(table.get("condition", []), str(path))
 
 
 def load_conditions(tables: object, where: str) -> tuple[Condition, ...]:
-    """The conditions of a configuration.
+    """Returns the conditions of a configuration.
 
     Args:
         tables: The parsed list of `[[condition]]` tables.
-        where: File named in errors.
+        where: File name for error messages.
 
     Raises:
-        ConfigError: A declaration is wrong; the text names it, the key and what was expected.
+        ConfigError: A declaration is wrong; the text names condition, key and expected value.
     """
     if not isinstance(tables, list):
         raise ConfigError(f"{where}: condition: expected [[condition]] tables")
@@ -168,7 +172,7 @@ def load_conditions(tables: object, where: str) -> tuple[Condition, ...]:
             raise ConfigError(str(error).removeprefix("bad_field: ")) from error
         _check(condition, place)
         if condition.id in conditions:
-            raise ConfigError(f"{place}: id: declared twice")
+            raise ConfigError(f"{place}: id: another condition has this id; choose a unique one")
         conditions[condition.id] = condition
     return tuple(conditions.values())
 
@@ -186,18 +190,23 @@ def _check(condition: Condition, place: str) -> None:
     inputs = condition.derived.facts.inputs
     if any(_beside(condition, quantity) is None for quantity in inputs):
         needed = " and ".join(f"{quantity} = <sensor>/{quantity}" for quantity in inputs)
-        raise ConfigError(f"{place}: derived: expected {needed} beside it")
+        raise ConfigError(f"{place}: derived: the keys {needed} are also needed")
     if condition.signal is not None:
-        raise ConfigError(f"{place}: signal: not used by a derived signal; remove it")
+        raise ConfigError(f"{place}: signal: not allowed together with derived; remove one")
 
 
 def _check_plain(condition: Condition, place: str) -> None:
     if condition.signal is None:
-        raise ConfigError(f"{place}: expected signal, or derived with temperature and humidity")
+        raise ConfigError(
+            f"{place}: set signal, or set derived together with temperature and humidity"
+        )
     quantity = condition.signal.quantity
     beside = _beside(condition, quantity)
     if beside not in (None, condition.signal):
-        raise ConfigError(f"{place}: {quantity}: the signal is {condition.signal}; remove {beside}")
+        raise ConfigError(
+            f"{place}: {quantity}: expected {condition.signal}, the same as signal, "
+            f"found {beside}; remove the key"
+        )
     facts = quantity.facts
     if not facts.low <= condition.limit <= facts.high:
         raise ConfigError(

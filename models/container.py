@@ -1,10 +1,10 @@
-"""The file around a bundle's members: a zip, of which every byte is accounted for.
+"""Packs and unpacks a bundle's file: a zip in which no byte can differ without being noticed.
 
-Any unzip opens it, but only one layout is read: the given members in the given order, deflated,
-without dates, comments, attributes or extra fields. Reading rebuilds all that is not a member's
-data from what it found and compares; so there is no second name, no overlap, no encryption and
-nothing before, between or behind, and no two readers can see different members. Knows nothing of
-what the members mean.
+Any unzip program opens the file. `unpack_members` accepts only one layout: the given members in the
+given order, deflated, without dates, comments, attributes or extra fields. It computes all bytes
+that are not a member's data and compares them with the file. So the file cannot contain hidden,
+overlapping, repeated or encrypted members, and all programs find the same members in it. The
+content of the members does not matter here.
 """
 
 import struct
@@ -16,9 +16,9 @@ from models.errors import BundleRefused
 
 __all__ = ["pack_members", "unpack_members"]
 
-_VERSION = 20  # of the zip format: 2.0 knows deflate
+_VERSION = 20  # version 2.0 of the zip format, the first with deflate
 _DEFLATED = 8
-_NEW_YEAR_1980 = 0x21  # the earliest date that a zip can say
+_NEW_YEAR_1980 = 0x21  # the earliest date of the zip format
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
@@ -32,14 +32,14 @@ class _Entry:
     size_bytes: int
 
     def local(self) -> bytes:
-        """What stands before the member's data."""
+        """Returns the local header, which precedes the member's data."""
         name = self.name.encode("ascii")
         fixed = (_VERSION, 0, _DEFLATED, 0, _NEW_YEAR_1980)
         sizes = (self.crc, self.packed_bytes, self.size_bytes)
         return _LOCAL.pack(b"PK\x03\x04", *fixed, *sizes, len(name), 0) + name
 
     def central(self, offset: int) -> bytes:
-        """Its entry in the directory at the file's end."""
+        """Returns the member's entry in the directory at the end of the file."""
         name = self.name.encode("ascii")
         fixed = (_VERSION, _VERSION, 0, _DEFLATED, 0, _NEW_YEAR_1980)
         sizes = (self.crc, self.packed_bytes, self.size_bytes)
@@ -48,10 +48,10 @@ class _Entry:
 
 
 def pack_members(members: Mapping[str, bytes]) -> bytes:
-    """The file; the same bytes for the same members wherever zlib is the same.
+    """Returns the file: the same bytes for the same members and the same version of zlib.
 
     Args:
-        members: Data by name, in the order in which they shall stand; names are ASCII.
+        members: Data by name, in the order of the file; names are ASCII.
     """
     entries, parts = [], []
     for name, data in members.items():
@@ -63,12 +63,12 @@ def pack_members(members: Mapping[str, bytes]) -> bytes:
 
 
 def unpack_members(data: bytes, limits: Mapping[str, int]) -> dict[str, bytes]:
-    """The members of a file that `pack_members` wrote.
+    """Returns the members of a file that `pack_members` wrote.
 
     Args:
         data: The file.
-        limits: The largest size in bytes of each member, in the order in which they must stand;
-            no member is inflated beyond what it declares, and none may declare more.
+        limits: The largest size of each member, bytes, in the order of the file. A member is
+            inflated to at most the size that it declares, which may not exceed the limit.
 
     Raises:
         BundleRefused: `too_large` or `not_a_bundle`.
@@ -89,8 +89,8 @@ def unpack_members(data: bytes, limits: Mapping[str, int]) -> dict[str, bytes]:
     if data[at:] != _directory(entries):
         raise BundleRefused(
             "not_a_bundle",
-            f"what follows {entries[-1].name} is not the directory of exactly these members: "
-            "more members, a damaged or cut off file, or one packed by another program",
+            f"unexpected bytes after {entries[-1].name}: the file is damaged or cut off, contains "
+            "more members, or was packed by another program",
         )
     return members
 
@@ -104,7 +104,7 @@ def _entry(data: bytes, at: int, name: str) -> _Entry:
             return entry
     raise BundleRefused(
         "not_a_bundle",
-        f"expected member {name} at byte {at}: the file is cut off, damaged or no bundle",
+        f"expected member {name} at byte {at}: the file is cut off, damaged or not a bundle",
     )
 
 
@@ -121,7 +121,7 @@ def _inflated(packed: bytes, entry: _Entry) -> bytes:
         raise BundleRefused("not_a_bundle", f"{entry.name} is damaged: {error}") from error
     if len(data) > entry.size_bytes:
         raise BundleRefused(
-            "too_large", f"{entry.name} inflates to more than the {entry.size_bytes} bytes declared"
+            "too_large", f"{entry.name} inflates to more than its declared {entry.size_bytes} bytes"
         )
     whole = inflater.eof and not inflater.unused_data and len(packed) == entry.packed_bytes
     if not whole or len(data) < entry.size_bytes or zlib.crc32(data) != entry.crc:

@@ -1,11 +1,11 @@
-"""Derived signals: computed from measured ones of the same step, each one row of a table.
+"""Computes derived signals from measured signals of the same step; each is one row of a table.
 
-A formula is written once and evaluated twice: with `math` for one step on the gateway, with numpy
-for years of history. Standard library only, unless `values` is called.
+Each formula is used twice: with `math` for one step on the gateway, with numpy for years of
+history. Standard library only, unless `values` is called.
 
-Humidity counts over water at every temperature, also below freezing, as sensors report it
-(WMO-No. 8, Guide to Instruments and Methods of Observation, annex 4.B, whose Magnus formula holds
-from -45 to 60 degrees Celsius).
+Relative humidity refers to water at every temperature, also below freezing, as sensors report it.
+The Magnus formula is that of WMO-No. 8, Guide to Instruments and Methods of Observation, annex 4.B,
+valid from -45 to 60 degrees Celsius.
 """
 
 import math
@@ -28,17 +28,17 @@ _ZERO_C_K = 273.15
 
 
 class Mathematics(Protocol):
-    """What formulas need: `math` for numbers, `numpy` for arrays."""
+    """Names the functions that formulas use: those of `math` or, for arrays, of `numpy`."""
 
     def log(self, value: Any, /) -> Any:
-        """Natural logarithm."""
+        """Returns the natural logarithm."""
 
     def exp(self, value: Any, /) -> Any:
-        """Power of e."""
+        """Returns the power of e."""
 
 
 def dew_point_c(temperature_c: Any, humidity_pct: Any, using: Mathematics = math) -> Any:
-    """Dew point over water, degrees Celsius, by the Magnus formula.
+    """Returns the dew point over water, degrees Celsius, by the Magnus formula.
 
     Args:
         temperature_c: Air temperature, degrees Celsius: a number, or an array with `numpy`.
@@ -52,7 +52,7 @@ def dew_point_c(temperature_c: Any, humidity_pct: Any, using: Mathematics = math
 
 
 def _saturation_pa(using: Mathematics, temperature_c: Any) -> Any:
-    """Vapour pressure of saturated air over water, Pa, by the Magnus formula."""
+    """Returns the vapour pressure of saturated air over water, Pa, by the Magnus formula."""
     return _MAGNUS_PA * using.exp(_MAGNUS_FACTOR * temperature_c / (_MAGNUS_C + temperature_c))
 
 
@@ -71,13 +71,13 @@ def _vapour_pressure_deficit(using: Mathematics, temperature_c: Any, humidity_pc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DerivedFacts(Facts):
-    """Facts of one derived signal.
+    """Holds the facts of one derived signal.
 
     Attributes:
-        inputs: The quantities that it is computed from, in the order of the formula's arguments.
-        positive: Inputs that must be above zero; there is no value otherwise.
-        about: How it is computed and what it means, for people.
-        formula: `formula(using, *inputs)`.
+        inputs: Input quantities in the order of the formula's arguments.
+        positive: Inputs that must be above zero; otherwise there is no value.
+        about: Computation and meaning, for the documentation.
+        formula: Function `formula(using, *inputs)`.
     """
 
     inputs: tuple[Quantity, ...]
@@ -86,15 +86,15 @@ class DerivedFacts(Facts):
     formula: Callable[..., Any]
 
     def value(self, *inputs: float) -> float | None:
-        """The value of one step, from the inputs in the order of `inputs`; None if none."""
+        """Returns the value of one step, or None; arguments are in the order of `inputs`."""
         for quantity, given in zip(self.inputs, inputs, strict=True):
             if quantity in self.positive and given <= 0:
                 return None
         return float(self.formula(math, *inputs))
 
     def values(self, *inputs: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        """The same for arrays; NaN where there is no value."""
-        import numpy as np  # noqa: PLC0415 - a gateway without models does not load it
+        """Returns the values for arrays of inputs; NaN where there is no value."""
+        import numpy as np  # noqa: PLC0415 - a gateway without models does not load numpy
 
         fit = [
             np.where(given > 0, given, np.nan) if quantity in self.positive else given
@@ -108,12 +108,12 @@ _AIR = (Quantity.TEMPERATURE, Quantity.HUMIDITY)
 
 
 class Derived(StrEnum):
-    """A signal computed from others of the same step; its `facts` say how and in which unit."""
+    """Names a signal computed from others of the same step; `facts` contain formula and unit."""
 
     facts: DerivedFacts
 
     def __new__(cls, value: str, facts: DerivedFacts) -> Self:
-        """The member of this row: its name in a declaration and its facts."""
+        """Returns the member for a row: the name in a declaration, and the facts."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.facts = facts
@@ -146,7 +146,7 @@ class Derived(StrEnum):
             title="Vapour-pressure deficit",
             shown_unit="kPa",
             inputs=_AIR,
-            about="how much more vapour pressure the air could take up; plants feel it as drought",
+            about="vapour pressure that the air lacks to saturation; high values dry out plants",
             formula=_vapour_pressure_deficit,
         ),
     )

@@ -1,9 +1,9 @@
-"""What is refused on the way from a trained model to a running one, rooted in `contract.errors`.
+"""Defines the errors of models and bundles, derived from `contract.errors`.
 
 DewlineError
-├ ModelError         -   a model cannot be loaded, or its answer is no probability: do without
-├ SignatureRefused   -   not signed by somebody trusted: `unknown_key`, `bad_signature`
-└ BundleRefused      -   a bundle must not run, with a code: never tried again as it is
+├ ModelError         -   a model cannot be loaded, or its answer is not a probability
+├ SignatureRefused   -   no trusted key signed the bytes: `unknown_key`, `bad_signature`
+└ BundleRefused      -   a bundle must not run; the code names the reason. Do not retry it
 """
 
 from contract.errors import DewlineError
@@ -12,15 +12,15 @@ __all__ = ["BundleRefused", "ModelError", "SignatureRefused"]
 
 
 class ModelError(DewlineError):
-    """A model is no use: onnxruntime does not take it, or it answers with no probability."""
+    """Reports that onnxruntime cannot load a model, or that its answer is not a probability."""
 
 
 class SignatureRefused(DewlineError):
-    """Bytes that no trusted key has signed.
+    """Reports bytes that no trusted key has signed.
 
     Attributes:
         code: `unknown_key` or `bad_signature`.
-        text: What is wrong, without the code.
+        text: The reason as a message, without the code.
     """
 
     def __init__(self, code: str, text: str) -> None:
@@ -30,15 +30,15 @@ class SignatureRefused(DewlineError):
 
 
 class BundleRefused(DewlineError):
-    """A bundle must not run; what ran before goes on.
+    """Reports that a bundle must not run; the bundle that ran before continues.
 
-    Codes of reading one: `too_large`, `not_a_bundle`, `unknown_key`, `bad_signature`,
-    `bad_manifest`, `bad_hash`, `bad_golden`. Of running one: `old_counter`, `unsuitable`,
-    `timed_out`, `wrong_answer`.
+    Codes when a bundle is read: `too_large`, `not_a_bundle`, `unknown_key`, `bad_signature`,
+    `bad_manifest`, `bad_hash`, `bad_golden`. Codes when a bundle is tried: `old_counter`,
+    `unsuitable`, `timed_out`, `wrong_answer`.
 
     Attributes:
-        code: Short stable name of the reason; reports group by it.
-        text: Why, for a person, without the code.
+        code: Short stable name of the reason; reports are grouped by code.
+        text: The reason as a message, without the code.
     """
 
     def __init__(self, code: str, text: str) -> None:

@@ -1,12 +1,12 @@
-"""Evaluation of a condition over samples: which steps it holds in, and when that changed.
+"""Evaluates a condition over samples: in which steps it holds, and when that changes.
 
-Pure: samples go in with their times, steps come out, nothing asks a clock. Standard library only.
+The input is samples with their times, the output is steps; no clock is read. Standard library only.
 
-Time runs in steps of `step_s`, aligned to 1970-01-01T00:00Z (to the stream's begin while the clock
-is not believable). A step completes as soon as each of its signals has a fit sample in it, or, for
-a signal that is overdue, when the step ends: then the last value counts if it is not older than
-`max_age_s`. Where a signal has no value, the step has no verdict: none is given for it, what held
-goes on holding, and a duration begins anew.
+Time is divided into steps of `step_s`, aligned to 1970-01-01T00:00Z (to the stream's begin while
+the clock is not trusted). A step completes as soon as each signal has a usable sample in it. If a
+signal is overdue, the step completes when it ends, and the signal's last value is used unless it is
+older than `max_age_s`. If a signal has no value, the step has no verdict: the condition keeps its
+state, and a duration starts again.
 """
 
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ __all__ = ["Evaluator", "Sample", "Step"]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A value of one signal at one instant.
+    """Holds a value of one signal at one instant.
 
     Attributes:
-        at_ms: Instant, ms, on the time line that the steps count on.
-        value: In the signal's unit; None if there was none fit to judge by.
+        at_ms: Instant, ms, on the time line of the steps.
+        value: Value in the signal's unit; None if there was no usable value.
     """
 
     at_ms: int
@@ -33,15 +33,15 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The verdict of one completed step.
+    """Holds the verdict of one completed step.
 
     Attributes:
         begins_ms: Begin of the step.
-        at_ms: When it completed: the instant of the sample that did, or the step's end.
+        at_ms: Instant at which the step completed: the last sample's, or the step's end.
         value: The signal's value.
         holds: Whether the condition holds after this step.
-        changed: Whether it did not hold before, or held and no longer does.
-        full: Whether a sample completed it; False if it ended with signals overdue.
+        changed: Whether this step changed `holds`.
+        full: Whether a sample completed the step; False if the step ended with overdue signals.
     """
 
     begins_ms: int
@@ -56,8 +56,8 @@ class Evaluator:
     """Evaluates one condition over samples in the order of their times.
 
     Args:
-        condition: What is judged.
-        holds: Whether it held before the first sample.
+        condition: The condition.
+        holds: Whether the condition held before the first sample.
     """
 
     def __init__(self, condition: Condition, *, holds: bool = False) -> None:
@@ -65,14 +65,14 @@ class Evaluator:
         self._signals = signals_of(condition)
         self._step_ms = condition.step_s * 1000
         self._max_age_ms = condition.max_age_s * 1000
-        self._latest: dict[Signal, Sample] = {}  # the last fit sample of each signal
+        self._latest: dict[Signal, Sample] = {}  # the last usable sample of each signal
         self._filling_ms: int | None = None  # begin of the step that is being filled
         self._completed_ms: int | None = None  # begin of the last completed step
         self._criterion = criterion_of(condition, {"holds": holds})
 
     @classmethod
     def restored(cls, condition: Condition, saved: Saved) -> "Evaluator":
-        """One that goes on where `saved` was made."""
+        """Returns an evaluator that continues from the state `saved`."""
         evaluator = cls(condition)
         evaluator._latest = {Signal.parse(n): Sample(*row) for n, row in saved["latest"].items()}
         evaluator._filling_ms = saved["step_ms"]
@@ -81,7 +81,7 @@ class Evaluator:
         return evaluator
 
     def saved(self) -> dict[str, object]:
-        """All that it remembers, as JSON has it."""
+        """Returns the JSON-ready state."""
         return {
             "latest": {str(signal): [s.at_ms, s.value] for signal, s in self._latest.items()},
             "step_ms": self._filling_ms,
@@ -95,14 +95,14 @@ class Evaluator:
         return self._criterion.holds
 
     def is_ahead_of(self, now_ms: int) -> bool:
-        """Whether what it remembers is of a later step than the one of this instant's."""
+        """Returns whether the state belongs to a later step than `now_ms`."""
         return self._filling_ms is not None and self._filling_ms > now_ms
 
     def take(self, signal: Signal, sample: Sample) -> list[Step]:
-        """Verdicts that this sample completes, oldest first.
+        """Returns the verdicts of the steps that this sample completes, oldest first.
 
-        Samples of other signals move time on too: steps that ended before the sample are complete.
-        A sample older than the signal's last one, or of a step that has ended, comes too late.
+        Samples of other signals also complete the steps that ended before them. A sample is ignored
+        if it is older than the signal's last one, or belongs to a step that has ended.
         """
         steps = self.advance(sample.at_ms)
         if signal not in self._signals or sample.value is None or self._late(signal, sample):
@@ -116,7 +116,7 @@ class Evaluator:
         return steps
 
     def advance(self, now_ms: int) -> list[Step]:
-        """Verdicts of the steps that ended by `now_ms` without being full: signals are overdue."""
+        """Returns the verdicts of steps that ended by `now_ms` while signals were overdue."""
         current = self._step_of(now_ms)
         if self._filling_ms is None or current <= self._filling_ms:
             return []
@@ -127,16 +127,15 @@ class Evaluator:
         for ended in range(begins, current, self._step_ms):
             verdict = self._complete(ended, ended + self._step_ms, full=False)
             if not verdict:
-                break  # nothing came in since, so the steps after it have no value either
+                break  # there were no samples since, so the later steps have no value either
             steps += verdict
         return steps
 
     def rebase(self, delta_ms: int | None) -> None:
-        """Moves everything remembered to another time line.
+        """Moves the state to another time line.
 
         Args:
-            delta_ms: New minus old instant; None if nobody knows: then only whether the condition
-                holds is kept.
+            delta_ms: New minus old instant; None if unknown: then only `holds` is kept.
         """
         self._criterion.rebase(delta_ms)
         if delta_ms is None:

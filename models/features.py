@@ -1,12 +1,12 @@
-"""Features: what a model sees of the past day, computed in one way everywhere.
+"""Computes features, a model's input of the past day, in the same way everywhere.
 
-Gateway, training and live scoring call the same two functions: `windows` cuts, for each instant,
-the values that were known then into a grid of whole hours, `features` turns grids into columns.
-A value is known at an instant if it was measured at or before it and is not older than its age
-limit; nothing is interpolated, since that would look into the future. Pure; numpy.
+Gateway, training and live scoring call the same two functions. For each instant, `windows` puts the
+values that were known then into a grid of whole hours. `features` turns grids into columns. A value
+is known at an instant if it was measured at or before that instant and is not older than its age
+limit. Nothing is interpolated, because interpolation would use later values. Requires numpy.
 
-An hour's value is the last one of its ten-minute slot, as a gateway keeps it
-(`edge.forecasting.window`).
+An hour's value is the last value of its ten-minute slot, because a gateway keeps only that value of
+each slot (`edge.forecasting.window`).
 """
 
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ __all__ = [
     "windows",
 ]
 
-FEATURES_VERSION = 1  # a bundle made for another one is refused
+FEATURES_VERSION = 1  # a bundle made for another version is refused
 LAGS = 25  # hours 0 to 24 before the instant
 SLOT_MS = 600_000
 HOUR_MS = 3_600_000
-MAX_AGE_H = (3.0, 3.0, 12.0)  # of each of MODEL_INPUTS: older values are unknown
-HINGES = (2.0, 5.0, 10.0)  # before the limit, in the signal's unit
+MAX_AGE_H = (3.0, 3.0, 12.0)  # for each of MODEL_INPUTS; older values are unknown
+HINGES = (2.0, 5.0, 10.0)  # distances before the limit, in the signal's unit
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +49,7 @@ _CHANGES = (
     *("change_1h", "change_3h", "change_6h", "deviation_24h", "yesterday_at_target"),
     "spread_6h",
 )
-FEATURE_NAMES = (  # the columns of `features`, the baseline's first
+FEATURE_NAMES = (  # the columns of `features`; those of the baseline come first
     *BASELINE_NAMES,
     *(
         f"{signal}_{change}"
@@ -70,11 +70,11 @@ FEATURE_NAMES = (  # the columns of `features`, the baseline's first
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a model is asked about.
+    """Holds a model's input.
 
     Attributes:
-        values: One row a window, columns as in `FEATURE_NAMES`; finite where usable.
-        usable: Whether the window has all that a forecast needs; else none is made.
+        values: One row per window, columns as in `FEATURE_NAMES`; finite where usable.
+        usable: Whether the window has all values that a forecast needs.
     """
 
     values: Floats
@@ -82,15 +82,16 @@ class Features:
 
 
 def windows(readings: Readings, at_ms: NDArray[np.int64], condition: Condition) -> Floats:
-    """The grid of each instant: value known `lag` hours before it.
+    """Returns a grid for each instant: the values known `lag` hours before that instant.
 
     Args:
-        readings: Of one device; samples after an instant do not change its window.
+        readings: Readings of one device; samples after an instant do not change its window.
         at_ms: Instants, ms since 1970 UTC.
-        condition: Whose inputs to take.
+        condition: The condition, which names the input signals.
 
     Returns:
-        Shape (instants, inputs, LAGS), in the order of `MODEL_INPUTS`; NaN where nothing is known.
+        Array of shape (instants, inputs, LAGS), inputs in the order of `MODEL_INPUTS`; NaN where no
+        value is known.
     """
     grid = np.full((len(at_ms), len(MODEL_INPUTS), LAGS), np.nan)
     for index, signal in enumerate(inputs_of(condition)):
@@ -104,7 +105,7 @@ def _known(
     times: NDArray[np.int64], values: Floats, at_ms: NDArray[np.int64], max_age_ms: float
 ) -> Floats:
     slots = times // SLOT_MS
-    last = np.append(slots[1:] != slots[:-1], True)  # of its slot
+    last = np.append(slots[1:] != slots[:-1], True)  # whether a sample is the last of its slot
     found = np.empty((len(at_ms), LAGS))
     found[:, 0] = _as_of(times, values, at_ms, max_age_ms)
     before_ms = at_ms[:, np.newaxis] - np.arange(1, LAGS) * HOUR_MS
@@ -122,12 +123,12 @@ def _as_of(
 
 
 def features(grid: Floats, at_ms: NDArray[np.int64], condition: Condition) -> Features:
-    """The columns of each window.
+    """Returns the feature columns of each window.
 
     Args:
-        grid: From `windows`.
-        at_ms: The same instants, ms since 1970 UTC: the hour of day is UTC's.
-        condition: Whose limit the distance is measured to.
+        grid: Result of `windows`.
+        at_ms: The same instants, ms since 1970 UTC; the hour of day is in UTC.
+        condition: The condition; the distance is measured to its limit.
     """
     temperature, humidity, pressure = grid[:, 0], grid[:, 1], grid[:, 2]
     dew_point = dew_point_c(temperature, np.where(humidity > 0, humidity, np.nan), np)
@@ -146,9 +147,9 @@ def features(grid: Floats, at_ms: NDArray[np.int64], condition: Condition) -> Fe
 
 
 def _distance(condition: Condition, grid: Floats) -> Floats:
-    """How far beyond its limit the signal is (negative: before it), shape (instants, LAGS).
+    """Returns the distance beyond the limit (negative: before it), shape (instants, LAGS).
 
-    NaN throughout for a signal that models do not look at: no window of it is usable.
+    All values are NaN for a signal that is not an input of models, so no window is usable.
     """
     known = {quantity: grid[:, index] for index, quantity in enumerate(MODEL_INPUTS)}
     if condition.derived is not None:
@@ -169,7 +170,7 @@ def _baseline(distance: Floats, at_ms: NDArray[np.int64]) -> list[Floats]:
 
 
 def _hour_of_day(at_ms: NDArray[np.int64]) -> Floats:
-    """The hour of the UTC day as an angle, 0 to 2 pi."""
+    """Returns the hour of the UTC day as an angle, 0 to 2 pi."""
     angle: Floats = 2 * np.pi * (at_ms % (24 * HOUR_MS)) / (24 * HOUR_MS)
     return angle
 

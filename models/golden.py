@@ -1,7 +1,7 @@
-"""Golden vectors: windows with the features and probabilities that they must give everywhere.
+"""Checks golden vectors: windows with the features and probabilities that each side must compute.
 
-The cloud writes them from the model as it was trained; a gateway that computes anything else does
-not run the bundle. Who computes is the caller's affair: this module compares.
+The cloud writes them when it trains the model. A gateway that computes other numbers does not run
+the bundle. The caller passes the functions that compute; this module compares the results.
 """
 
 import json
@@ -20,7 +20,7 @@ from models.features import LAGS
 
 __all__ = ["GOLDEN_ROWS", "Agreement", "Golden", "check_golden", "decode_golden", "encode_golden"]
 
-GOLDEN_ROWS = (32, 256)  # fewest and most
+GOLDEN_ROWS = (32, 256)  # minimum and maximum
 FEATURES_TOLERANCE = 1e-6
 PROBABILITY_TOLERANCE = 1e-5
 
@@ -30,12 +30,12 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Golden:
-    """Questions and their answers, one row each.
+    """Holds inputs and expected answers, one row each.
 
     Attributes:
-        grids: Windows as `models.features.windows` cuts them, shape (rows, inputs, LAGS); NaN where
-            nothing is known.
-        at_ms: The instant of each, ms since 1970 UTC.
+        grids: Windows as returned by `models.features.windows`, shape (rows, inputs, LAGS); NaN
+            where no value is known.
+        at_ms: Instant of each window, ms since 1970 UTC.
         features: Shape (rows, features), finite.
         probabilities: Shape (rows,), 0 to 1.
     """
@@ -48,7 +48,7 @@ class Golden:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """Largest differences that were found, all within their tolerance."""
+    """Holds the largest differences found; all are within their tolerance."""
 
     features: float
     probabilities: float
@@ -59,12 +59,12 @@ def check_golden(
     features_of: Callable[[Floats, Ints], Floats],
     probabilities_of: Callable[[Floats], Floats],
 ) -> Agreement:
-    """Asks what the golden vectors ask, and compares.
+    """Computes features and probabilities of the golden vectors and compares the results.
 
     Args:
         golden: The vectors.
-        features_of: Features of grids at instants.
-        probabilities_of: Probabilities, shape (rows,), of features.
+        features_of: Function that returns the features of grids at instants.
+        probabilities_of: Function that returns the probabilities, shape (rows,), of features.
 
     Raises:
         BundleRefused: `wrong_answer`; features differ by more than 1e-6 or probabilities by more
@@ -81,20 +81,20 @@ def check_golden(
 def _apart(found: Floats, expected: Floats, tolerance: float, what: str) -> float:
     if found.shape != expected.shape:
         raise BundleRefused(
-            "wrong_answer", f"{what}: shape {found.shape}, its golden vectors have {expected.shape}"
+            "wrong_answer", f"{what}: expected shape {expected.shape}, found {found.shape}"
         )
     apart = float(np.max(np.abs(found - expected)))
-    if not apart <= tolerance:  # NaN is wrong, too
+    if not apart <= tolerance:  # also true for NaN
         raise BundleRefused(
             "wrong_answer",
-            f"{what} differ from its golden vectors by {apart:.2g}, allowed is {tolerance:g}",
+            f"{what} differ from the golden vectors by {apart:.2g}, more than {tolerance:g}",
         )
     return apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Table:
-    """As it travels."""
+    """Describes the JSON document."""
 
     grids: tuple[tuple[tuple[float | None, ...], ...], ...]
     at_ms: tuple[UtcMs, ...]
@@ -103,10 +103,10 @@ class _Table:
 
 
 def encode_golden(golden: Golden) -> bytes:
-    """JSON, UTF-8, null for NaN; numbers keep every bit.
+    """Returns JSON in UTF-8, with null for NaN; numbers keep full precision.
 
     Raises:
-        BundleRefused: `bad_golden`; a number is infinite, or NaN elsewhere than in `grids`.
+        BundleRefused: `bad_golden`; a number is infinite, or is NaN outside `grids`.
     """
     grids = golden.grids.astype(object)
     grids[np.isnan(golden.grids)] = None
@@ -120,16 +120,16 @@ def encode_golden(golden: Golden) -> bytes:
         return json.dumps(table, separators=(",", ":"), allow_nan=False).encode()
     except ValueError as error:
         raise BundleRefused(
-            "bad_golden", "a feature, probability or value is not finite"
+            "bad_golden", "golden.json: a feature, probability or value is not finite"
         ) from error
 
 
 def decode_golden(data: bytes, columns: int) -> Golden:
-    """The golden vectors in a bundle's member.
+    """Returns the golden vectors in a bundle's member.
 
     Args:
         data: The member.
-        columns: How many features the model takes.
+        columns: Number of features that the model needs.
 
     Raises:
         BundleRefused: `bad_golden`.
@@ -141,7 +141,8 @@ def decode_golden(data: bytes, columns: int) -> Golden:
     rows = len(table.at_ms)
     if not GOLDEN_ROWS[0] <= rows <= GOLDEN_ROWS[1]:
         raise BundleRefused(
-            "bad_golden", f"golden.json: {rows} rows, expected {GOLDEN_ROWS[0]} to {GOLDEN_ROWS[1]}"
+            "bad_golden",
+            f"golden.json: expected {GOLDEN_ROWS[0]} to {GOLDEN_ROWS[1]} rows, found {rows}",
         )
     return Golden(
         grids=_array(table.grids, (rows, len(MODEL_INPUTS), LAGS), "grids"),
@@ -153,12 +154,12 @@ def decode_golden(data: bytes, columns: int) -> Golden:
 
 def _array(values: Any, shape: tuple[int, ...], what: str) -> Floats:
     try:
-        array = np.array(values, np.float64)  # makes None a NaN
-    except ValueError as error:  # rows of different lengths
+        array = np.array(values, np.float64)  # converts None to NaN
+    except ValueError as error:  # raised for rows of different lengths
         raise BundleRefused("bad_golden", f"golden.json: {what}: rows differ in length") from error
     if array.shape != shape:
         raise BundleRefused(
-            "bad_golden", f"golden.json: {what}: shape {array.shape}, expected {shape}"
+            "bad_golden", f"golden.json: {what}: expected shape {shape}, found {array.shape}"
         )
     return array
 

@@ -1,9 +1,9 @@
-"""A model in ONNX that answers with probabilities: on gateways, in training and in scoring.
+"""Runs a model in ONNX that returns probabilities: on gateways, in training and in scoring.
 
-The only file that imports onnxruntime, and not before a model is loaded: this module can be
-imported without it. One thread and no memory kept between two questions: a gateway asks once in a
-step, and has little of either. The cloud asks with the same options, so that its numbers are the
-gateways'. Knows nothing of conditions or features but their number.
+This is the only file that imports onnxruntime. It does so when a model is loaded, so this module
+can be imported without it. onnxruntime uses one thread and keeps no memory between two calls: a
+gateway calls it once in a step and has little memory. The cloud uses the same options, so that it
+computes the same numbers as the gateways.
 """
 
 from collections.abc import Generator
@@ -20,32 +20,32 @@ __all__ = ["Inference", "require_runtime"]
 _INPUT = "features"
 _OUTPUT = "probability"
 _FLOAT32 = "tensor(float)"
-_FATAL = 4  # what is worse than an error goes to stderr, the rest is raised
+_FATAL = 4  # errors are raised; onnxruntime logs only fatal ones to stderr
 
 
 def require_runtime() -> Any:
-    """Imports onnxruntime and returns it; call it early where its absence must be noticed early.
+    """Imports onnxruntime and returns it; call this early to find out early that it is missing.
 
     Raises:
-        ImportError: It is not installed.
+        ImportError: onnxruntime is not installed.
     """
-    import onnxruntime  # noqa: PLC0415 - a gateway without models does not have it
+    import onnxruntime  # noqa: PLC0415 - not installed on a gateway without models
 
     return onnxruntime
 
 
 class Inference:
-    """Probabilities of one model.
+    """Computes the probabilities of one model.
 
     Args:
         model: The ONNX file's bytes: input `features`, float32 [any, columns]; output
             `probability`, float32 [any, 1].
 
     Attributes:
-        columns: How many features a row has.
+        columns: Number of features in a row.
 
     Raises:
-        ModelError: It is no model, or not of that form.
+        ModelError: The bytes are not a model, or the model has other inputs or outputs.
     """
 
     def __init__(self, model: bytes) -> None:
@@ -57,10 +57,10 @@ class Inference:
         self.columns = _columns(self._session)
 
     def probability(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The probability for each row of features, shape (rows,).
+        """Returns the probability for each row of features, shape (rows,).
 
         Raises:
-            ModelError: The rows have another width, or an answer is not within 0 to 1.
+            ModelError: The rows have a wrong number of columns, or an answer is not in 0 to 1.
         """
         if rows.ndim != 2 or rows.shape[1] != self.columns:
             raise ModelError(
@@ -69,26 +69,26 @@ class Inference:
         with _converted("the model failed"), np.errstate(over="ignore"):
             (answer,) = self._session.run([_OUTPUT], {_INPUT: rows.astype(np.float32)})
         if answer.shape != (len(rows), 1):
-            raise ModelError(f"the model gave shape {answer.shape} for {len(rows)} rows")
+            raise ModelError(f"model output: found shape {answer.shape} for {len(rows)} input rows")
         column: NDArray[np.float64] = answer[:, 0].astype(np.float64)
-        wrong = ~((column >= 0.0) & (column <= 1.0))  # NaN is wrong, too
+        wrong = ~((column >= 0.0) & (column <= 1.0))  # also true for NaN
         if wrong.any():
-            raise ModelError(f"the model answered {column[wrong][0]:g}, which is no probability")
+            raise ModelError(f"the model answered {column[wrong][0]:g}, which is not a probability")
         return column
 
     def probability_of(self, row: NDArray[np.float64]) -> float:
-        """The probability for one row of features, as a gateway asks.
+        """Returns the probability for one row of features; gateways call this.
 
         Raises:
-            ModelError: As in `probability`.
+            ModelError: The same as for `probability`.
         """
         return float(self.probability(row[np.newaxis, :])[0])
 
     def one_by_one(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """As `probability`, each row asked alone: the answer does not depend on the other rows.
+        """Returns the same as `probability`, but runs the model for each row alone, as gateways do.
 
         Raises:
-            ModelError: As in `probability`.
+            ModelError: The same as for `probability`.
         """
         return np.array([self.probability_of(row) for row in rows], np.float64)
 
@@ -108,17 +108,17 @@ def _columns(session: Any) -> int:
     given = [(i.name, i.type, len(i.shape)) for i in inputs]
     width = inputs[0].shape[-1] if inputs and inputs[0].shape else None
     if given != [(_INPUT, _FLOAT32, 2)] or not isinstance(width, int) or width < 1:
-        raise ModelError(f"the model's input: expected {_INPUT} float32 [any, n], found {given}")
+        raise ModelError(f"model input: expected {_INPUT} float32 [any, n], found {given}")
     if isinstance(inputs[0].shape[0], int):
-        raise ModelError(f"the model's input: expected any number of rows, found {given}")
+        raise ModelError(f"model input: expected any number of rows, found {given}")
     found = [(o.name, o.type, o.shape[1:]) for o in outputs]
     if found != [(_OUTPUT, _FLOAT32, [1])]:
-        raise ModelError(f"the model's output: expected {_OUTPUT} float32 [any, 1], found {found}")
+        raise ModelError(f"model output: expected {_OUTPUT} float32 [any, 1], found {found}")
     return width
 
 
 def _foreign() -> tuple[type[Exception], ...]:
-    """What onnxruntime raises; its own exceptions have no common parent but Exception."""
+    """Returns the exceptions that onnxruntime raises; its own have no common base class."""
     from onnxruntime.capi import (  # noqa: PLC0415 - as above
         onnxruntime_pybind11_state as binding,
     )

@@ -1,7 +1,7 @@
-"""Replay of a condition over history: every step with its verdict, as columns.
+"""Evaluates a condition over history: returns every step with its verdict, as columns.
 
-The gateway judges sample by sample, the cloud judges years at once: both by `models.evaluation`.
-This module only feeds it and keeps what comes out. Pure; standard library and numpy.
+The gateway evaluates sample by sample, the cloud evaluates years at once; both use
+`models.evaluation`. This module passes samples to it and collects the steps. Requires numpy.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,13 +23,13 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Samples of one device in the order in which they were taken, one row each.
+    """Holds the samples of one device in the order of time, one row each.
 
     Attributes:
-        signals: What they are of, each once.
+        signals: The signals, each once.
         codes: For each row the index of its signal in `signals`.
-        at_ms: Instant, ms since 1970 UTC, not falling.
-        values: In the signal's unit; NaN where there was none fit to judge by.
+        at_ms: Instants, ms since 1970 UTC, ascending; equal ones are allowed.
+        values: Values in the signal's unit; NaN where there was no usable value.
     """
 
     signals: tuple[Signal, ...]
@@ -39,7 +39,7 @@ class Readings:
 
     @classmethod
     def of_rows(cls, signals: Sequence[Signal], at_ms: Ints, values: Floats) -> "Readings":
-        """Readings with the signal of each row."""
+        """Returns readings, given the signal of each row."""
         code = {signal: number for number, signal in enumerate(dict.fromkeys(signals))}
         codes = np.fromiter((code[signal] for signal in signals), np.int64, len(signals))
         return cls(tuple(code), codes, at_ms, values)
@@ -48,34 +48,34 @@ class Readings:
         return len(self.at_ms)
 
     def are(self, wanted: Collection[Signal | None]) -> Flags:
-        """Which rows are of one of these signals."""
+        """Returns for each row whether it belongs to one of these signals."""
         codes = [code for code, signal in enumerate(self.signals) if signal in wanted]
         return np.isin(self.codes, codes)
 
     def rows(self, chosen: "Ints | Flags | slice") -> "Readings":
-        """The chosen rows."""
+        """Returns the chosen rows."""
         return Readings(self.signals, self.codes[chosen], self.at_ms[chosen], self.values[chosen])
 
     def of(self, signal: Signal | None) -> tuple[Ints, Floats]:
-        """Instants and values of the fit samples of one signal; both empty for None."""
+        """Returns instants and values of one signal's usable samples; both are empty for None."""
         mine = self.are((signal,)) & ~np.isnan(self.values)
         return self.at_ms[mine], self.values[mine]
 
 
-_STEP_TYPES = (np.int64, np.int64, np.float64, np.bool_, np.bool_, np.bool_, np.int64)  # of `Steps`
+_STEP_TYPES = (np.int64, np.int64, np.float64, np.bool_, np.bool_, np.bool_, np.int64)  # in `Steps`
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Completed steps of one condition on one device, oldest first.
+    """Holds the completed steps of one condition on one device, oldest first.
 
     Attributes:
         begins_ms: Begin of each step.
-        at_ms: When it completed.
-        values: The signal's value.
-        holds: Whether the condition holds after it.
-        changed: Whether that changed with it.
-        full: Whether a sample completed it.
+        at_ms: Instant at which each step completed.
+        values: The signal's values.
+        holds: Whether the condition holds after the step.
+        changed: Whether the step changed `holds`.
+        full: Whether a sample completed the step.
         rows: For a full step the row of `Readings` that completed it, else -1.
     """
 
@@ -92,15 +92,15 @@ class Steps:
 
 
 def replay(condition: Condition, readings: Readings, *, holds: bool = False) -> Steps:
-    """The steps that a gateway would have judged, had it taken these samples.
+    """Returns the steps and verdicts that a gateway would compute from these samples.
 
     Args:
-        condition: What is judged.
-        readings: In the order in which the gateway took them.
-        holds: Whether the condition held before the first one.
+        condition: The condition.
+        readings: Readings in the order in which the gateway took them.
+        holds: Whether the condition held before the first reading.
     """
     evaluator = Evaluator(condition, holds=holds)
-    # samples of other signals would move time on, and the next wanted sample does that all the same
+    # Samples of other signals only complete earlier steps, which the next wanted sample also does.
     wanted = np.flatnonzero(readings.are(signals_of(condition)))
     mine = readings.rows(wanted)
     found: list[tuple[int, int, float, bool, bool, bool, int]] = []
@@ -116,10 +116,10 @@ def replay(condition: Condition, readings: Readings, *, holds: bool = False) -> 
 
 
 def onsets(steps: Steps, condition: Condition) -> Floats:
-    """The label of each step: 1 if the condition holds within its horizon, else 0.
+    """Returns the label of each step: 1 if the condition holds within its horizon, else 0.
 
-    The horizon is the next `horizon_s / step_s` steps. NaN where one of them has no verdict: what
-    nobody observed is neither an onset nor the absence of one, whatever the others say.
+    The horizon is the next `horizon_s / step_s` steps. The label is NaN if one of them has no
+    verdict: without an observation, neither 1 nor 0 can be proved.
     """
     step_ms, count = condition.step_s * 1000, condition.horizon_s // condition.step_s
     begins, labels = steps.begins_ms, np.full(len(steps), np.nan)
@@ -137,13 +137,13 @@ def onsets(steps: Steps, condition: Condition) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A time in which the condition held.
+    """Holds an interval in which the condition held.
 
     Attributes:
-        began_at: The instant of the alert that was raised, ms since 1970 UTC.
-        began_value: The signal's value then.
-        ended_at: The instant of the one that cleared it; None while it holds.
-        ended_value: The signal's value then.
+        began_at: Instant at which the condition became true, ms since 1970 UTC.
+        began_value: The signal's value at `began_at`.
+        ended_at: Instant at which the condition became false; None if it still holds.
+        ended_value: The signal's value at `ended_at`.
     """
 
     began_at: int
@@ -153,7 +153,10 @@ class Interval:
 
 
 def intervals(steps: Steps) -> list[Interval]:
-    """When the condition held, oldest first; one that held before the first step is left out."""
+    """Returns the intervals in which the condition held, oldest first.
+
+    An interval that began before the first step is left out.
+    """
     found: list[Interval] = []
     for row in np.flatnonzero(steps.changed).tolist():
         at_ms, value = int(steps.at_ms[row]), round(float(steps.values[row]), 6)

@@ -1,8 +1,8 @@
-"""Signs and verifies bytes with Ed25519 keys: those of bundles and of desired states.
+"""Signs and verifies the bytes of bundles and desired states with Ed25519 keys.
 
-The cloud holds one `Signer`, whose private key this module generates, saves and loads. Gateways and
-scoring hold `TrustedKeys`, several while a key is being replaced. What the bytes mean is said by
-`models.container` and `contract.desired`.
+The cloud has one `Signer`; this module generates, saves and loads its private key. Gateways and
+scoring have `TrustedKeys`: several keys while a key is being replaced. `models.container` and
+`contract.desired` define the signed bytes.
 """
 
 import hashlib
@@ -30,15 +30,15 @@ _KEY_ID_DIGITS = 16
 
 
 def key_id(public_key: bytes) -> str:
-    """Name of a key: the first 16 hexadecimal digits of the sha256 of its 32 raw public bytes."""
+    """Returns the name of a key: the first 16 hex digits of the sha256 of its 32 public bytes."""
     return hashlib.sha256(public_key).hexdigest()[:_KEY_ID_DIGITS]
 
 
 class TrustedKeys:
-    """The public keys whose signatures count.
+    """Verifies signatures with the trusted public keys.
 
     Args:
-        public_keys: Each of 32 raw bytes.
+        public_keys: The keys, each as 32 raw bytes.
     """
 
     def __init__(self, public_keys: Iterable[bytes]) -> None:
@@ -46,20 +46,20 @@ class TrustedKeys:
 
     @classmethod
     def load(cls, paths: Iterable[Path]) -> "TrustedKeys":
-        """The keys in PEM files, one in each, as `Signer.public_pem` writes them.
+        """Returns the keys in PEM files of `Signer.public_pem`, one key in each.
 
         Raises:
-            ConfigError: A file cannot be read or holds no Ed25519 public key.
+            ConfigError: A file cannot be read or does not contain an Ed25519 public key.
         """
         return cls([_public_bytes(path) for path in paths])
 
     @property
     def key_ids(self) -> tuple[str, ...]:
-        """Names of the keys, in order."""
+        """Names of the keys, sorted."""
         return tuple(sorted(self._keys))
 
     def verify(self, key_id: str, message: bytes, signature: bytes) -> None:
-        """Returns if the named key is trusted and has signed the message.
+        """Raises an error unless the named key is trusted and has signed the message.
 
         Raises:
             SignatureRefused: `unknown_key` or `bad_signature`.
@@ -69,14 +69,14 @@ class TrustedKeys:
             known = ", ".join(self.key_ids) or "none"
             raise SignatureRefused(
                 "unknown_key",
-                f"signed by key {key_id[:40]!r}, trusted are {known}; if that key is meant, add "
-                "its public half to the trusted keys",
+                f"signed by key {key_id[:40]!r}, but the trusted keys are: {known}. If you trust "
+                "that key, add its public key to the trusted keys",
             )
         try:
             key.verify(signature, message)
         except InvalidSignature as error:
             raise SignatureRefused(
-                "bad_signature", f"the signature of key {key_id} does not fit these bytes"
+                "bad_signature", f"the signature of key {key_id} does not match the signed bytes"
             ) from error
 
 
@@ -98,22 +98,23 @@ def _read(path: Path) -> bytes:
 
 
 class Signer:
-    """A private key that signs; made by `generate` or `load`."""
+    """Signs with a private key; `generate` and `load` make instances."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
 
     @classmethod
     def generate(cls) -> "Signer":
-        """A new key."""
+        """Returns a new key."""
         return cls(Ed25519PrivateKey.generate())
 
     @classmethod
     def load(cls, path: Path) -> "Signer":
-        """The key in a file that `save` wrote.
+        """Returns the key in a file that `save` wrote.
 
         Raises:
-            ConfigError: It cannot be read or holds no Ed25519 private key without a password.
+            ConfigError: The file cannot be read or does not contain an Ed25519 private key
+                without a password.
         """
         try:
             key = load_pem_private_key(_read(path), password=None)
@@ -126,10 +127,10 @@ class Signer:
         return cls(key)
 
     def save(self, path: Path) -> None:
-        """Writes the key, PEM, for its owner's eyes only (0600), durably; never over another file.
+        """Writes the key durably as a new PEM file that only its owner can read (0600).
 
         Raises:
-            ConfigError: There is a file of that name, or it cannot be written.
+            ConfigError: The file exists already or cannot be written.
         """
         pem = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         try:
@@ -140,7 +141,9 @@ class Signer:
                 os.fsync(descriptor)
             _sync_folder(path.parent)
         except FileExistsError as error:
-            raise ConfigError(f"{path} exists already; a key is never overwritten") from error
+            raise ConfigError(
+                f"{path} exists already and is not overwritten; choose another path"
+            ) from error
         except OSError as error:
             text = f"{path}: the key cannot be written: {error.strerror or error}"
             raise ConfigError(text) from error
@@ -151,15 +154,15 @@ class Signer:
         return key_id(self._public_bytes())
 
     def trusted(self) -> TrustedKeys:
-        """Trust in this key alone."""
+        """Returns `TrustedKeys` with this key only."""
         return TrustedKeys([self._public_bytes()])
 
     def sign(self, message: bytes) -> tuple[str, bytes]:
-        """Name of the key and the 64 bytes of the signature; the same for the same message."""
+        """Returns the key's name and the 64-byte signature: the same for the same message."""
         return self.key_id, self._key.sign(message)
 
     def public_pem(self) -> str:
-        """The public half, as `TrustedKeys.load` reads it."""
+        """Returns the public key in PEM, for `TrustedKeys.load`."""
         pem = self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         return pem.decode("ascii")
 

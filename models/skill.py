@@ -1,9 +1,9 @@
-"""Skill: how much better one set of probabilities is than another, and how sure that is.
+"""Computes skill: how much better one set of probabilities is than another, with 95 % bounds.
 
 Brier score: mean squared difference of probability and truth, lower is better (Brier 1950, Monthly
-Weather Review 78, 1). Skill = 1 - Brier of the model / Brier of the baseline. Weather comes in
-spells, so windows are no independent evidence: bounds come from a bootstrap over whole weeks, all
-sites together (block bootstrap; Künsch 1989, Annals of Statistics 17, 1217). Pure; numpy.
+Weather Review 78, 1). Skill = 1 - Brier of the model / Brier of the baseline. Neighbouring windows
+have similar weather and are not independent. So the bounds are those of a bootstrap over whole
+weeks, all sites together (block bootstrap; Künsch 1989, Annals of Statistics 17, 1217). Uses numpy.
 """
 
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ __all__ = ["MIN_EVENT_WEEKS", "WEEK_MS", "ReliabilityBin", "Skill", "psi", "reli
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MIN_EVENT_WEEKS = 8  # fewer weeks with events are no evidence
+MIN_EVENT_WEEKS = 8  # fewer weeks with events are not enough evidence
 WEEK_MS = 7 * 86_400_000
 _ROUNDS = 2000
-_WORST = -1000.0  # of a draw in which only the model errs: it counts, and can be stored
+_WORST = -1000.0  # replaces -infinity, for a draw in which only the model has errors
 _BINS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skill:
-    """What a comparison came to; figures are None where nothing was compared.
+    """Holds the result of a comparison; scores are None if nothing was compared.
 
     Attributes:
-        windows_total: Forecasts compared.
-        onsets_total: Of these, the ones that a beginning followed.
-        event_weeks: Weeks in which one did.
+        windows_total: Number of forecasts compared.
+        onsets_total: Number of these after which the condition became true within the horizon.
+        event_weeks: Number of weeks with such a forecast.
         brier_baseline: Brier score of the baseline.
         brier_model: Brier score of the model.
         skill: 1 - model / baseline.
@@ -49,7 +49,7 @@ class Skill:
 
     @property
     def enough(self) -> bool:
-        """Whether there are weeks enough with events to conclude anything."""
+        """True if enough weeks have events for a conclusion."""
         return self.event_weeks >= MIN_EVENT_WEEKS
 
 
@@ -59,9 +59,9 @@ def skill(model: Floats, baseline: Floats, onset: Floats, at_ms: Ints, seed: int
     Args:
         model: Probabilities of the model.
         baseline: Probabilities of the baseline.
-        onset: 1 where the condition began within the horizon, else 0.
-        at_ms: When each forecast was issued, ms since 1970 UTC: its week.
-        seed: Of the bootstrap.
+        onset: 1 where the condition became true within the horizon, else 0.
+        at_ms: Time of each forecast, ms since 1970 UTC; it determines the week.
+        seed: Random seed of the bootstrap.
     """
     week, of_week = np.unique(at_ms // WEEK_MS, return_inverse=True)
     counts = {
@@ -76,7 +76,7 @@ def skill(model: Floats, baseline: Floats, onset: Floats, at_ms: Ints, seed: int
         for p in (model, baseline)
     ]
     brier_model, brier_baseline = (float(e.sum()) / len(onset) for e in errors)
-    if brier_baseline == 0.0:  # nothing is better than perfect
+    if brier_baseline == 0.0:  # skill is not defined: no model is better than a perfect baseline
         return Skill(**counts, brier_baseline=0.0, brier_model=brier_model)
     low, high = _bounds(errors[0], errors[1], seed)
     return Skill(
@@ -90,7 +90,7 @@ def skill(model: Floats, baseline: Floats, onset: Floats, at_ms: Ints, seed: int
 
 
 def _bounds(model: Floats, baseline: Floats, seed: int) -> tuple[float, float]:
-    """95 % bounds of the skill, from sums of squared errors by week: weeks are drawn anew."""
+    """Returns 95 % bounds of the skill, by resampling the weeks' sums of squared errors."""
     drawn = np.random.default_rng(seed).integers(0, len(model), (_ROUNDS, len(model)))
     with np.errstate(divide="ignore", invalid="ignore"):
         skills = 1 - model[drawn].sum(axis=1) / baseline[drawn].sum(axis=1)
@@ -100,13 +100,13 @@ def _bounds(model: Floats, baseline: Floats, seed: int) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReliabilityBin:
-    """Forecasts of about one probability, and how often it came true.
+    """Compares forecasts of similar probability with how often the condition became true.
 
     Attributes:
-        bin: From 0; bin k holds probabilities from k / 10 on.
-        outcomes_total: Forecasts in it.
-        mean_probability: Their mean probability.
-        onset_share: Share of them that a beginning followed.
+        bin: Number of the bin, from 0; bin k begins at probability k / 10.
+        outcomes_total: Number of forecasts in the bin.
+        mean_probability: Mean probability of these forecasts.
+        onset_share: Share of these forecasts after which the condition became true.
     """
 
     bin: int
@@ -116,7 +116,7 @@ class ReliabilityBin:
 
 
 def reliability(probability: Floats, onset: Floats) -> list[ReliabilityBin]:
-    """The reliability diagram's points, bins of a tenth; empty bins are left out."""
+    """Returns the points of the reliability diagram, in bins of 0.1; empty bins are left out."""
     bins = np.minimum((probability * _BINS).astype(np.int64), _BINS - 1)
     return [
         ReliabilityBin(
@@ -130,10 +130,11 @@ def reliability(probability: Floats, onset: Floats) -> list[ReliabilityBin]:
 
 
 def psi(reference: Floats, recent: Floats) -> float:
-    """Population stability index of one feature over ten bins of equal share of the reference.
+    """Returns the population stability index of one feature, over ten bins.
 
-    0 for equal distributions; above 0.2 by convention a shift (Siddiqi 2006, Credit Risk
-    Scorecards). Half a window is added to each bin, so that an empty one does not make it infinite.
+    Each bin contains an equal share of the reference. The index is 0 for equal distributions; by
+    convention, more than 0.2 is a shift (Siddiqi 2006, Credit Risk Scorecards). Half a window is
+    added to each bin, because an empty bin would make the index infinite.
     """
     edges = np.unique(np.quantile(reference, np.linspace(0, 1, _BINS + 1)[1:-1]))
     shares = []

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cloud.ingest.blocks import landed_block
-from cloud.lake.landed import LandedBlock
+from cloud.lake.positions import LandedBlock
 from contract.blocks import Block, Mark, SensorColumns, Series, TimedEvent
 from contract.quantities import Quantity
 from contract.records import (

@@ -1,1 +1,1 @@
-"""What both sides use to reach each other: TLS, reasons of MQTT 5, waits, certificates."""
+"""Connects gateway and cloud: TLS, reason codes of MQTT 5, waits before a retry, certificates."""

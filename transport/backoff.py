@@ -1,8 +1,8 @@
-"""Waiting before trying again: doubled limits, full jitter.
+"""Computes the wait before a retry: doubled limits with full jitter.
 
-Full jitter (a uniform draw from zero to the limit) keeps a fleet, or many processes that lost the
-same server, from coming back in step, and two gateways under one name from evicting each other in
-step.
+Full jitter is a uniform draw from zero to the limit. With it, clients that lost the same server do
+not all reconnect at the same time. And two gateways under one name do not disconnect each other at
+a fixed rate.
 """
 
 import math
@@ -16,13 +16,13 @@ _MOST_DOUBLINGS = 30
 
 @dataclass(slots=True, kw_only=True)
 class Backoff:
-    """How long one loop waits before its next attempt.
+    """Computes the waits of one loop before its next attempt.
 
     Attributes:
         first_s: The first limit, seconds.
-        longest_s: The limit stops growing here.
-        stable_s: A success that lasted so long resets the limit. Infinite: only `reset` does.
-        source: Randomness; a test gives a seeded one.
+        longest_s: The largest limit, seconds.
+        stable_s: Success time after which the limit is reset, seconds. Infinite: only `reset` does.
+        source: Random generator; tests pass a seeded one.
     """
 
     first_s: float = 0.5
@@ -32,11 +32,11 @@ class Backoff:
     _failures: int = 0
 
     def wait_s(self, lasted_s: float = 0.0, *, rarely: bool = False) -> float:
-        """Seconds to wait after a failure; the limit of the next wait is twice as large.
+        """Returns the seconds to wait after a failure, and doubles the limit of the next wait.
 
         Args:
-            lasted_s: How long the attempt had worked before it failed.
-            rarely: True if trying again soon cannot help: the limit is the longest one.
+            lasted_s: Time that the attempt worked before it failed, seconds.
+            rarely: True if an early retry cannot help: the limit is then `longest_s`.
         """
         if lasted_s >= self.stable_s:
             self.reset()
@@ -47,5 +47,5 @@ class Backoff:
         return self.source.uniform(0.0, limit_s)
 
     def reset(self) -> None:
-        """Begins again with the first limit, after a success."""
+        """Resets the limit to the first one, after a success."""
         self._failures = 0

@@ -1,7 +1,7 @@
-"""What a certificate's file says: whose it is, from when and until when it is valid.
+"""Reads a certificate's name and validity from its file.
 
-Imports cryptography, so no process that runs all the time on a gateway may import this module: for
-its connections a gateway does with the standard library's `ssl`.
+This module imports cryptography, which needs much memory. So no permanent process of a gateway may
+import it; for its connections a gateway uses `ssl` from the standard library.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ WARN_BEFORE = timedelta(days=30)
 
 
 class Validity(Enum):
-    """What a certificate's dates mean at an instant; SOON: it expires within `WARN_BEFORE`."""
+    """Says whether a certificate is valid at an instant; SOON: it expires within `WARN_BEFORE`."""
 
     NOT_YET = "not yet"
     VALID = "valid"
@@ -30,12 +30,12 @@ class Validity(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """What a certificate says.
+    """Holds the name and the dates of a certificate.
 
     Attributes:
-        name: Common name: whom a broker or server takes its holder for.
-        begins_at: It is valid from then on.
-        ends_at: It is valid until then.
+        name: Common name, by which a broker or server identifies the holder.
+        begins_at: Begin of the validity.
+        ends_at: End of the validity.
     """
 
     name: str
@@ -43,11 +43,11 @@ class Certificate:
     ends_at: datetime
 
     def days_left(self, now: datetime) -> int:
-        """Whole days until it expires; negative afterwards."""
+        """Returns the whole days until the certificate expires; negative afterwards."""
         return (self.ends_at - now) // timedelta(days=1)
 
     def validity(self, now: datetime) -> Validity:
-        """What its dates mean at an instant, which is aware."""
+        """Returns the validity at `now`, a datetime with a time zone."""
         if now < self.begins_at:
             return Validity.NOT_YET
         if now >= self.ends_at:
@@ -56,17 +56,17 @@ class Certificate:
 
 
 def read_certificate(path: Path) -> Certificate:
-    """The first certificate of a PEM file, which is the holder's own.
+    """Returns the first certificate of a PEM file, which is the holder's own.
 
     Raises:
-        ConfigError: The file cannot be read, or holds none.
+        ConfigError: The file cannot be read, or does not contain a certificate.
     """
     try:
         found = x509.load_pem_x509_certificate(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise ConfigError(f"{path} holds no certificate in PEM form") from error
+        raise ConfigError(f"{path} contains no certificate in PEM format") from error
     names = found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return Certificate(
         name=str(names[0].value) if names else "(no name)",

@@ -1,6 +1,6 @@
-"""The reason codes of MQTT 5 (section 2.4) that decide what gateways and cloud do next.
+"""Lists the reason codes of MQTT 5 (section 2.4) that gateways and cloud react to.
 
-A broker answers CONNECT, SUBSCRIBE and PUBLISH with one byte. From 0x80 on it is a failure.
+A broker answers CONNECT, SUBSCRIBE and PUBLISH with one byte. Values from 0x80 on are failures.
 """
 
 from enum import IntEnum
@@ -9,7 +9,7 @@ __all__ = ["Reason", "is_lasting"]
 
 
 class Reason(IntEnum):
-    """Codes under the names that the standard gives them."""
+    """Names the codes as the standard does."""
 
     NO_MATCHING_SUBSCRIBERS = 0x10
     UNSUPPORTED_PROTOCOL_VERSION = 0x84
@@ -27,7 +27,7 @@ class Reason(IntEnum):
 
 
 def is_lasting(code: int) -> bool:
-    """Whether a refusal does not pass with time: somebody must change something."""
+    """Returns whether a refusal lasts until the operator changes something."""
     return code in _LASTING
 
 

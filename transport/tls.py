@@ -1,7 +1,7 @@
-"""How gateways and cloud speak TLS: which files they need, what is checked, failures in words.
+"""Prepares TLS for gateways and cloud: checks files, makes contexts, explains failures.
 
-TLS 1.2 or newer, the server's certificate and name are always checked. Reads files and opens no
-connection; certificates are made elsewhere.
+TLS is 1.2 or newer, and clients always check the server's certificate and name. This module reads
+files, but opens no connection and makes no certificates.
 """
 
 import contextlib
@@ -26,16 +26,16 @@ __all__ = [
 ]
 
 
-_REFUSAL_MS = 2000  # a server that lets a client in mostly sends it session tickets at once
+_REFUSAL_MS = 2000  # a server that accepts a client usually sends session tickets at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFiles:
-    """The PEM files of a client.
+    """Names the PEM files of a client.
 
     Attributes:
-        ca_file: Authorities; the server's certificate must be of one of them.
-        certificate_file: The client's own certificate; None: it is known in another way.
+        ca_file: Certificates of authorities; one of them must have issued the server's certificate.
+        certificate_file: The client's own certificate; None if the client has none.
         key_file: The private key of that certificate, not encrypted.
     """
 
@@ -46,11 +46,11 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class TlsFailure:
-    """Why client and server did not come together.
+    """Says why client and server could not connect.
 
     Attributes:
-        text: In words, with what to do.
-        lasting: Whether somebody must change something; false: it may pass by itself.
+        text: Message with the reason and what to do.
+        lasting: Whether the operator must change something; False if a retry may succeed.
     """
 
     text: str
@@ -60,24 +60,24 @@ class TlsFailure:
 def tls_files(
     where: str, ca_file: str | None, certificate_file: str | None, key_file: str | None
 ) -> TlsFiles | None:
-    """What three keys of a configuration say together; None if TLS is not wanted.
+    """Returns the files that three keys of a configuration name; None if TLS is not configured.
 
     Args:
         where: File and table, for messages.
-        ca_file: As configured; so are the others.
-        certificate_file: Useless without its key.
-        key_file: Useless without its certificate.
+        ca_file: Value of the key `ca_file`.
+        certificate_file: Value of the key `certificate_file`; requires `key_file`.
+        key_file: Value of the key `key_file`; requires `certificate_file`.
 
     Raises:
-        ConfigError: One is there without the other that it needs.
+        ConfigError: A key is set without another key that it requires.
     """
     require_pair(where, certificate_file, key_file)
     if ca_file is not None:
         return TlsFiles(ca_file=ca_file, certificate_file=certificate_file, key_file=key_file)
     if certificate_file is not None:
         raise ConfigError(
-            f"{where} certificate_file: ca_file is missing: set it to the certificate of the "
-            "authority that the server's is checked against"
+            f"{where} certificate_file: ca_file is missing. Set ca_file to the certificate of the "
+            "authority that issued the server's certificate"
         )
     return None
 
@@ -95,14 +95,14 @@ def require_pair(where: str, certificate_file: str | None, key_file: str | None)
 
 
 def client_context(files: TlsFiles, where: str) -> ssl.SSLContext:
-    """What a client's connections are made with; reads the files each time it is called.
+    """Returns the TLS context of a client; reads the files at each call.
 
     Args:
         files: The client's files.
         where: Table of the configuration, for messages.
 
     Raises:
-        ConfigError: A file is missing, unreadable, or not what it should be.
+        ConfigError: A file is missing, unreadable or not in the expected format.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -111,8 +111,8 @@ def client_context(files: TlsFiles, where: str) -> ssl.SSLContext:
         context.load_verify_locations(files.ca_file)
     except ssl.SSLError as error:
         raise ConfigError(
-            f"{where} ca_file: {files.ca_file} holds no certificate in PEM form: "
-            "copy the authority's certificate there"
+            f"{where} ca_file: {files.ca_file} contains no certificate in PEM format. "
+            "Copy the authority's certificate there"
         ) from error
     if files.certificate_file is not None and files.key_file is not None:
         _load_pair(context, files.certificate_file, files.key_file, where)
@@ -120,15 +120,15 @@ def client_context(files: TlsFiles, where: str) -> ssl.SSLContext:
 
 
 def server_context(certificate_file: str, key_file: str, where: str) -> ssl.SSLContext:
-    """What a server's connections are made with.
+    """Returns the TLS context of a server.
 
     Args:
-        certificate_file: Its certificate in PEM form, with those of authorities between.
+        certificate_file: The server's certificate in PEM format, then intermediate certificates.
         key_file: The private key, not encrypted.
         where: Table of the configuration, for messages.
 
     Raises:
-        ConfigError: A file is missing, unreadable, or not what it should be.
+        ConfigError: A file is missing, unreadable or not in the expected format.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -137,96 +137,101 @@ def server_context(certificate_file: str, key_file: str, where: str) -> ssl.SSLC
 
 
 def wait_for_refusal(sock: object) -> None:
-    """Waits, after the handshake, for what the server says to this client's certificate.
+    """Waits after the handshake for a server that refuses this client's certificate.
 
-    By TLS 1.3 a client is through before the server has looked at its certificate. If it is
-    refused, whatever it sends first finds the line closed, and the alert that says why is lost.
-    For protocols in which the client speaks first.
+    In TLS 1.3 the handshake ends for the client before the server has checked its certificate. If
+    the server refuses the certificate, the client's first message meets a closed connection, and
+    the alert with the reason is lost. Use this for protocols in which the client sends first.
 
     Args:
-        sock: A socket that does not block; one without TLS is left alone.
+        sock: A non-blocking socket; without TLS the function does nothing.
 
     Raises:
-        OSError: The server's alert, or that it hung up.
+        OSError: The server sent an alert or closed the connection.
     """
     if not isinstance(sock, ssl.SSLSocket) or sock.version() != "TLSv1.3":
         return
     poller = select.poll()
     poller.register(sock, select.POLLIN)
     poller.poll(_REFUSAL_MS)
-    with contextlib.suppress(ssl.SSLWantReadError):  # tickets, or nothing yet: no refusal
-        raise OSError("the server spoke first" if sock.recv(1) else "the server hung up")
+    with contextlib.suppress(ssl.SSLWantReadError):  # only tickets or nothing yet: not refused
+        raise OSError(
+            "the server sent data first" if sock.recv(1) else "the server closed the connection"
+        )
 
 
 def _load_pair(context: ssl.SSLContext, certificate: str, key: str, where: str) -> None:
     _require_readable(f"{where} certificate_file", certificate)
     _require_readable(f"{where} key_file", key)
     try:
-        # the password: for an encrypted key OpenSSL would ask the terminal, for ever
+        # Without a password, OpenSSL would wait on the terminal for that of an encrypted key.
         context.load_cert_chain(certificate, key, password="")
     except (ssl.SSLError, ValueError) as error:
         if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
-            text = f"{where} key_file: {key} is not the key of {certificate}: copy the right one"
+            text = (
+                f"{where} key_file: {key} is not the key of {certificate}. "
+                "Copy the matching key there"
+            )
         else:
             text = (
                 f"{where} certificate_file: {certificate} and {key} cannot be used: expected a "
-                f"certificate and its key, not encrypted, in PEM form: {_shown(error)}"
+                f"certificate and its key, not encrypted, in PEM format: {_shown(error)}"
             )
         raise ConfigError(text) from error
 
 
 def _require_readable(key: str, path: str) -> None:
-    """Names the file, as the errors of `ssl` do not."""
+    """Reads a byte of the file, because the errors of `ssl` do not name the file."""
     try:
         with Path(path).open("rb") as file:
             file.read(1)
     except OSError as error:
         raise ConfigError(
-            f"{key}: {path} cannot be read: {error.strerror}; copy it there, or give this "
+            f"{key}: {path} cannot be read: {error.strerror}. Copy the file there, or give this "
             "program's account the right to read it"
         ) from error
 
 
-# What Python and OpenSSL say of the server's certificate, what that means, whether it lasts
+# Text of Python and OpenSSL about the server's certificate, our message, whether the failure lasts
 _OF_THE_SERVER = (
     (
         r"not yet valid",
-        "the server's certificate is not yet valid by this machine's clock: is it set?",
+        "the server's certificate is not yet valid by this machine's clock; check the clock",
         False,
     ),
     (
         r"has expired",
-        "the server's certificate has expired by this machine's clock: renew it",
+        "the server's certificate has expired by this machine's clock; renew the certificate",
         True,
     ),
     (
         r"mismatch",
-        "the server's certificate is for another name: use a name that it holds as host",
+        "the server's certificate is for another name; set host to a name in the certificate",
         True,
     ),
     (
         r"self.signed|local issuer",
-        "the server's certificate is not of an authority in ca_file: is this the right server?",
+        "no authority in ca_file issued the server's certificate; check host and ca_file",
         True,
     ),
 )
-# The alerts of RFC 8446, section 6.2, by which a server tells what it thinks of the client
+# Alerts of RFC 8446, section 6.2, that a server sends about the client, and our messages
 _OF_THE_CLIENT = (
     (
         r"CERTIFICATE_EXPIRED",
-        "the server takes this client's certificate, or its own list of revoked ones, for expired",
+        "the server reports this client's certificate, or its own revocation list, as expired",
     ),
     (
         r"CERTIFICATE_REVOKED",
-        "this client's certificate has been revoked: have a new one issued",
+        "this client's certificate has been revoked; issue a new one",
     ),
     (
         r"UNKNOWN_CA",
-        "the server does not know the authority of this client's certificate",
+        "the server does not trust the authority that issued this client's certificate",
     ),
     (
         r"CERTIFICATE_REQUIRED",
-        "the server wants a certificate: set certificate_file and key_file",
+        "the server requires a certificate; set certificate_file and key_file",
     ),
     (
         r"(BAD|UNSUPPORTED)_CERTIFICATE|CERTIFICATE_UNKNOWN|ACCESS_DENIED|DECRYPT_ERROR",
@@ -234,11 +239,11 @@ _OF_THE_CLIENT = (
     ),
     (
         r"HANDSHAKE_FAILURE|PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_SHARED_CIPHER",
-        "client and server have no version or method in common, or it wants a certificate",
+        "client and server have no TLS version or cipher in common, or a certificate is required",
     ),
     (
         r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|HTTP_REQUEST|UNKNOWN_PROTOCOL|PACKET_LENGTH",
-        "the server does not speak TLS at this port",
+        "the server does not use TLS on this port",
     ),
 )
 _VERIFY = re.compile(r"certificate verify failed: (?P<said>.*?)(?: \(_ssl\.c:\d+\))?[')]*$")
@@ -246,32 +251,35 @@ _REASON = re.compile(r"\[SSL(?:: (?P<name>[\w/]+))?\]")
 
 
 def tls_failure(text: str) -> TlsFailure | None:
-    """What the text of an error of `ssl` means; None if it is none.
+    """Returns the failure that an error text of `ssl` means; None if it is another text.
 
-    The text and not the error: libraries hand on the text and often nothing else.
+    The argument is the text and not the error, because libraries often pass on only the text.
     """
     if (verify := _VERIFY.search(text)) is not None:
         said = verify["said"]
         for pattern, words, lasting in _OF_THE_SERVER:
             if re.search(pattern, said):
                 return TlsFailure(f"{words} ({said.rstrip('.')})", lasting)
-        return TlsFailure(f"the server's certificate is refused: {said}", lasting=True)
+        return TlsFailure(f"the server's certificate was refused: {said}", lasting=True)
     if (reason := _REASON.search(text)) is None:
         return None
     name = reason["name"] or ""
     for pattern, words in _OF_THE_CLIENT:
         if re.search(pattern, name):
             return TlsFailure(f"{words} ({name.lower().replace('_', ' ')})", lasting=True)
-    return TlsFailure(f"TLS broke off: {_shown(text)}", lasting=False)
+    return TlsFailure(f"the TLS connection failed: {_shown(text)}", lasting=False)
 
 
 def handshake_failure(error: Exception) -> TlsFailure | None:
-    """What an error means that a connection with TLS met while it was made.
+    """Returns the failure that an error during the TLS handshake means; None for other errors.
 
-    A server that hangs up is told by two errors, by turns; here it is one failure.
+    Two different errors report that the server closed the connection; both give the same failure.
     """
     if isinstance(error, ConnectionResetError | ssl.SSLEOFError):
-        return TlsFailure("broken off in the handshake: is this a port for TLS?", lasting=False)
+        return TlsFailure(
+            "the server closed the connection during the handshake; check that the port uses TLS",
+            lasting=False,
+        )
     return tls_failure(str(error))
 
 

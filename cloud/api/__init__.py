@@ -1,1 +1,1 @@
-"""The cloud's HTTP interface: bundles for gateways, and how gateways fare."""
+"""Serves bundles and the health of gateways over HTTP."""

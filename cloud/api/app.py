@@ -1,9 +1,9 @@
-"""What the API answers: files of the registry by name, and how gateways and it itself fare.
+"""Defines the HTTP API: bundles by name, the API's own health, and the health of gateways.
 
-Bundles come from the registry's folder alone: they are handed out whatever else is away. A bundle
-never changes under its name, so the name is the ETag and answers may be kept for ever. Gateways
-verify what they fetch; no bundle is secret. Verdicts on gateways come from the warehouse, see
-`cloud.api.gateways`.
+Bundles need only the registry's folder, so they are served even if all servers are down. A bundle
+never changes under its name, so the name is the ETag and caches may keep answers for ever. Bundles
+are not secret, and gateways verify them. The health of gateways comes from the warehouse
+(`cloud.api.gateways`).
 """
 
 import os
@@ -27,11 +27,11 @@ _FOREVER = "public, max-age=31536000, immutable"
 
 
 def make_app(folder: Path, gateways: GatewayHealthEndpoint) -> Starlette:
-    """The application.
+    """Makes the application.
 
     Args:
-        folder: The registry's; it need not be there yet.
-        gateways: Answers how gateways fare.
+        folder: The registry's folder; it need not exist yet.
+        gateways: Endpoint for the health of gateways.
     """
 
     async def bundle(request: Request) -> Response:
@@ -56,7 +56,7 @@ async def _bundle(folder: Path, request: Request) -> Response:
     path = bundle_path(folder, match[1])
     found = await run_in_threadpool(_regular, path)
     if found is None:
-        return PlainTextResponse("no such bundle\n", status_code=404)
+        return PlainTextResponse("this registry has no such bundle\n", status_code=404)
     headers = {"etag": f'"{match[1]}"', "cache-control": _FOREVER}
     if match[1] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
@@ -66,10 +66,10 @@ async def _bundle(folder: Path, request: Request) -> Response:
 
 
 def _regular(path: Path) -> os.stat_result | None:
-    """Its state if it is a file of the folder itself: no link leads out of it."""
+    """Returns the file's state; None unless it is a regular file, and not a link elsewhere."""
     try:
         found = path.lstat()
-    except OSError:  # gone or unreadable: either way there is nothing to hand out
+    except OSError:  # missing or unreadable: either way it cannot be served
         return None
     return found if stat.S_ISREG(found.st_mode) else None
 
@@ -77,11 +77,11 @@ def _regular(path: Path) -> os.stat_result | None:
 async def _health(folder: Path) -> Response:
     if await run_in_threadpool(_readable, folder):
         return JSONResponse({"status": "ok"})
-    text = "the registry's folder cannot be read"
+    text = "the registry's folder ([registry] folder) cannot be read"
     return JSONResponse({"status": "failed", "reason": text}, status_code=503)
 
 
 def _readable(folder: Path) -> bool:
-    """A folder that is not there yet has no bundle yet; its parent must be there."""
+    """Returns whether the folder can be read; before the first bundle, its parent counts."""
     there = folder if folder.exists() else folder.parent
     return os.access(there, os.R_OK | os.X_OK)

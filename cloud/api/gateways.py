@@ -1,7 +1,7 @@
-"""`GET /v1/health?devices=a,b&since=…`: how gateways fare, for a rollout that must know.
+"""Answers `GET /v1/health?devices=a,b&since=…`: the health of gateways, for a software rollout.
 
-Asks the warehouse in a few threads of its own, with a limit: while MySQL is away this answers 503
-with the reason, and bundles are handed out as ever.
+It queries the warehouse in a few threads of its own, with a time limit. While MySQL is down it
+answers 503 with the reason, and bundles are still served.
 """
 
 import asyncio
@@ -25,25 +25,25 @@ __all__ = ["MAX_DEVICES", "GatewayHealthEndpoint", "Gateways"]
 
 MAX_DEVICES = 500
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_AT_ONCE = 4  # questions to the warehouse
+_AT_ONCE = 4  # parallel queries to the warehouse
 _WORST = (Verdict.UNHEALTHY, Verdict.UNKNOWN, Verdict.HEALTHY)
 
 
 class Gateways(Protocol):
-    """Where verdicts come from."""
+    """Source of verdicts."""
 
     def read(self, devices: Sequence[str], asked: Asked) -> Sequence[GatewayHealth]:
-        """One for each device. Raises WarehouseError."""
+        """Returns one verdict for each device. Raises WarehouseError."""
         ...
 
 
 class GatewayHealthEndpoint:
-    """Answers questions about gateways.
+    """Endpoint for the health of gateways.
 
     Args:
-        gateways: Where verdicts come from; None if no warehouse is configured.
-        clock: For ages.
-        limits: How long is too long.
+        gateways: Source of verdicts; None if no warehouse is configured.
+        clock: Clock for ages.
+        limits: Time limits.
     """
 
     def __init__(self, gateways: Gateways | None, clock: Clock, limits: HealthConfig) -> None:
@@ -53,14 +53,14 @@ class GatewayHealthEndpoint:
         self._threads = ThreadPoolExecutor(_AT_ONCE, "health")
 
     async def answer(self, request: Request) -> Response:
-        """200 with verdicts; 400 for a question that is none; 503 if nobody can know."""
+        """Answers 200 with verdicts, 400 for a wrong query, 503 if the warehouse fails."""
         now = self._clock.utc_ms()
         try:
             devices, since = _question(request)
         except ConfigError as error:
             return _refusal(400, str(error))
         if self._gateways is None:
-            return _refusal(503, "this API has no section [warehouse]")
+            return _refusal(503, "section [warehouse] is missing in the API's configuration")
         asked = self._asked(now, since)
         try:
             loop = asyncio.get_running_loop()
@@ -86,15 +86,15 @@ def _refusal(status: int, reason: str) -> Response:
 def _question(request: Request) -> tuple[tuple[str, ...], int | None]:
     unknown = sorted(request.query_params.keys() - {"devices", "since"})
     if unknown:
-        raise ConfigError(f"{unknown[0]}: known are devices, since")
+        raise ConfigError(f"{unknown[0]} is not a parameter: use devices and since")
     devices = tuple(dict.fromkeys(request.query_params.get("devices", "").split(",")))
     if len(devices) > MAX_DEVICES:
-        raise ConfigError(f"devices: {len(devices)} names, at most {MAX_DEVICES} at once")
+        raise ConfigError(f"devices: {len(devices)} names are too many: send at most {MAX_DEVICES}")
     for name in devices:
         if _NAME.fullmatch(name) is None:
             raise ConfigError(
-                f"devices: {name[:80]!r} is no name; expected 1 to 63 of a-z, 0-9 and -, "
-                "between commas"
+                f"devices: {name[:80]!r} is not a device id: write ids of 1 to 63 characters "
+                "a-z, 0-9 and -, separated by commas"
             )
     return devices, _since(request.query_params.get("since"))
 
@@ -107,7 +107,7 @@ def _since(text: str | None) -> int | None:
     try:
         return parse_instant(text)
     except ConfigError as error:
-        # In an address a plus stands for a space.
+        # In a URL, a plus means a space.
         raise ConfigError(f"since: {error}, or ms since 1970; write + as %2B") from error
 
 

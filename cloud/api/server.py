@@ -1,7 +1,7 @@
-"""Runs the application: one socket, one process, an orderly end. The one file that knows uvicorn.
+"""Runs the API's server: one socket, one process, graceful shutdown. Nothing else imports uvicorn.
 
-With a certificate it speaks https. Without one it belongs behind whatever ends TLS; bundles are
-signed, so a line that changes their bytes is found out by the gateways.
+With a certificate the server uses https. Without one, put it behind a proxy that terminates TLS.
+Bundles are signed, so gateways detect bytes that were changed on the way.
 """
 
 import logging
@@ -18,7 +18,7 @@ from transport.tls import server_context
 __all__ = ["Listen", "run_server"]
 
 _QUEUED = 128  # connections
-_AT_ONCE = 256  # requests; more are told to come again (503)
+_AT_ONCE = 256  # parallel requests; further ones get 503
 _GOODBYE_S = 5
 
 _log = logging.getLogger(__name__)
@@ -26,12 +26,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listen:
-    """Where to listen, and how.
+    """Address to listen on, and the certificate.
 
     Attributes:
-        host: Address to listen at.
-        port: TCP port, 0 for any that is free.
-        certificate: Files (PEM) of certificate and key; None: plain http.
+        host: Address to listen on.
+        port: TCP port; 0 for any free one.
+        certificate: Files (PEM) of certificate and key; None for plain http.
     """
 
     host: str
@@ -40,34 +40,34 @@ class Listen:
 
     @property
     def scheme(self) -> str:
-        """Of its URLs: https with a certificate, else http."""
+        """Scheme of the URLs: https with a certificate, else http."""
         return "http" if self.certificate is None else "https"
 
 
 def run_server(app: ASGIApp, where: Listen, listening: Callable[[int], None]) -> None:
-    """Serves until SIGTERM or SIGINT; requests under way are finished, for 5 s at most.
+    """Serves until SIGTERM or SIGINT; finishes open requests within 5 s.
 
-    Signal handlers that were set before stand again afterwards and have been called.
+    Afterwards the earlier signal handlers are restored, and called with the signal.
 
     Args:
-        app: What answers.
+        app: The application.
         where: Address, port and certificate.
-        listening: Is told the port, once connections to it are taken.
+        listening: Called with the port when it accepts connections.
 
     Raises:
-        ConfigError: The address cannot be listened at, or the certificate cannot be used.
+        ConfigError: The address or the certificate cannot be used.
     """
     server = uvicorn.Server(_settings(app, where.certificate))
     with _listener(where.host, where.port) as taken:
         chosen = taken.getsockname()[1]
-        _log.info("api: listening at %s://%s:%d", where.scheme, where.host, chosen)
+        _log.info("api: listening on %s://%s:%d", where.scheme, where.host, chosen)
         listening(chosen)
         server.run([taken])
 
 
 def _settings(app: ASGIApp, certificate: tuple[str, str] | None) -> uvicorn.Config:
     if certificate is not None:
-        server_context(*certificate, "[api]")  # the same files, with words for what is wrong
+        server_context(*certificate, "[api]")  # checks the files, with clear messages
     return uvicorn.Config(
         app,
         ssl_certfile=certificate and certificate[0],
@@ -89,5 +89,5 @@ def _listener(host: str, port: int) -> socket.socket:
         return socket.create_server(address, family=family, backlog=_QUEUED)
     except OSError as error:
         raise ConfigError(
-            f"[api]: cannot listen at {host} port {port}: {error.strerror or error}"
+            f"[api] host, port: cannot listen on {host} port {port}: {error.strerror or error}"
         ) from error

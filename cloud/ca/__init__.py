@@ -1,1 +1,1 @@
-"""The fleet's certificates: two roots in a folder, and a register of what they have issued."""
+"""The fleet's certificate authority: two roots in a folder, and a register of certificates."""

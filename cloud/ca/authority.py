@@ -1,9 +1,9 @@
-"""The fleet's authority: a folder with two roots, a register and the lists of the revoked.
+"""Issues and revokes the fleet's certificates, in a folder with roots, register and CRLs.
 
-`ca.pem` signs servers and devices, `services.pem` the cloud's own processes. Two, because a broker
-that trusts a root lets every client of that root take over any client id of the listener: the
-services' listener trusts only theirs, so that no gateway can put ingest out. Never on the network;
-who is asked for a certificate, and why, is the caller's affair.
+`ca.pem` signs servers and devices, `services.pem` signs the cloud's own processes. There are two
+roots because a client of a trusted root can take over any client id on a broker's listener. The
+services' listener trusts only `services.pem`, so no gateway can disconnect ingest. This module does
+not use the network.
 """
 
 import ipaddress
@@ -23,10 +23,10 @@ from contract.typed import Id, build
 
 __all__ = ["CRL_DAYS", "SERVICES", "Authority", "Issued", "RegisteredCertificate", "Role"]
 
-SERVICES: Final = ("ingest", "rollout", "observer")  # the broker's rules know them by name
+SERVICES: Final = ("ingest", "rollout", "observer")  # the names in the broker's access rules
 
-# A list that has expired makes Mosquitto refuse every client, which cuts off the whole fleet where
-# a list that is too old lets in one device too many. So its end is far away.
+# With an expired revocation list (CRL) Mosquitto refuses every client, so the whole fleet is cut
+# off. An old list admits one revoked device at worst. So lists are valid for a long time.
 CRL_DAYS: Final = 3650
 
 _HOST = re.compile(
@@ -41,15 +41,15 @@ class _Named:
 
 
 class Authority:
-    """The authority in one folder; made by `create` or `open`.
+    """The authority in one folder; use `create` or `open`.
 
-    Several processes may use one folder: what changes it is done under a lock.
+    Several processes may use one folder: changes are made under a lock.
 
     Args:
         folder: The folder.
-        devices: The root of servers and devices.
-        services: The root of the cloud's processes.
-        crl_days: A list of the revoked is to be believed for so long.
+        devices: Root of servers and devices.
+        services: Root of the cloud's processes.
+        crl_days: Days until a revocation list expires.
     """
 
     def __init__(self, folder: Path, devices: Issuer, services: Issuer, crl_days: int) -> None:
@@ -62,18 +62,18 @@ class Authority:
     def create(
         cls, folder: Path, name: str, now: datetime, days: int = 3650, crl_days: int = CRL_DAYS
     ) -> "Authority":
-        """A new authority in a folder that is empty or does not exist; its parent must.
+        """Creates an authority in an empty or new folder, whose parent must exist.
 
         Raises:
-            AuthorityError: There is one already, or the folder cannot be written.
+            AuthorityError: The folder already has an authority, or cannot be written.
         """
         if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
-            raise AuthorityError(f"{name!r}: expected a name of 1 to {_LONGEST_NAME} characters")
+            raise AuthorityError(f"name {name!r}: expected 1 to {_LONGEST_NAME} characters")
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
             raise AuthorityError(
-                f"{folder} cannot be made: {error.strerror or error}; its parent must exist"
+                f"{folder} cannot be created: {error.strerror or error}; its parent must exist"
             ) from error
         at = _whole(now)
         with files.locked(folder):
@@ -87,23 +87,23 @@ class Authority:
 
     @classmethod
     def open(cls, folder: Path, crl_days: int = CRL_DAYS) -> "Authority":
-        """The authority that `create` made.
+        """Opens an authority that `create` made.
 
         Raises:
-            AuthorityError: There is none, or its files cannot be used.
+            AuthorityError: The folder has no authority, or its files cannot be used.
         """
         if not (folder / "ca.pem").exists():
-            raise AuthorityError(f"{folder} holds no authority (ca.pem): make one with `ca init`")
+            raise AuthorityError(f"{folder} has no authority (ca.pem): run `ca init` first")
         pair = [_load(folder, stem) for stem in ("ca", "services")]
         authority = cls(folder, pair[0], pair[1], crl_days)
         authority.certificates()
         return authority
 
     def issue_device(self, device_id: str, now: datetime, days: int) -> Issued:
-        """A client certificate for a gateway, which may hold others already.
+        """Issues a client certificate for a gateway, which may have others already.
 
         Raises:
-            AuthorityError: The id breaks the contract's rule, or is a service's name.
+            AuthorityError: The device id is not valid, or is a service's name.
         """
         try:
             build(_Named, {"device_id": device_id}, "certificate")
@@ -111,45 +111,46 @@ class Authority:
             raise AuthorityError(str(error).removeprefix(f"{error.code}: ")) from error
         if device_id in SERVICES:
             raise AuthorityError(
-                f"{device_id} is the name of a service, and the broker gives rights by name: "
-                "the device needs another id"
+                f"{device_id} is a service's name, and the broker grants rights by name: "
+                "choose another device id"
             )
         return self._list(self._devices.client(device_id, Role.DEVICE, _whole(now), days))
 
     def issue_service(self, name: str, now: datetime, days: int) -> Issued:
-        """A client certificate for a process of the cloud; each host may have its own.
+        """Issues a client certificate for a process of the cloud; each host may have its own.
 
         Raises:
-            AuthorityError: The broker's rules know no such service.
+            AuthorityError: The broker's rules have no such service.
         """
         if name not in SERVICES:
-            raise AuthorityError(f"{name!r} is no service: expected {', '.join(SERVICES)}")
+            raise AuthorityError(f"{name!r} is not a service: use one of {', '.join(SERVICES)}")
         return self._list(self._services.client(name, Role.SERVICE, _whole(now), days))
 
     def issue_server(self, hosts: Sequence[str], now: datetime, days: int) -> Issued:
-        """A certificate for a server that clients call by any of these names and IP addresses.
+        """Issues a certificate for a server that clients reach by these names and IP addresses.
 
         Raises:
-            AuthorityError: There is none, or one is neither a name nor an address.
+            AuthorityError: `hosts` is empty, or one is neither a name nor an address.
         """
         if not hosts:
-            raise AuthorityError("a server needs the names or addresses that clients call it by")
+            raise AuthorityError(
+                "a server needs at least one host: its name or IP address, as clients use it"
+            )
         for host in hosts:
             if not _is_address(host) and not _HOST.fullmatch(host):
                 raise AuthorityError(
-                    f"{host!r} is no host: expected a name of a-z, 0-9, - and dots, "
-                    "or an IP address"
+                    f"{host!r} is not a host: use a name of a-z, 0-9, - and dots, or an IP address"
                 )
         return self._list(self._devices.server(hosts, _whole(now), days))
 
     def revoke(self, name_or_serial: str, now: datetime) -> tuple[RegisteredCertificate, ...]:
-        """Withdraws one certificate by its serial, or all of a name, and writes the lists.
+        """Revokes one certificate by serial, or all of a name, and writes the revocation lists.
 
-        Returns those that are newly revoked. Done again it changes no row, but writes the lists
-        anew, as after a kill between the two.
+        Returns the newly revoked ones. A repeated call changes no row but writes the lists again,
+        which completes a call that was killed in between.
 
         Raises:
-            AuthorityError: None has this name or serial, or the name stands for several roles.
+            AuthorityError: No certificate has this name or serial, or several roles use the name.
         """
         at = _whole(now)
         with files.locked(self._folder):
@@ -163,7 +164,7 @@ class Authority:
         return tuple(row for row in after if row.serial in new)
 
     def certificates(self) -> tuple[RegisteredCertificate, ...]:
-        """Everything that was issued, in that order.
+        """Returns all issued certificates, in that order.
 
         Raises:
             AuthorityError: The register cannot be read.
@@ -172,15 +173,15 @@ class Authority:
         return decode(files.read(path), str(path))
 
     def crl_pem(self, now: datetime) -> bytes:
-        """The revoked devices and servers, as `crl.pem` would hold them if written now."""
+        """Returns `crl.pem` as of now: the list of revoked devices and servers."""
         return self._crl(self._devices, (Role.DEVICE, Role.SERVER), self.certificates(), now)
 
     def services_crl_pem(self, now: datetime) -> bytes:
-        """The revoked services, as `services-crl.pem` would hold them if written now."""
+        """Returns `services-crl.pem` as of now: the list of revoked services."""
         return self._crl(self._services, (Role.SERVICE,), self.certificates(), now)
 
     def renew_crls(self, now: datetime) -> None:
-        """Writes both lists anew, with a later end.
+        """Writes both revocation lists again, with a later expiry.
 
         Raises:
             AuthorityError: The folder cannot be written.
@@ -189,7 +190,7 @@ class Authority:
             self._write_crls(self.certificates(), _whole(now))
 
     def _list(self, issued: Issued) -> Issued:
-        """Enters a certificate before anybody has it: what is in use can be revoked."""
+        """Registers a certificate before it is handed out, so that it can always be revoked."""
         with files.locked(self._folder):
             self._write_register([*self.certificates(), issued.listed])
         return issued
@@ -214,7 +215,7 @@ class Authority:
         files.write_whole(self._folder / "services-crl.pem", services, files.PUBLIC)
 
     def _write_all(self, now: datetime) -> None:
-        """Writes a new authority; `ca.pem` last, so that a broken-off `create` can be repeated."""
+        """Writes a new authority; `ca.pem` last, so that an aborted `create` can be repeated."""
         write, at = files.write_whole, self._folder
         write(at / "services.key", self._services.key_pem, files.PRIVATE)
         write(at / "ca.key", self._devices.key_pem, files.PRIVATE)
@@ -225,18 +226,18 @@ class Authority:
 
 
 def _whole(now: datetime) -> datetime:
-    """UTC and whole seconds: certificates know no others."""
+    """Converts to UTC with whole seconds, the resolution of certificates."""
     return now.astimezone(UTC).replace(microsecond=0)
 
 
 def _refuse_used(folder: Path) -> None:
     if (folder / "ca.pem").exists():
-        raise AuthorityError(f"{folder} holds an authority already; it is never overwritten")
+        raise AuthorityError(f"{folder} already has an authority, which is never overwritten")
     register = folder / "register.json"
     if register.exists() and decode(files.read(register), str(register)):
         raise AuthorityError(
-            f"{folder} holds the register of an authority without its ca.pem: "
-            "put back a copy, or name another folder"
+            f"{folder} has the register of an authority but not its ca.pem: "
+            "restore ca.pem from a copy, or choose another folder"
         )
 
 
@@ -256,17 +257,17 @@ def _is_address(host: str) -> bool:
 def _meant(
     rows: Sequence[RegisteredCertificate], name_or_serial: str
 ) -> list[RegisteredCertificate]:
-    # OpenSSL prints capitals and no leading zero bytes, browsers put colons between.
+    # OpenSSL prints capitals without leading zero bytes, browsers print colons between bytes.
     serial = name_or_serial.replace(":", "").lower().zfill(SERIAL_DIGITS)
     meant = [row for row in rows if row.serial == serial]
     meant = meant or [row for row in rows if row.name == name_or_serial]
     if not meant:
         raise AuthorityError(
-            f"no certificate has the name or serial {name_or_serial!r}: `ca list` shows all"
+            f"no certificate has the name or serial {name_or_serial!r}: see `ca list`"
         )
     roles = sorted({row.role for row in meant})
     if len(roles) > 1:
         raise AuthorityError(
-            f"{name_or_serial} is the name of a {' and a '.join(roles)}: give the serial"
+            f"{name_or_serial} is the name of a {' and a '.join(roles)}: pass the serial instead"
         )
     return meant

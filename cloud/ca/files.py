@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and a lock for who changes them."""
+"""Replaces files atomically, and locks a folder against parallel changes."""
 
 import fcntl
 import os
@@ -16,10 +16,10 @@ PRIVATE = 0o600
 
 
 def read(path: Path) -> bytes:
-    """The bytes of a file.
+    """Reads the bytes of a file.
 
     Raises:
-        AuthorityError: It cannot be read.
+        AuthorityError: The file cannot be read.
     """
     try:
         return path.read_bytes()
@@ -28,10 +28,10 @@ def read(path: Path) -> bytes:
 
 
 def write_whole(path: Path, data: bytes, mode: int) -> None:
-    """Puts a file in place, durably: a temporary name, fsync, rename, fsync of the folder.
+    """Writes a file atomically and durably: temporary name, fsync, rename, fsync of the folder.
 
     Raises:
-        AuthorityError: The disk refused. The file is as before, or new and whole.
+        AuthorityError: The write failed; the file is either unchanged or complete.
     """
     temporary = path.with_name(f".tmp-{secrets.token_hex(4)}")
     try:

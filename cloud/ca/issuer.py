@@ -1,6 +1,6 @@
-"""One root, its certificate and its key: signs certificates and the list of the revoked.
+"""Signs certificates and revocation lists (CRLs) with one root certificate and its key.
 
-Knows neither folders nor registers; time is an argument.
+Uses neither folders nor the register; time is an argument.
 """
 
 import ipaddress
@@ -25,15 +25,15 @@ from cloud.errors import AuthorityError
 
 __all__ = ["Issued", "Issuer"]
 
-# A board without a battery wakes with the time of its last shutdown, and NTP may be behind the
-# network that this certificate opens: what is new must hold for clocks that lag.
+# A board without a clock battery boots with the time of its last shutdown, and may reach NTP only
+# through the network that needs this certificate. So a new certificate must be valid earlier too.
 _EARLY = timedelta(days=1)
 _LONGEST_COMMON_NAME = 64  # RFC 5280, ub-common-name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """A new certificate with its key, and its row in the register."""
+    """A new certificate with its key and its row for the register."""
 
     certificate_pem: bytes
     key_pem: bytes = field(repr=False)
@@ -41,7 +41,7 @@ class Issued:
 
 
 class Issuer:
-    """A root; made by `generate` or `load`."""
+    """A root; use `generate` or `load`."""
 
     def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
         self._certificate = certificate
@@ -49,10 +49,10 @@ class Issuer:
 
     @classmethod
     def generate(cls, name: str, now: datetime, days: int) -> "Issuer":
-        """A new root that holds for `days`; `name` is its common name.
+        """Makes a new root that is valid for `days`; `name` is its common name.
 
         Raises:
-            AuthorityError: The name or the time is impossible.
+            AuthorityError: The name or the number of days is not valid.
         """
         key = _new_key()
         subject = _subject(name)
@@ -63,29 +63,29 @@ class Issuer:
 
     @classmethod
     def load(cls, certificate_pem: bytes, key_pem: bytes, where: str) -> "Issuer":
-        """The root that `certificate_pem` and `key_pem` gave out.
+        """Loads a root from its certificate and its key.
 
         Raises:
-            AuthorityError: They are no such thing, or do not belong together.
+            AuthorityError: They are not PEM, or do not belong together.
         """
         try:
             certificate = x509.load_pem_x509_certificate(certificate_pem)
             key = load_pem_private_key(key_pem, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise AuthorityError(
-                f"{where}: expected a certificate and a key without a password, PEM: {error}"
+                f"{where}: expected PEM files of a certificate and a key without password: {error}"
             ) from error
         if not isinstance(key, ec.EllipticCurvePrivateKey) or (
             key.public_key() != certificate.public_key()
         ):
             raise AuthorityError(
-                f"{where}: certificate and key do not belong together; put back a copy of both"
+                f"{where}: certificate and key do not belong together; restore both from a copy"
             )
         return cls(certificate, key)
 
     @property
     def certificate_pem(self) -> bytes:
-        """The root's own certificate: what peers trust."""
+        """The root's own certificate, which peers trust."""
         return self._certificate.public_bytes(Encoding.PEM)
 
     @property
@@ -95,35 +95,35 @@ class Issuer:
 
     @property
     def not_after(self) -> datetime:
-        """Nothing that this root has signed holds longer, UTC."""
+        """When the root expires, UTC; no certificate that it signs is valid longer."""
         return self._certificate.not_valid_after_utc
 
     def client(self, name: str, role: Role, now: datetime, days: int) -> Issued:
-        """A certificate with which `name` proves itself to servers.
+        """Issues a certificate with which client `name` authenticates itself to servers.
 
         Raises:
-            AuthorityError: It would hold longer than the root.
+            AuthorityError: The certificate would be valid longer than the root.
         """
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
         return self._issue(name, role, (now, days), (usage,))
 
     def server(self, hosts: Sequence[str], now: datetime, days: int) -> Issued:
-        """A certificate with which a server proves itself to clients that call any of `hosts`.
+        """Issues a certificate with which a server authenticates itself under any of `hosts`.
 
         Raises:
-            AuthorityError: It would hold longer than the root.
+            AuthorityError: The certificate would be valid longer than the root.
         """
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
         names = x509.SubjectAlternativeName([_alternative(host) for host in hosts])
         return self._issue(hosts[0], Role.SERVER, (now, days), (usage, names))
 
     def crl_pem(self, revoked: Iterable[RegisteredCertificate], now: datetime, days: int) -> bytes:
-        """The list of these revoked certificates, to be believed for `days`."""
+        """Returns the list of these revoked certificates, valid for `days`."""
         draft = x509.CertificateRevocationListBuilder()
         draft = draft.issuer_name(self._certificate.subject)
         draft = draft.last_update(now - _EARLY).next_update(_end(now, days))
         draft = draft.add_extension(self._authority_id(), critical=False)
-        # whoever compares two lists needs a number that grows; nobody reads more into it
+        # A CRL number only has to grow, so that two lists can be compared.
         draft = draft.add_extension(x509.CRLNumber(int(now.timestamp())), critical=False)
         for one in revoked:
             entry = x509.RevokedCertificateBuilder().serial_number(int(one.serial, 16))
@@ -144,13 +144,13 @@ class Issuer:
         if end > self.not_after:
             left = (self.not_after - now).days
             raise AuthorityError(
-                f"{name}: {days} days are longer than the authority itself holds "
-                f"({self.not_after:%Y-%m-%d}): ask for at most {left}"
+                f"{name}: {days} days are too long: the authority expires on "
+                f"{self.not_after:%Y-%m-%d}; use --days {left} or less"
             )
         if end <= begin:
             raise AuthorityError(
-                f"{name}: it is {now:%Y-%m-%d} by this machine's clock, long before the "
-                f"authority was made ({begin:%Y-%m-%d}): set the clock"
+                f"{name}: this machine's clock says {now:%Y-%m-%d}, but the authority was "
+                f"created later ({begin:%Y-%m-%d}): set the clock"
             )
         return self._sign(name, role, (begin, end), extensions)
 
@@ -201,16 +201,16 @@ def _subject(name: str) -> x509.Name:
     try:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:_LONGEST_COMMON_NAME])])
     except ValueError as error:
-        raise AuthorityError(f"{name!r} cannot stand in a certificate: {error}") from error
+        raise AuthorityError(f"name {name!r} is not allowed in a certificate: {error}") from error
 
 
 def _end(now: datetime, days: int) -> datetime:
     try:
         end = now + timedelta(days=days)
     except OverflowError as error:
-        raise AuthorityError(f"{days} days are beyond the calendar: ask for fewer") from error
+        raise AuthorityError(f"{days} days end after the year 9999: use fewer") from error
     if end <= now:
-        raise AuthorityError(f"a certificate holds for 1 day or longer, not for {days}")
+        raise AuthorityError(f"a certificate must be valid for at least 1 day, not for {days}")
     return end
 
 

@@ -1,7 +1,6 @@
-"""The register: every certificate that was ever issued, in order, as a file and as values.
+"""Encodes and decodes the register: a file of all certificates that were ever issued. Pure.
 
-Pure: bytes in, values out. Rows are added and marked as revoked, never removed, for a certificate
-that nobody knows of cannot be revoked.
+Rows are added and marked as revoked, never removed: only a registered certificate can be revoked.
 """
 
 import json
@@ -21,7 +20,7 @@ SERIAL_DIGITS: Final = 40  # RFC 5280 section 4.1.2.2: at most 20 bytes
 
 
 class Role(StrEnum):
-    """What a certificate's owner is."""
+    """Role of a certificate's owner."""
 
     DEVICE = "device"
     SERVICE = "service"
@@ -30,15 +29,15 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredCertificate:
-    """One certificate that was issued; instants are UTC with whole seconds.
+    """One issued certificate; instants are UTC with whole seconds.
 
     Attributes:
         serial: 40 hexadecimal digits, unique.
-        name: Its common name; of a server, the first of its hosts.
-        role: What its owner is.
-        not_before: It holds from then,
-        not_after: and until then.
-        revoked_at: When it was withdrawn; None if it was not.
+        name: Common name; for a server, the first of its hosts.
+        role: Role of the owner.
+        not_before: Begin of validity.
+        not_after: End of validity.
+        revoked_at: When it was revoked; None if it was not.
     """
 
     serial: str
@@ -72,7 +71,7 @@ class _File:
 
 
 def encode(certificates: Sequence[RegisteredCertificate]) -> bytes:
-    """The register's file."""
+    """Returns the bytes of the register's file."""
     rows = [
         _Written(
             serial=one.serial,
@@ -89,27 +88,27 @@ def encode(certificates: Sequence[RegisteredCertificate]) -> bytes:
 
 
 def decode(data: bytes, where: str) -> tuple[RegisteredCertificate, ...]:
-    """What `encode` wrote.
+    """Returns the certificates in a register's file.
 
     Args:
         data: The file's bytes.
-        where: Its name, for messages.
+        where: The file's name, for messages.
 
     Raises:
-        AuthorityError: It is something else.
+        AuthorityError: The bytes are not a register.
     """
     try:
         rows = build(_File, json.loads(data), where).certificates
         return tuple(_certificate(row) for row in rows)
     except (ValueError, RecursionError, ContractError) as error:
         raise AuthorityError(
-            f"{where}: not a register of certificates ({error}); put back a copy of it: "
-            "without it nothing is issued or revoked"
+            f"{where}: not a register of certificates ({error}). Restore it from a copy: "
+            "without it no certificate can be issued or revoked"
         ) from error
 
 
 def shown(at: datetime) -> str:
-    """RFC 3339 with `Z`, whole seconds."""
+    """Formats as RFC 3339 with `Z`, whole seconds."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 

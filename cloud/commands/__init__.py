@@ -1,1 +1,1 @@
-"""The verbs of `dewline-cloud`: each module translates arguments and composes, nothing more."""
+"""Commands of `dewline-cloud`: each module parses its arguments and calls the code for them."""

@@ -1,4 +1,4 @@
-"""`dewline-cloud api`: hands bundles to gateways over HTTP, and tells how gateways fare."""
+"""`dewline-cloud api`: serves bundles and the health of gateways over HTTP."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -16,19 +16,19 @@ __all__ = ["register"]
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "api", "Bundles for gateways and verdicts on them, over HTTP.")
-    about = "Hand out the registry's bundles; prints its port and address, serves until SIGTERM."
+    verbs = add_noun(nouns, "api", "Serve bundles and the health of gateways over HTTP.")
+    about = "Serve the registry's bundles until SIGTERM; print the port and address first."
     add_verb(verbs, "serve", about, "api serve", _serve)
 
 
 def _serve(_args: argparse.Namespace, config: CloudConfig) -> int:
-    # here and not above: the help does without a web server
+    # Imported here, so that --help needs no web server.
     from cloud.api.app import make_app  # noqa: PLC0415 - see above
     from cloud.api.server import Listen, run_server  # noqa: PLC0415 - see above
 
     registry = need(config.registry, "registry", config)
     section = config.api or ApiConfig()
-    stop_on_signal()  # the server passes signals on once it has ended: nothing more shall happen
+    stop_on_signal()  # ignores the signal that uvicorn raises again at its end
     where = Listen(host=section.host, port=section.port, certificate=section.certificate)
 
     def tell(port: int) -> None:
@@ -44,7 +44,7 @@ def _gateways(config: CloudConfig) -> "GatewayHealthEndpoint":
 
     limits, reader = config.health or HealthConfig(), None
     if config.warehouse is not None:
-        # Not connected yet: bundles are handed out while MySQL is away.
+        # Not connected yet, so that bundles are served while MySQL is down.
         engine = open_warehouse(config, current=False, answer_s=limits.answer_s)
         reader = GatewayReader(engine)
     return GatewayHealthEndpoint(reader, SystemClock(), limits)

@@ -1,4 +1,4 @@
-"""Arguments that several verbs share, and how verbs are added."""
+"""Adds nouns and verbs to the command line, and the arguments that several verbs share."""
 
 import argparse
 import signal
@@ -29,7 +29,7 @@ Verbs = Any  # argparse's action type is private and generic
 
 
 def add_noun(nouns: Verbs, name: str, about: str) -> Verbs:
-    """A noun; verbs are added to what this returns."""
+    """Adds a noun; returns the object to which its verbs are added."""
     parser = nouns.add_parser(name, help=about, description=about)
     return parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
@@ -37,7 +37,7 @@ def add_noun(nouns: Verbs, name: str, about: str) -> Verbs:
 def add_verb(
     verbs: Verbs, name: str, about: str, example: str, run: Run
 ) -> argparse.ArgumentParser:
-    """A verb that calls `run`; `example` is what follows `--config FILE` on the command line."""
+    """Adds a verb that calls `run`; `example` is the command line after `--config FILE`."""
     parser: argparse.ArgumentParser = verbs.add_parser(
         name,
         help=about,
@@ -49,22 +49,22 @@ def add_verb(
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """`--json`: the answer as one JSON document."""
+    """Adds `--json`: print the answer as one JSON document."""
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def add_as_of(parser: argparse.ArgumentParser) -> None:
-    """`--as-of`: the instant to take as now."""
+    """Adds `--as-of`: the instant to use as the current time."""
     parser.add_argument(
         "--as-of",
         type=_instant,
         metavar="INSTANT",
-        help="take this RFC 3339 instant as now, such as 2026-01-31T12:00:00Z",
+        help="use this RFC 3339 instant as the current time, such as 2026-01-31T12:00:00Z",
     )
 
 
 def as_of_ms(args: argparse.Namespace) -> int:
-    """The instant of `--as-of`, or now; ms since 1970 UTC."""
+    """Returns the instant of `--as-of`, or the current time; ms since 1970 UTC."""
     return SystemClock().utc_ms() if args.as_of is None else int(args.as_of)
 
 
@@ -76,15 +76,15 @@ def _instant(text: str) -> int:
 
 
 def day(text: str) -> date:
-    """A UTC day, `YYYY-MM-DD`."""
+    """Parses a UTC day, `YYYY-MM-DD`."""
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day, such as 2026-01-31") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day: write it as 2026-01-31") from None
 
 
 def stop_on_signal() -> threading.Event:
-    """An event that SIGTERM and SIGINT set: the orderly end of what runs until told otherwise."""
+    """Returns an event that SIGTERM and SIGINT set, for verbs that run until they are stopped."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())

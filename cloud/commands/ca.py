@@ -1,4 +1,4 @@
-"""`dewline-cloud ca`: makes the fleet's authority, issues certificates, revokes and lists them."""
+"""`dewline-cloud ca`: creates the certificate authority; issues, revokes, lists certificates."""
 
 import argparse
 import json
@@ -22,12 +22,12 @@ _YEAR = 365
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "ca", "Certificates of gateways, services and the broker.")
-    about = "Make the authority: a folder with its roots, keys and register; never over another."
+    verbs = add_noun(nouns, "ca", "Issue and revoke certificates of gateways and servers.")
+    about = "Create the authority, a folder with its roots, keys and register; never overwrite one."
     init = add_verb(verbs, "init", about, "ca init --name attics", _init)
-    init.add_argument("--name", default="dewline", metavar="NAME", help="names the roots")
+    init.add_argument("--name", default="dewline", metavar="NAME", help="name of the authority")
     _add_days(init, 10 * _YEAR)
-    about = "Issue a certificate: `device ID`, `service NAME` or `server HOST...`, names and IPs."
+    about = "Issue a certificate: `device ID`, `service NAME` or `server HOST...` (names, IPs)."
     issue = add_verb(verbs, "issue", about, "ca issue device gw-attic --out certificates", _issue)
     roles = [role.value for role in Role]
     issue.add_argument("role", choices=roles, metavar="ROLE", help="device, service or server")
@@ -36,19 +36,19 @@ def register(nouns: Verbs) -> None:
     )
     _add_days(issue, _YEAR)
     issue.add_argument(
-        "--out", type=Path, default=Path(), metavar="FOLDER", help="where NAME.pem and NAME.key go"
+        "--out", type=Path, default=Path(), metavar="FOLDER", help="for NAME.pem and NAME.key"
     )
-    about = "Withdraw a certificate by its serial, or all of a name; brokers must be told."
+    about = "Revoke a certificate by serial, or all of a name; copy the lists to the broker then."
     revoke = add_verb(verbs, "revoke", about, "ca revoke gw-attic", _revoke)
-    revoke.add_argument("which", metavar="NAME_OR_SERIAL", help="a name, or a serial of the list")
-    about = "Write the lists of the revoked anew, with a later end (`crl_days`)."
+    revoke.add_argument("which", metavar="NAME_OR_SERIAL", help="name, or serial from `ca list`")
+    about = "Write the revocation lists again, so that they expire `crl_days` from now."
     add_verb(verbs, "crl", about, "ca crl", _crl)
-    about = "Every certificate that was issued, and whether it holds."
+    about = "List every issued certificate: valid, expired or revoked."
     add_json(add_verb(verbs, "list", about, "ca list --json", _list))
 
 
 def _add_days(parser: argparse.ArgumentParser, days: int) -> None:
-    about = f"for how long it holds (default {days})"
+    about = f"days until the certificate expires (default {days})"
     parser.add_argument("--days", type=int, default=days, metavar="N", help=about)
 
 
@@ -64,23 +64,27 @@ def _open(config: CloudConfig) -> Authority:
 def _init(args: argparse.Namespace, config: CloudConfig) -> int:
     section = _section(config)
     Authority.create(section.path, args.name, _now(), args.days, section.crl_days)
-    print(f"{section.path} is new: keep its *.key secret, and keep a copy of the folder")
+    print(f"created {section.path}: keep its *.key files secret, and keep a copy of the folder")
     return 0
 
 
 def _issue(args: argparse.Namespace, config: CloudConfig) -> int:
     if args.role != Role.SERVER and len(args.names) > 1:
-        raise ConfigError(f"a {args.role} has one name, not {len(args.names)}: issue one by one")
+        raise ConfigError(
+            f"a {args.role} has one name, not {len(args.names)}: run the command once per name"
+        )
     targets = [args.out / f"{args.names[0]}.{suffix}" for suffix in ("pem", "key")]
     for target in targets:
-        if target.exists():  # asked first: a refused call leaves no row in the register
-            raise ConfigError(f"{target} exists already and stays as it is: name another --out")
+        if target.exists():  # checked first, so that a refused call adds no row
+            raise ConfigError(f"{target} exists already and was not changed: choose another --out")
     if not args.out.is_dir():
-        raise ConfigError(f"--out {args.out} is no folder")
+        raise ConfigError(f"--out {args.out} is not a folder: create it first")
     issued = _issued(_open(config), args)
     files.write_whole(targets[1], issued.key_pem, files.PRIVATE)
     files.write_whole(targets[0], issued.certificate_pem, files.PUBLIC)
-    print(f"{targets[0]} and {targets[1].name}: {issued.listed.serial}, {_until(issued.listed)}")
+    print(
+        f"{targets[0]}, {targets[1].name}: serial {issued.listed.serial}, {_until(issued.listed)}"
+    )
     return 0
 
 
@@ -97,14 +101,14 @@ def _revoke(args: argparse.Namespace, config: CloudConfig) -> int:
     for row in revoked:
         print(f"revoked {row.role} {row.name} {row.serial}")
     if not revoked:
-        print(f"{args.which} was revoked before")
-    print("copy crl.pem and services-crl.pem to the broker and restart it: it reads them then")
+        print(f"{args.which} was already revoked")
+    print("copy crl.pem and services-crl.pem to the broker, then restart the broker to load them")
     return 0
 
 
 def _crl(_args: argparse.Namespace, config: CloudConfig) -> int:
     _open(config).renew_crls(_now())
-    print(f"written; to be believed for {_section(config).crl_days} days")
+    print(f"wrote crl.pem and services-crl.pem; they expire in {_section(config).crl_days} days")
     return 0
 
 
@@ -141,7 +145,7 @@ def _state(row: RegisteredCertificate, now: datetime) -> str:
 
 
 def _until(row: RegisteredCertificate) -> str:
-    return f"until {shown(row.not_after)}"
+    return f"valid until {shown(row.not_after)}"
 
 
 def _now() -> datetime:

@@ -1,4 +1,4 @@
-"""`dewline-cloud cycle`: all that is due between the lake and what the fleet should run."""
+"""`dewline-cloud cycle`: judges forecasts, trains due models, sets what devices should run."""
 
 import argparse
 import json
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 __all__ = ["register", "result_table"]
 
-# Spark is imported by the verb: the help must work without it, and at once.
+# The verb imports Spark itself: --help must work without Spark, and start fast.
 _DECISIONS = ("condition", "candidate", "baseline", "model", "skill", "low", "high", "decision")
 
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verb."""
     verbs = add_noun(
-        nouns, "cycle", "Truth, outcomes, training where due, what devices should run."
+        nouns, "cycle", "Judge forecasts, train due models, set what devices should run."
     )
-    about = "Do all that is due, then end; safe to repeat for the same instant."
+    about = "Run one cycle, then exit; repeating it for the same instant is safe."
     run = add_verb(verbs, "run", about, "cycle run --as-of 2026-04-01T00:00:00Z", _run)
     add_json(run)
     add_as_of(run)
     run.add_argument(
-        "--no-training", action="store_true", help="judge what is there, train nothing"
+        "--no-training", action="store_true", help="judge the existing models, train none"
     )
 
 
@@ -44,7 +44,7 @@ def _run(args: argparse.Namespace, config: CloudConfig) -> int:
         print(json.dumps(result_table(result)))
         return 0
     print_table(_DECISIONS, [_cells(row) for row in result_table(result)["decisions"]])
-    print(f"devices told to change: {', '.join(result.told) or 'none'}")
+    print(f"devices with a new desired state: {', '.join(result.told) or 'none'}")
     return 0
 
 
@@ -53,7 +53,7 @@ def _silent(text: str) -> None:
 
 
 def result_table(result: "CycleResult") -> dict[str, Any]:
-    """A cycle's result as JSON has it."""
+    """Returns a cycle's result as a table for JSON."""
     decisions = [asdict(row) for row in result.decisions]
     for row in decisions:
         row["cycle_at"] = shown_instant(row["cycle_at"])

@@ -1,4 +1,4 @@
-"""`dewline-cloud doctor`: looks at everything that the configuration names, and says what to do."""
+"""`dewline-cloud doctor`: checks everything in the configuration, and prints what to do."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from cloud.commands.printing import print_table
 from cloud.composition.checks import checks_of, missing_of
 from cloud.config import CloudConfig
 from cloud.health.finding import Finding, State, healthy
-from cloud.health.look import look_at
+from cloud.health.parallel_checks import look_at
 
 __all__ = ["register"]
 
@@ -17,10 +17,10 @@ _HEADINGS = ("check", "state", "found", "expected", "what to do")
 
 
 def register(nouns: Verbs) -> None:
-    """Adds the noun, which is its own verb."""
+    """Adds the noun, which has no verbs."""
     about = (
-        "Look at broker, lake, cursors, Elasticsearch, MySQL, ledger and certificates, "
-        "changing nothing; exit status 1 if a check failed."
+        "Check broker, lake, cursors, Elasticsearch, MySQL, ledger and certificates; "
+        "change nothing. Exit code 1 if a check failed."
     )
     add_json(add_verb(nouns, "doctor", about, "doctor --json", _run))
 
@@ -33,7 +33,7 @@ def _run(args: argparse.Namespace, config: CloudConfig) -> int:
     else:
         print_table(_HEADINGS, [_cells(finding) for finding in findings])
         failed = sum(finding.state is State.FAILED for finding in findings)
-        print("nothing failed" if well else f"{failed} of {len(findings)} checks failed")
+        print("no check failed" if well else f"{failed} of {len(findings)} checks failed")
     return 0 if well else 1
 
 

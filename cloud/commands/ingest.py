@@ -1,4 +1,4 @@
-"""`ingest run`; paho and Arrow are imported only when it runs, not for the help."""
+"""`dewline-cloud ingest`: writes blocks from the broker into the lake, and acks them."""
 
 import argparse
 
@@ -11,20 +11,20 @@ __all__ = ["register"]
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "ingest", "from the broker into the lake")
+    verbs = add_noun(nouns, "ingest", "Write blocks from the broker into the lake.")
     add_verb(
         verbs,
         "run",
-        "Take blocks from the broker, commit them to the lake, ack them; until SIGTERM.",
+        "Receive blocks, commit them to the lake and ack them, until SIGTERM.",
         "ingest run",
         _run,
     )
 
 
 def _run(_args: argparse.Namespace, config: CloudConfig) -> int:
-    # here and not above: other commands do without broker and Arrow
-    from cloud.composition.lake import open_store  # noqa: PLC0415 - see the docstring
-    from cloud.ingest.service import run_ingest  # noqa: PLC0415 - see the docstring
+    # Imported here: --help and other commands need neither paho nor Arrow.
+    from cloud.composition.lake import open_store  # noqa: PLC0415 - see above
+    from cloud.ingest.service import run_ingest  # noqa: PLC0415 - see above
 
     store = open_store(config)
     ingest = need(config.ingest, "ingest", config)

@@ -1,7 +1,4 @@
-"""`dewline-cloud kibana ...`: translates arguments.
-
-What is pushed is made in `cloud.search.kibana`; nothing is decided here.
-"""
+"""`dewline-cloud kibana`: imports the dashboards of `cloud.search.kibana`, or prints them."""
 
 import argparse
 
@@ -15,23 +12,23 @@ from contract.errors import ConfigError
 __all__ = ["register"]
 
 _OPTIONS = (
-    ("url", "URL", "of Kibana"),
-    ("space", "NAME", "the space to import into"),
+    ("url", "URL", "address of Kibana"),
+    ("space", "NAME", "space to import into"),
     ("user", "NAME", "account on Kibana"),
-    ("password-file", "FILE", "file that holds its password"),
-    ("api-key-file", "FILE", "file that holds an API key, instead of an account"),
+    ("password-file", "FILE", "file with the account's password"),
+    ("api-key-file", "FILE", "file with an API key, instead of an account"),
 )
 
 
 def register(subparsers: Verbs) -> None:
     """Adds the noun `kibana`."""
-    verbs = add_noun(subparsers, "kibana", "data views and dashboards in Kibana")
-    about = "import data views and dashboards, replacing their older versions"
+    verbs = add_noun(subparsers, "kibana", "Import data views and dashboards into Kibana.")
+    about = "Import data views and dashboards; replace their older versions."
     example = "kibana push --url http://127.0.0.1:5601 --user elastic --password-file kibana.pw"
     verb = add_verb(verbs, "push", about, example, _push)
     for name, value, text in _OPTIONS:
-        verb.add_argument(f"--{name}", metavar=value, help=f"{text}; else as section [kibana] says")
-    about = "print the bundle as `push` would send it, to import it by hand"
+        verb.add_argument(f"--{name}", metavar=value, help=f"{text} (default: section [kibana])")
+    about = "Print the bundle that `push` sends, to import it by hand."
     add_verb(verbs, "show", about, "kibana show", _show)
 
 
@@ -50,7 +47,7 @@ def _show(_args: argparse.Namespace, config: CloudConfig) -> int:
 
 def _names(config: CloudConfig) -> IndexNames:
     search = config.search or SearchConfig(url="unused")
-    # data views name aliases, which are the same whatever an index's period is
+    # Data views name aliases, and these do not depend on the period of an index.
     return IndexNames(search.prefix, Period.DAY)
 
 
@@ -59,10 +56,10 @@ def _access(args: argparse.Namespace, config: CloudConfig) -> Access:
     url = args.url or section.url
     if url is None:
         raise ConfigError(
-            f"{config.source}: where is Kibana? Set [kibana] url, or give --url, such as "
+            f"{config.source}: [kibana] url is missing. Set it, or pass --url, such as "
             "http://127.0.0.1:5601"
         )
-    # what identifies is taken as a whole, from the command line or from the file
+    # Credentials come all from the command line or all from the file, never mixed.
     own = (args.user, args.password_file, args.api_key_file)
     if own == (None, None, None):
         own = (section.username, section.password_file, section.api_key_file)
@@ -80,8 +77,10 @@ def _identity(
     user: str | None, password_file: str | None, api_key_file: str | None
 ) -> tuple[tuple[str, str] | None, str | None]:
     if (user is None) != (password_file is None):
-        raise ConfigError("kibana push: user and password file: give both or neither")
+        raise ConfigError(
+            "kibana push: the user or the password file is missing: set both or neither"
+        )
     if user is not None and api_key_file is not None:
-        raise ConfigError("kibana push: an account or an API key, not both")
+        raise ConfigError("kibana push: a user and an API key are set: remove one of them")
     account = None if user is None else (user, read_secret(password_file) or "")
     return account, read_secret(api_key_file)

@@ -1,4 +1,7 @@
-"""`lake fold`, `lake show`, `lake export`, `lake verify`."""
+"""`dewline-cloud lake`: folds, shows, exports and verifies the lake.
+
+The fold appends landing files to table `raw` and deletes those that nothing reads any more.
+"""
 
 import argparse
 import json
@@ -38,46 +41,56 @@ _log = logging.getLogger(__name__)
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "lake", "what was committed, for ever")
+    verbs = add_noun(
+        nouns, "lake", "Fold, show, export or verify the lake, which stores all blocks."
+    )
     _add_fold(verbs)
     _add_export(verbs)
     for name, about, run in (
-        ("show", "What is landed, folded and projected.", _show),
-        ("verify", "Read everything: no sequence has a hole, landing and table agree.", _verify),
+        ("show", "Show how many files are landed, folded and projected.", _show),
+        (
+            "verify",
+            "Read everything: check that no file is missing, and that landing and table agree.",
+            _verify,
+        ),
     ):
         add_json(add_verb(verbs, name, about, f"lake {name}", run))
 
 
 def _add_fold(verbs: Verbs) -> None:
-    about = "Append landed files to table raw and tidy the landing."
+    about = "Append landing files to table raw, then delete those that nothing needs any more."
     verb = add_verb(verbs, "fold", about, "lake fold", _fold)
-    verb.add_argument("--follow", action="store_true", help="go on until SIGTERM")
+    verb.add_argument("--follow", action="store_true", help="repeat until SIGTERM")
     verb.add_argument(
         "--every",
         type=float,
         default=_FOLD_EVERY_S,
         metavar="SECONDS",
-        help="with --follow, the time between folds",
+        help="with --follow: time between two folds",
     )
-    verb.add_argument("--compact", action="store_true", help="merge small files afterwards")
+    verb.add_argument(
+        "--compact", action="store_true", help="merge the table's small files afterwards"
+    )
     add_as_of(verb)
     add_json(verb)
 
 
 def _add_export(verbs: Verbs) -> None:
-    about = "Write payloads as they came, one file a block, and an index."
+    about = "Write the payloads as received, one file per block, and an index."
     example = "lake export --device ewr --day 2013-02-03 --out blocks"
     verb = add_verb(verbs, "export", about, example, _export)
     verb.add_argument("--out", type=Path, required=True, help="a new or empty folder")
     verb.add_argument("--device", help="only this device's blocks")
-    verb.add_argument("--day", type=day, help="only blocks of this UTC day, by their own time")
+    verb.add_argument("--day", type=day, help="only blocks whose own time is on this UTC day")
     add_json(verb)
 
 
 def _open(config: CloudConfig) -> tuple[LakeConfig, FolderStore, RawTable]:
     lake = need(config.lake, "lake", config)
     if not lake.folder.is_dir():
-        raise LakeError(f"{lake.folder} is no folder: nothing was ever committed to this lake")
+        raise LakeError(
+            f"[lake] root: {lake.folder} is not a folder. Correct it, or run ingest first"
+        )
     return lake, open_store(config), open_raw(config)
 
 
@@ -157,5 +170,5 @@ def _verify(args: argparse.Namespace, config: CloudConfig) -> int:
     if args.json:
         print(json.dumps({"findings": findings}))
     else:
-        print("\n".join(findings) or "the lake is whole")
+        print("\n".join(findings) or "the lake is complete")
     return 1 if findings else 0

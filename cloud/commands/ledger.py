@@ -1,4 +1,4 @@
-"""`dewline-cloud ledger`: keep the account of every number, and show it."""
+"""`dewline-cloud ledger`: accounts for every record's number, and shows the result."""
 
 import argparse
 
@@ -32,12 +32,14 @@ _HEADINGS = (
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "ledger", "Which numbers are stored, lost, held or unexplained.")
+    verbs = add_noun(
+        nouns, "ledger", "Show which record numbers are stored, lost, held or unexplained."
+    )
     add_projecting(verbs, open_ledger)
     show = add_verb(
         verbs,
         "show",
-        "One line per stream, and what is odd.",
+        "Show one line per stream, then notes on gaps, forks and conflicts.",
         "ledger show --as-of 2013-09-15T00:00:00Z",
         _show,
     )
@@ -46,7 +48,7 @@ def register(nouns: Verbs) -> None:
     proves = add_verb(
         verbs,
         "proof",
-        "A text to check by hand; exit status 1 if a number is unexplained or doubled.",
+        "Print a text to check by hand; exit code 1 if a number is unexplained or doubled.",
         "ledger proof > proof.txt",
         _proof,
     )
@@ -55,7 +57,7 @@ def register(nouns: Verbs) -> None:
 
 
 def _open(args: argparse.Namespace, config: CloudConfig) -> tuple[LedgerReader, int]:
-    # Without --as-of nothing is left out: ingest's clock may be ahead of this one.
+    # Without --as-of all rows count, because ingest's clock may be ahead of this one.
     return LedgerReader(open_warehouse(config), as_of=args.as_of), as_of_ms(args)
 
 

@@ -1,4 +1,4 @@
-"""`dewline-cloud logstash ...`: composes the trial of the pipelines and translates arguments."""
+"""`dewline-cloud logstash`: creates the index of dead letters, and tests the pipelines."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cloud.clock import SystemClock
 from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
-from cloud.composition.servers import open_door, open_search
+from cloud.composition.servers import open_http_input, open_search
 from cloud.config import CloudConfig, need
 from cloud.logstash import dead_letters
 from cloud.logstash.cases import read_cases
@@ -22,24 +22,28 @@ _LIMIT_S = 60.0
 
 def register(subparsers: Verbs) -> None:
     """Adds the noun `logstash`."""
-    verbs = add_noun(subparsers, "logstash", "Logstash between search projection and Elasticsearch")
-    about = "Make the index of dead letters; may be repeated."
+    verbs = add_noun(
+        subparsers, "logstash", "Test Logstash between the search projection and Elasticsearch."
+    )
+    about = "Create the index of dead letters; repeating it is safe."
     add_verb(verbs, "setup", about, "logstash setup", _setup)
     about = (
-        "Post sample events to a running Logstash and compare what arrives in Elasticsearch; exit "
-        "status 1 if it differs. It has been tried on a stand-in only, never on a real Logstash."
+        "Post sample events to Logstash and compare the documents in Elasticsearch; exit code 1 "
+        "if they differ. This check was tested on a stand-in only, never on a real Logstash."
     )
     check = add_verb(verbs, "check", about, "logstash check --url https://logstash:8443", _check)
-    check.add_argument("--url", metavar="URL", help="the http input, instead of logstash_url")
     check.add_argument(
-        "--cases", type=Path, default=_CASES, metavar="FOLDER", help="of the sample events"
+        "--url", metavar="URL", help="address of the http input, instead of logstash_url"
+    )
+    check.add_argument(
+        "--cases", type=Path, default=_CASES, metavar="FOLDER", help="folder of the sample events"
     )
     check.add_argument(
         "--limit",
         type=float,
         default=_LIMIT_S,
         metavar="SECONDS",
-        help="time for everything to arrive (default 60)",
+        help="time until all documents must be there (default 60)",
     )
     add_json(check)
 
@@ -53,12 +57,12 @@ def _setup(_args: argparse.Namespace, config: CloudConfig) -> int:
 def _check(args: argparse.Namespace, config: CloudConfig) -> int:
     prefix = need(config.search, "search", config).prefix
     cases = read_cases(args.cases, prefix_of_check(prefix))
-    door, store = open_door(config, url=args.url), open_search(config)
+    http_input, store = open_http_input(config, url=args.url), open_search(config)
     try:
-        trial = PipelineTrial(door, store, prefix, SystemClock(), time.sleep)
+        trial = PipelineTrial(http_input, store, prefix, SystemClock(), time.sleep)
         results = trial.run(cases, args.limit)
     finally:
-        door.close()
+        http_input.close()
         store.close()
     _print(results, as_json=args.json)
     return 1 if any(result.faults for result in results) else 0

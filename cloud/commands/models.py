@@ -1,4 +1,4 @@
-"""`dewline-cloud models`: what the registry holds, what was decided, and the signing key."""
+"""`dewline-cloud models`: shows the registry's models and decisions; makes the signing key."""
 
 import argparse
 import json
@@ -23,10 +23,12 @@ _DECISIONS = ("cycle", "condition", "candidate", "skill", "low", "high", "decisi
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "models", "The registry of models and what was decided on them.")
-    about = "Models, what they are in force as, and the decisions."
+    verbs = add_noun(
+        nouns, "models", "Show the registry's models and decisions; make the signing key."
+    )
+    about = "Show the models, their aliases (champion, challenger, baseline) and the decisions."
     add_json(add_verb(verbs, "show", about, "models show --json", _show))
-    about = "Make the signing key if there is none; print its public half, for the gateways."
+    about = "Make the signing key unless it exists; print its public key for the gateways."
     add_verb(verbs, "key", about, "models key > dewline.pem", _key)
 
 
@@ -34,10 +36,10 @@ def _key(args: argparse.Namespace, config: CloudConfig) -> int:
     del args
     path = key_path(config)
     if path.exists():
-        print(f"{path} was there and stays as it is", file=sys.stderr)
+        print(f"{path} exists already and was not changed", file=sys.stderr)
     else:
         Signer.generate().save(path)
-        print(f"{path} is new: keep it secret, and keep a copy", file=sys.stderr)
+        print(f"created {path}: keep it secret, and keep a copy", file=sys.stderr)
     print(Signer.load(path).public_pem().strip())
     return 0
 

@@ -11,7 +11,7 @@ __all__ = ["print_table"]
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str | int]]) -> None:
-    """Prints rows under headings; columns that hold a number in the first row stand right."""
+    """Prints rows under headings; a column with a number in the first row is right-aligned."""
     right = [isinstance(cell, int) for cell in (rows[0] if rows else headings)]
     cells = [[str(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():

@@ -1,4 +1,4 @@
-"""The two verbs that every projection has: `run` to the end of the lake, and `follow` it."""
+"""Adds the two verbs of every projection: `run` to the end of the lake, and `follow` the lake."""
 
 import logging
 from collections.abc import Callable
@@ -22,13 +22,13 @@ def add_projecting(verbs: Verbs, opener: Opener) -> None:
     _add(
         verbs,
         "run",
-        "Apply what is in the lake now, then end.",
+        "Apply all files that are in the lake now, then exit.",
         lambda _args, config: run_once(config, opener(config)),
     )
     _add(
         verbs,
         "follow",
-        "Apply what comes, until SIGTERM or Ctrl-C.",
+        "Apply new files until SIGTERM or Ctrl-C.",
         lambda _args, config: follow(config, opener(config)),
     )
 
@@ -40,10 +40,10 @@ def _add(verbs: Verbs, name: str, about: str, run: Run) -> None:
 
 
 def run_once(config: CloudConfig, projection: Projection) -> int:
-    """Applies everything beyond the projection's cursor; prints how much; exit code 0.
+    """Applies every file beyond the projection's cursor, prints how many; returns exit code 0.
 
     Raises:
-        DewlineError: Of the lake or the target; what was applied before stays.
+        DewlineError: The lake or the target failed; files applied before stay applied.
     """
     files_total = open_runner(config, projection).run_once()
     print(f"{projection.name}: {files_total} files applied")
@@ -51,17 +51,17 @@ def run_once(config: CloudConfig, projection: Projection) -> int:
 
 
 def follow(config: CloudConfig, projection: Projection) -> int:
-    """Applies what comes until SIGTERM or SIGINT; exit code 0.
+    """Applies new files until SIGTERM or SIGINT; returns exit code 0.
 
     Raises:
-        DewlineError: One that waiting does not mend.
+        DewlineError: A failure that a retry does not solve.
     """
     open_runner(config, projection).follow(stop_on_signal(), _POLL_S, _FailureLog(projection.name))
     return 0
 
 
 class _FailureLog:
-    """Logs a failure once, however often it repeats in a row with the same text."""
+    """Logs a failure, but not again while its text stays the same."""
 
     def __init__(self, name: str) -> None:
         self._name = name

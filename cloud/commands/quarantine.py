@@ -1,4 +1,4 @@
-"""`dewline-cloud quarantine`: what could not be read, and why."""
+"""`dewline-cloud quarantine`: shows the blocks and documents that were refused, and why."""
 
 import argparse
 import base64
@@ -20,15 +20,15 @@ __all__ = ["register"]
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "quarantine", "Blocks and documents that were refused, and why.")
+    verbs = add_noun(nouns, "quarantine", "Show blocks and documents that were refused, and why.")
     add_projecting(verbs, open_quarantine_projection)
-    about = "How many of each reason, and the newest ones."
+    about = "Show the number of rows per reason, and the newest rows."
     show = add_verb(verbs, "show", about, "quarantine show --newest 5", _show)
     add_json(show)
     show.add_argument("--newest", type=int, default=20, metavar="N", help="rows (default 20)")
-    about = "Every row with its bytes (base64), one JSON document a line."
+    about = "Print every row with its bytes (base64), one JSON document per line."
     export = add_verb(verbs, "export", about, "quarantine export > quarantine.jsonl", _export)
-    about = "Which blocks today's decoder reads; changes nothing."
+    about = "List the blocks that today's decoder can read; change nothing."
     retry = add_verb(verbs, "retry", about, "quarantine retry", _retry)
     for verb in (show, export, retry):
         add_as_of(verb)

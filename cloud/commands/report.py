@@ -1,4 +1,4 @@
-"""`report write`: what happened, was forecast and came true, as one HTML file."""
+"""`dewline-cloud report`: writes events, forecasts and their outcomes as one HTML file."""
 
 import argparse
 import json
@@ -14,18 +14,22 @@ __all__ = ["register"]
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verb."""
-    verbs = add_noun(nouns, "report", "What happened, what was forecast, what came true.")
-    about = "Write the report of everything in the warehouse as one HTML file."
+    verbs = add_noun(nouns, "report", "Write a report of events, forecasts and their outcomes.")
+    about = "Write the report on the warehouse's data as one HTML file."
     write = add_verb(verbs, "write", about, "report write --out report.html", _write)
     write.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="the file; an older one is replaced"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the HTML file; an older one is replaced",
     )
     add_as_of(write)
     add_json(write)
 
 
 def _write(args: argparse.Namespace, config: CloudConfig) -> int:
-    # here and not above: the help does without matplotlib
+    # Imported here, so that --help needs no matplotlib.
     from cloud.reports.page import render  # noqa: PLC0415 - see above
     from cloud.reports.queries import collect  # noqa: PLC0415 - see above
 
@@ -40,7 +44,7 @@ def _write(args: argparse.Namespace, config: CloudConfig) -> int:
 
 
 def _replace(path: Path, page: str) -> int:
-    """Puts the page in place whole, so that whoever reads the old one meanwhile is not cut off."""
+    """Replaces the file in one step, so that a reader never gets half a page."""
     data = page.encode()
     part = path.with_name(path.name + ".part")
     try:

@@ -1,4 +1,4 @@
-"""`dewline-cloud rollout`: tells devices what to run, and shows what they are told."""
+"""`dewline-cloud rollout`: publishes what each device should run (its desired state)."""
 
 import argparse
 import json
@@ -19,15 +19,17 @@ _HEADINGS = ("device", "counter", "issued", "condition", "model", "version", "by
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "rollout", "What each device should run.")
-    about = "Keep what each device should run at the broker, as the warehouse says; until SIGTERM."
+    verbs = add_noun(
+        nouns, "rollout", "Publish or show what each device should run (its desired state)."
+    )
+    about = "Publish the warehouse's desired states as retained messages, until SIGTERM."
     add_verb(verbs, "run", about, "rollout run", _run)
-    about = "What each device is told to run."
+    about = "Show the desired state of each device."
     add_json(add_verb(verbs, "show", about, "rollout show --json", _show))
 
 
 def _run(_args: argparse.Namespace, config: CloudConfig) -> int:
-    # here and not above: the help does without a broker
+    # Imported here, so that --help needs no MQTT client.
     from cloud.rollout import DesiredStates, Rollout  # noqa: PLC0415 - see above
 
     section = need(config.rollout, "rollout", config)
@@ -50,7 +52,7 @@ def _show(args: argparse.Namespace, config: CloudConfig) -> int:
 
 
 def _believe(_key_id: str, _data: bytes, _signature: bytes) -> None:
-    """Shows what the table holds, whoever signed it; gateways are the ones that check."""
+    """Accepts any signature: this command only shows the table, and gateways verify it."""
 
 
 def _table(state: Desired) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`dewline-cloud scoring`: forecasts of the cloud for what has landed, live or once."""
+"""`dewline-cloud scoring`: computes the cloud's forecasts for landed readings, live or once."""
 
 import argparse
 import json
@@ -8,32 +8,34 @@ from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb, stop_o
 from cloud.composition.lake import open_store
 from cloud.config import CloudConfig
 from cloud.lake.cursors import SCORING_CURSOR, CursorStore
-from cloud.lake.landed import Cursor
-from cloud.scoring.pace import FILES_PER_BATCH, TRIGGER_S
+from cloud.lake.positions import Cursor
+from cloud.scoring.batch_defaults import FILES_PER_BATCH, TRIGGER_S
 from contract.errors import DewlineError
 from contract.typed import plain
 
 __all__ = ["register"]
 
-# Spark is imported by the verbs: the help must work without it, and at once.
+# The verbs import Spark themselves: --help must work without Spark, and start fast.
 
 _log = logging.getLogger(__name__)
 
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "scoring", "What has landed, through the champions in force.")
-    about = "Score what lands, until SIGTERM."
+    verbs = add_noun(
+        nouns, "scoring", "Forecast from landed readings, with the champions (released models)."
+    )
+    about = "Score new landing files until SIGTERM."
     run = add_verb(verbs, "run", about, "scoring run --every 2", _run)
     run.add_argument(
         "--every",
         type=float,
         default=TRIGGER_S,
         metavar="SECONDS",
-        help=f"time between begins of batches (default {TRIGGER_S:g})",
+        help=f"time between the starts of two batches (default {TRIGGER_S:g})",
     )
     _add_files(run)
-    about = "Score everything that has landed by now, then end."
+    about = "Score everything that has landed by now, then exit."
     once = add_verb(verbs, "once", about, "scoring once --json", _once)
     _add_files(once)
     add_json(once)
@@ -47,7 +49,7 @@ def _add_files(verb: argparse.ArgumentParser) -> None:
         type=int,
         default=FILES_PER_BATCH,
         metavar="N",
-        help=f"most landing files in one batch (default {FILES_PER_BATCH})",
+        help=f"maximum of landing files in one batch (default {FILES_PER_BATCH})",
     )
 
 

@@ -1,7 +1,4 @@
-"""`dewline-cloud search ...`: translates arguments.
-
-What the verbs do is done in `cloud.search` and `cloud.projections`; nothing is decided here.
-"""
+"""`dewline-cloud search`: writes the lake's records to Elasticsearch, and compares both."""
 
 import argparse
 import json
@@ -15,27 +12,29 @@ from cloud.composition.search import open_search_projection
 from cloud.composition.servers import index_names, open_search
 from cloud.config import CloudConfig
 from cloud.lake.cursors import CursorStore
-from cloud.lake.landed import Cursor
+from cloud.lake.positions import Cursor
 from cloud.projections.search import SearchProjection
 from cloud.search.templates import install
 from cloud.search.verify import StreamComparison, compare, keys_in_lake, search_counts, totals
 
 __all__ = ["register"]
 
-_SHOWN = 20  # streams that `verify` names one by one
+_SHOWN = 20  # streams that `verify` lists one by one
 
 
 def register(subparsers: Verbs) -> None:
     """Adds the noun `search`."""
-    verbs = add_noun(subparsers, "search", "the lake's records in Elasticsearch")
-    setup = add_verb(verbs, "setup", "create or update index templates", "search setup", _setup)
+    verbs = add_noun(subparsers, "search", "Write the lake's records to Elasticsearch.")
+    setup = add_verb(
+        verbs, "setup", "Create or update the index templates.", "search setup", _setup
+    )
     setup.add_argument(
         "--replicas", type=int, default=0, metavar="N", help="copies of each index (default 0)"
     )
     add_projecting(verbs, open_search_projection)
-    about = "compare the documents with the lake's keys; exit code 1 if they differ"
+    about = "Compare the documents with the lake's keys; exit code 1 if they differ."
     add_json(add_verb(verbs, "verify", about, "search verify --json", _verify))
-    about = "reset the cursor: the next run writes the whole lake again"
+    about = "Reset the cursor: the next run writes the whole lake again."
     add_verb(verbs, "rebuild", about, "search rebuild", _rebuild)
 
 

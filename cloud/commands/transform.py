@@ -1,4 +1,4 @@
-"""`dewline-cloud transform`: the Spark projection, and what its tables hold."""
+"""`dewline-cloud transform`: runs the Spark projection, and shows its tables' row counts."""
 
 import argparse
 import json
@@ -13,19 +13,19 @@ from contract.records import Kind
 
 __all__ = ["register"]
 
-# Spark is imported by the verbs: the help must work without it, and at once.
+# The verbs import Spark themselves: --help must work without Spark, and start fast.
 
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "transform", "Readings and events by Spark, into the warehouse.")
-    about = "Write what the fold has appended since the last run, then end."
+    verbs = add_noun(nouns, "transform", "Write readings and events to the warehouse, with Spark.")
+    about = "Write all files that were folded since the last run, then exit."
     run = add_verb(verbs, "run", about, "transform run --until-empty", _run)
     add_json(run)
     run.add_argument(
-        "--until-empty", action="store_true", help="again until the fold has appended nothing new"
+        "--until-empty", action="store_true", help="repeat until no newly folded file is left"
     )
-    about = "Rows of each kind in the derived tables, and the cursor."
+    about = "Show the rows of each kind in the derived tables, and the cursor."
     add_json(add_verb(verbs, "show", about, "transform show --json", _show))
 
 

@@ -1,4 +1,4 @@
-"""`dewline-cloud warehouse`: the schema in MySQL, and how many rows stand in it."""
+"""`dewline-cloud warehouse`: migrates and checks the schema in MySQL, and counts its rows."""
 
 import argparse
 import json
@@ -19,13 +19,21 @@ __all__ = ["register"]
 
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
-    verbs = add_noun(nouns, "warehouse", "The tables in MySQL.")
+    verbs = add_noun(nouns, "warehouse", "Migrate, check or show the tables in MySQL.")
     for name, about, run in (
-        ("migrate", "Bring the schema to this program's.", _migrate),
-        ("check", "Exit status 1 unless the schema is this program's.", _check),
+        ("migrate", "Migrate the schema to the version of this program.", _migrate),
+        (
+            "check",
+            "Check the schema; exit code 1 unless it has the version of this program.",
+            _check,
+        ),
     ):
         add_verb(verbs, name, about, f"warehouse {name}", run)
-    add_json(add_verb(verbs, "show", "Rows of each kind.", "warehouse show --json", _show))
+    add_json(
+        add_verb(
+            verbs, "show", "Show the number of rows of each kind.", "warehouse show --json", _show
+        )
+    )
 
 
 def _migrate(args: argparse.Namespace, config: CloudConfig) -> int:
@@ -33,7 +41,7 @@ def _migrate(args: argparse.Namespace, config: CloudConfig) -> int:
     engine = open_warehouse(config, current=False)
     before = current(engine)
     after = migrate(engine)
-    print(f"the schema is {after}" + (", as it was" if before == after else f", it was {before}"))
+    print(f"the schema is {after}" + (", unchanged" if before == after else f", it was {before}"))
     return 0
 
 

@@ -1,1 +1,1 @@
-"""Opens and joins what a configuration names: each part of the cloud, for a verb to work on."""
+"""Builds the cloud's parts from the configuration, for the commands."""

@@ -1,7 +1,7 @@
-"""The doctor's checks as the configuration names them; each opens what it looks at by itself.
+"""Builds the doctor's checks from the configuration.
 
-So a password's file that is missing, or a dead server, is the finding of one check and not the end
-of all.
+Each check opens its own connection. So a missing password file or a dead server fails one check,
+not all of them.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ __all__ = ["checks_of", "missing_of"]
 
 
 def missing_of(config: CloudConfig) -> tuple[Finding, ...]:
-    """What nobody asked to be looked at, since its section is missing."""
+    """Returns a finding for each check whose section is missing."""
     found = []
     if config.ingest is None:
         found.append(not_configured("broker", "ingest"))
@@ -40,7 +40,7 @@ def missing_of(config: CloudConfig) -> tuple[Finding, ...]:
 
 
 def checks_of(config: CloudConfig) -> tuple[Check, ...]:
-    """One for each thing that has a section."""
+    """Returns the checks of the sections in the configuration."""
     limits = config.health or HealthConfig()
     checks: list[Check] = []
     if config.ingest is not None:
@@ -63,7 +63,7 @@ def _certificate(section: str, path: Path, limits: HealthConfig) -> Check:
     return Check(
         name=name,
         expected="30 days left",
-        remedy="can this account read it?",
+        remedy="check that the file exists and that this account can read it",
         limit_s=limits.answer_s,
         look=lambda: look_at_certificate(name, path, datetime.now(UTC)),
     )
@@ -76,8 +76,8 @@ def _broker(config: CloudConfig, limits: HealthConfig) -> Check:
 
     return Check(
         name="broker",
-        expected="lets ingest in",
-        remedy="is the broker up, and are account, rights and certificate as in [ingest]?",
+        expected="accepts ingest",
+        remedy="check that the broker runs, and account, rights and certificate of [ingest]",
         limit_s=limits.answer_s,
         look=look,
     )
@@ -91,7 +91,7 @@ def _lake(config: CloudConfig, limits: HealthConfig) -> Check:
     return Check(
         name="lake",
         expected="can be written",
-        remedy="is the disk full, and does the folder belong to the account of the services?",
+        remedy="check that the disk has space, and that the services' account owns the folder",
         limit_s=limits.answer_s,
         look=look,
     )
@@ -114,7 +114,7 @@ def _cursors(config: CloudConfig, limits: HealthConfig) -> Check:
     return Check(
         name="cursors",
         expected="can be read",
-        remedy="can this account read the lake? `lake verify` reads all of it",
+        remedy="check that this account can read the lake; `lake verify` reads all of it",
         limit_s=limits.read_s,
         look=look,
     )
@@ -128,7 +128,7 @@ def _search(config: CloudConfig, limits: HealthConfig) -> Check:
     return Check(
         name="search",
         expected="green",
-        remedy="is Elasticsearch up, and are address, account and authority as in [search]?",
+        remedy="check that Elasticsearch runs, and address, account and ca_file of [search]",
         limit_s=limits.answer_s,
         look=look,
     )
@@ -141,8 +141,8 @@ def _warehouse(config: CloudConfig, limits: HealthConfig) -> Check:
 
     return Check(
         name="warehouse",
-        expected="reached, schema of this program",
-        remedy="is MySQL up, are address and account as in [warehouse], is the schema migrated?",
+        expected="reached, with this program's schema",
+        remedy="check that MySQL runs, address and account of [warehouse], and the schema",
         limit_s=limits.answer_s,
         look=look,
     )
@@ -157,7 +157,7 @@ def _ledger(config: CloudConfig, limits: HealthConfig) -> Check:
     return Check(
         name="ledger",
         expected="can be read",
-        remedy="see the check of the warehouse; a large ledger may need a longer `read_s`",
+        remedy="see check warehouse; for a large ledger raise [health] read_s",
         limit_s=limits.read_s,
         look=look,
     )

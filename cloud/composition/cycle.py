@@ -1,6 +1,6 @@
-"""Opens the cycle: the lake's history, the learners, the registry, the key.
+"""Builds the cycle: the lake's history, the learners, the registry, the signing key.
 
-It needs Spark; the verb imports it when it runs, so that the help works without.
+This module imports Spark. The verb imports it only when it runs, so that --help needs no Spark.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ __all__ = ["exporter", "open_cycle"]
 
 
 def exporter(spark: SparkSession) -> Callable[[Trained], bytes]:
-    """What makes ONNX of any family's model."""
+    """Returns a function that exports a model of any family to ONNX."""
 
     def export(trained: Trained) -> bytes:
         if isinstance(trained, MllibModel):
@@ -40,11 +40,11 @@ def exporter(spark: SparkSession) -> Callable[[Trained], bytes]:
 
 
 def open_cycle(config: CloudConfig, spark: SparkSession, told: Callable[[str], None]) -> Cycle:
-    """The cycle on a session that the caller started, for one or many runs.
+    """Builds the cycle on the caller's Spark session, for one or many runs.
 
     Raises:
         ConfigError: A section, the conditions or the key are missing.
-        SchemaOutdated: The warehouse has another schema.
+        SchemaOutdated: The warehouse has another schema version.
         WarehouseError: MySQL did not answer.
     """
     conditions = fleet_conditions(config)

@@ -1,9 +1,9 @@
-"""Opens the lake of section `[lake]`: the store of files, its tables, its names."""
+"""Opens the lake of section `[lake]`: its store of files, its table, its reader."""
 
 from pathlib import Path
 
 from cloud.config import CloudConfig, need
-from cloud.lake.landed import RAW_FOLDER
+from cloud.lake.positions import RAW_FOLDER
 from cloud.lake.raw import RawTable
 from cloud.lake.reader import LakeReader
 from cloud.lake.store import FolderStore
@@ -12,7 +12,7 @@ __all__ = ["lake_folder", "open_lake", "open_raw", "open_store"]
 
 
 def lake_folder(config: CloudConfig) -> Path:
-    """The folder of section `[lake]`.
+    """Returns the folder of section `[lake]`.
 
     Raises:
         ConfigError: The section is missing.
@@ -21,7 +21,7 @@ def lake_folder(config: CloudConfig) -> Path:
 
 
 def open_store(config: CloudConfig) -> FolderStore:
-    """The store of section `[lake]`.
+    """Opens the store of section `[lake]`.
 
     Raises:
         ConfigError: The section is missing.
@@ -30,7 +30,7 @@ def open_store(config: CloudConfig) -> FolderStore:
 
 
 def open_raw(config: CloudConfig) -> RawTable:
-    """The table of every landed block, of section `[lake]`; nothing is read yet.
+    """Opens table `raw` (all landed blocks) of section `[lake]`, without reading it.
 
     Raises:
         ConfigError: The section is missing.
@@ -39,7 +39,7 @@ def open_raw(config: CloudConfig) -> RawTable:
 
 
 def open_lake(config: CloudConfig) -> LakeReader:
-    """The lake of section `[lake]`, for reading.
+    """Opens the lake of section `[lake]` for reading.
 
     Raises:
         ConfigError: The section is missing.

@@ -1,4 +1,4 @@
-"""Opens the projections of the lake, and what runs them."""
+"""Builds the projections of the lake, and their runner."""
 
 from cloud.clock import SystemClock
 from cloud.composition.lake import open_lake, open_store
@@ -18,7 +18,7 @@ __all__ = [
 
 
 def open_runner(config: CloudConfig, projection: Projection) -> ProjectionRunner:
-    """What applies the lake of section `[lake]` to a projection, from its cursor on.
+    """Builds the runner that applies the lake of section `[lake]` to a projection.
 
     Raises:
         ConfigError: The section is missing.
@@ -28,27 +28,27 @@ def open_runner(config: CloudConfig, projection: Projection) -> ProjectionRunner
 
 
 def open_ledger(config: CloudConfig) -> LedgerProjection:
-    """The ledger of section `[warehouse]`.
+    """Builds the ledger projection of section `[warehouse]`.
 
     Raises:
         ConfigError: The section is missing.
-        SchemaOutdated: The warehouse has another schema.
+        SchemaOutdated: The warehouse has another schema version.
         WarehouseError: MySQL did not answer.
     """
     return LedgerProjection(open_warehouse(config))
 
 
 def open_quarantine(config: CloudConfig, *, current: bool = True) -> Quarantine:
-    """The quarantine of section `[warehouse]`; `current` as in `open_warehouse`.
+    """Opens the quarantine of section `[warehouse]`; `current` as in `open_warehouse`.
 
     Raises:
         ConfigError: The section is missing.
-        SchemaOutdated: `current`, and the warehouse has another schema.
-        WarehouseError: `current`, and MySQL did not answer.
+        SchemaOutdated: `current` is set, and the warehouse has another schema version.
+        WarehouseError: `current` is set, and MySQL did not answer.
     """
     return Quarantine(open_warehouse(config, current=current), SystemClock())
 
 
 def open_quarantine_projection(config: CloudConfig) -> QuarantineProjection:
-    """What fills the quarantine from the lake; errors as `open_quarantine` has them."""
+    """Builds the projection that fills the quarantine; same errors as `open_quarantine`."""
     return QuarantineProjection(open_quarantine(config))

@@ -1,4 +1,4 @@
-"""Opens the registry of models, and the key that signs for it, of section `[registry]`."""
+"""Opens the registry of models and the signing key of section `[registry]`."""
 
 from pathlib import Path
 
@@ -12,32 +12,34 @@ __all__ = ["key_path", "open_registry", "open_signer"]
 
 
 def open_registry(config: CloudConfig) -> Registry:
-    """The registry of sections `[registry]` and `[warehouse]`.
+    """Opens the registry of sections `[registry]` and `[warehouse]`.
 
     Raises:
-        ConfigError: A section or the password's file is missing.
-        WarehouseError: The schema is another one, or the server did not answer.
+        ConfigError: A section or the password file is missing.
+        WarehouseError: The schema has another version, or the server did not answer.
     """
     section = need(config.registry, "registry", config)
     return Registry(open_warehouse(config), section.path)
 
 
 def open_signer(config: CloudConfig) -> Signer:
-    """What signs, with the key of section `[registry]`.
+    """Loads the signing key of section `[registry]`.
 
     Raises:
-        ConfigError: The key is not named or cannot be read.
+        ConfigError: Key signing_key is missing, or its file cannot be read.
     """
     return Signer.load(key_path(config))
 
 
 def key_path(config: CloudConfig) -> Path:
-    """The file of the signing key, which need not exist.
+    """Returns the file of the signing key, which need not exist.
 
     Raises:
-        ConfigError: The section or the key is missing.
+        ConfigError: The section or its key signing_key is missing.
     """
     named = need(config.registry, "registry", config).signing_key
     if named is None:
-        raise ConfigError(f"{config.source}: registry: key 'signing_key' is missing; needed here")
+        raise ConfigError(
+            f"{config.source}: [registry] signing_key is missing; this command needs it"
+        )
     return Path(named)

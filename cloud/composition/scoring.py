@@ -1,6 +1,6 @@
-"""Opens live scoring: the stream of landed files, the champions, where forecasts go.
+"""Builds live scoring: the stream of landed files, the champions, the stores of forecasts.
 
-It needs Spark; the verbs import it when they run, so that the help works without.
+This module imports Spark. The verbs import it only when they run, so that --help needs no Spark.
 """
 
 import logging
@@ -17,10 +17,10 @@ from cloud.config import CloudConfig, SparkConfig, fleet_conditions
 from cloud.lake.cursors import SCORING_CURSOR, TRANSFORM_CURSOR, CursorStore
 from cloud.projections.quarantine import Quarantine
 from cloud.scoring.batch import BatchResult, BatchScorer
+from cloud.scoring.batch_defaults import FILES_PER_BATCH, TRIGGER_S
 from cloud.scoring.champions import Champions
 from cloud.scoring.documents import install_template
 from cloud.scoring.history import ReadingSource
-from cloud.scoring.pace import FILES_PER_BATCH, TRIGGER_S
 from cloud.scoring.sink import ForecastSink
 from cloud.scoring.stream import Scoring, StreamSettings
 
@@ -36,17 +36,17 @@ def open_scoring(
     trigger_s: float = TRIGGER_S,
     files_per_batch: int = FILES_PER_BATCH,
 ) -> Scoring:
-    """Scoring on a session that the caller started and stops; nothing runs yet.
+    """Builds scoring on the caller's Spark session, without starting it.
 
     Args:
         config: Sections `[lake]`, `[warehouse]`, `[search]`, `[registry]` and `[fleet]`.
         spark: The session; a transform may run on it too.
-        trigger_s: Time between begins of batches, s.
-        files_per_batch: Most landing files in one batch.
+        trigger_s: Time between the starts of two batches, seconds.
+        files_per_batch: Maximum of landing files in one batch.
 
     Raises:
         ConfigError: A section is missing, or a key cannot be read.
-        SchemaOutdated: The warehouse has another schema.
+        SchemaOutdated: The warehouse has another schema version.
         WarehouseError: MySQL did not answer.
         ProjectionError: Elasticsearch did not answer.
     """

@@ -1,10 +1,10 @@
-"""Opens the search projection; apart from the others, which do without Elasticsearch's client."""
+"""Builds the search projection; the other projections need no Elasticsearch client."""
 
 import random
 import time
 
 from cloud.composition.projections import open_quarantine
-from cloud.composition.servers import index_names, open_door, open_search
+from cloud.composition.servers import index_names, open_http_input, open_search
 from cloud.config import CloudConfig, Writer, need
 from cloud.logstash.sender import BatchSender, SenderLimits
 from cloud.logstash.writer import LogstashWriter
@@ -17,22 +17,22 @@ __all__ = ["open_bulk_writer", "open_search_projection"]
 
 
 def open_bulk_writer(client: SearchClient, refused: Quarantine) -> BulkWriter:
-    """What writes documents into Elasticsearch, and those that it refuses into the quarantine."""
-    source = random.Random()  # noqa: S311  # spreads load, guards nothing
+    """Builds the writer of documents; refused documents go to the quarantine."""
+    source = random.Random()  # noqa: S311  # spreads load, not for security
     return BulkWriter(client, refused, BulkLimits(), time.sleep, source)
 
 
 def open_search_projection(config: CloudConfig) -> SearchProjection:
-    """The documents of sections `[search]` and `[lake]`, written by the writer they name.
+    """Builds the search projection of sections `[search]` and `[lake]`.
 
     Raises:
-        ConfigError: A section is missing, or an address or a file that it names cannot be used.
+        ConfigError: A section is missing, or an address or file in it cannot be used.
     """
     client, names = open_search(config), index_names(config)
-    # The warehouse takes the refused documents only: search goes on while MySQL is away.
+    # Only refused documents need the warehouse, so search continues while MySQL is down.
     writer: DocumentWriter = open_bulk_writer(client, open_quarantine(config, current=False))
     if need(config.search, "search", config).writer is Writer.LOGSTASH:
-        source = random.Random()  # noqa: S311  # spreads load, guards nothing
-        sender = BatchSender(open_door(config), SenderLimits(), time.sleep, source)
+        source = random.Random()  # noqa: S311  # spreads load, not for security
+        sender = BatchSender(open_http_input(config), SenderLimits(), time.sleep, source)
         writer = LogstashWriter(sender, writer, client, names)
     return SearchProjection(client, writer, names)

@@ -1,4 +1,4 @@
-"""Opens the servers that sections name: MySQL, Elasticsearch, Logstash, the broker."""
+"""Opens the configured servers: MySQL, Elasticsearch, Logstash, the broker."""
 
 import secrets
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from cloud.config import CloudConfig, IngestConfig, RolloutConfig, need, read_secret
-from cloud.logstash.door import DoorAddress, HttpDoor
+from cloud.logstash.http_client import HttpAddress, HttpClient
 from cloud.search.names import IndexNames
 from cloud.warehouse.engine import Address, connect, require_current
 from contract.errors import ConfigError
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from cloud.mqtt import BrokerSettings
     from cloud.search.client import SearchClient
 
-__all__ = ["broker_settings", "index_names", "open_door", "open_search", "open_warehouse"]
+__all__ = ["broker_settings", "index_names", "open_http_input", "open_search", "open_warehouse"]
 
 
 def open_warehouse(
     config: CloudConfig, *, current: bool = True, answer_s: float | None = None
 ) -> Engine:
-    """The warehouse of section `[warehouse]`.
+    """Opens the warehouse of section `[warehouse]`.
 
     Args:
         config: The configuration.
-        current: Whether to insist on the schema of this program, which connects at once.
-        answer_s: An answer may take so long, seconds; None: as long as it does.
+        current: Whether to connect at once and require this program's schema version.
+        answer_s: Time limit for an answer, seconds; None for no limit.
 
     Raises:
-        ConfigError: The section or its password's file is missing.
-        SchemaOutdated: `current`, and the schema is another one.
-        WarehouseError: `current`, and the server did not answer.
+        ConfigError: The section or its password file is missing.
+        SchemaOutdated: `current` is set, and the schema has another version.
+        WarehouseError: `current` is set, and the server did not answer.
     """
     section = need(config.warehouse, "warehouse", config)
     engine = connect(
@@ -51,12 +51,12 @@ def open_warehouse(
 
 
 def open_search(config: CloudConfig, *, answer_s: float = 30.0) -> "SearchClient":
-    """A client of section `[search]`; nothing connects yet. An answer may take `answer_s` seconds.
+    """Makes a client of section `[search]` without connecting; `answer_s` limits each answer.
 
     Raises:
-        ConfigError: The section is missing, or its address or a file that it names cannot be used.
+        ConfigError: The section is missing, or an address or file in it cannot be used.
     """
-    # here and not above: most verbs do without Elasticsearch's client
+    # Imported here, because most verbs need no Elasticsearch client.
     from cloud.search.client import SearchClient  # noqa: PLC0415 - see above
 
     section = need(config.search, "search", config)
@@ -69,15 +69,15 @@ def open_search(config: CloudConfig, *, answer_s: float = 30.0) -> "SearchClient
     )
 
 
-def open_door(config: CloudConfig, *, url: str | None = None) -> HttpDoor:
-    """Logstash's intake of section `[search]`; nothing connects yet.
+def open_http_input(config: CloudConfig, *, url: str | None = None) -> HttpClient:
+    """Makes a client of Logstash's http input in section `[search]`, without connecting.
 
     Args:
         config: The configuration.
-        url: Instead of the section's `logstash_url`.
+        url: Address to use instead of the section's `logstash_url`.
 
     Raises:
-        ConfigError: The section or its address is missing, or cannot be used.
+        ConfigError: The section or its address is missing, or the address cannot be used.
     """
     section = need(config.search, "search", config)
     url = url or section.logstash_url
@@ -85,8 +85,8 @@ def open_door(config: CloudConfig, *, url: str | None = None) -> HttpDoor:
         raise ConfigError(
             f"{config.source}: [search] logstash_url is missing; this command needs it"
         )
-    return HttpDoor(
-        DoorAddress(
+    return HttpClient(
+        HttpAddress(
             url=url,
             user=section.logstash_user,
             password=read_secret(section.logstash_password_file),
@@ -96,7 +96,7 @@ def open_door(config: CloudConfig, *, url: str | None = None) -> HttpDoor:
 
 
 def index_names(config: CloudConfig) -> IndexNames:
-    """Names of the indices: the prefix of section `[search]`, the period of section `[lake]`.
+    """Returns the index names, from the prefix in `[search]` and the period in `[lake]`.
 
     Raises:
         ConfigError: A section is missing.
@@ -106,12 +106,12 @@ def index_names(config: CloudConfig) -> IndexNames:
 
 
 def broker_settings(section: IngestConfig | RolloutConfig, role: str) -> "BrokerSettings":
-    """How to reach the broker of a section, as `<role>-` and something new each time.
+    """Returns the broker's settings of a section, with the client id `<role>-<random>`.
 
     Raises:
-        ConfigError: The password's file cannot be read.
+        ConfigError: The password file cannot be read.
     """
-    # here and not above: most verbs do without a broker
+    # Imported here, because most verbs need no MQTT client.
     from cloud.mqtt import BrokerSettings  # noqa: PLC0415 - see above
 
     return BrokerSettings(

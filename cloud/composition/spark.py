@@ -1,4 +1,4 @@
-"""A Spark session as section `[spark]` names it; apart, so that most commands need no Spark."""
+"""Starts the Spark session of section `[spark]`; a module of its own, as few verbs need Spark."""
 
 import tempfile
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ __all__ = ["private_session"]
 
 @contextmanager
 def private_session(config: CloudConfig) -> Iterator[SparkSession]:
-    """A Spark session with a scratch folder of its own, stopped and removed at the end.
+    """Starts a Spark session with its own scratch folder; stops and removes them at the end.
 
     Raises:
-        ConfigError: A jar of section `[spark]` is not there.
+        ConfigError: A jar of section `[spark]` does not exist.
         DewlineError: Spark did not start.
     """
     with tempfile.TemporaryDirectory(prefix="dewline-spark-") as scratch:

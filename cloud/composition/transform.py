@@ -1,23 +1,24 @@
-"""Opens the transform: its tables in the lake, its cursors, its loader into the warehouse.
+"""Builds the transform: its tables in the lake, its cursors, its loader into the warehouse.
 
-It needs Spark; the verbs import it when they run, so that the help works without.
+This module imports Spark. The verbs import it only when they run, so that --help needs no Spark.
 """
 
 from pyspark.sql import SparkSession
 
 from cloud.composition.lake import open_store
 from cloud.composition.servers import open_warehouse
-from cloud.config import CloudConfig, need
+from cloud.config import CloudConfig, SparkConfig, need
 from cloud.lake.cursors import RAW_CURSOR, TRANSFORM_CURSOR, CursorStore
 from cloud.transforms.delta import Tables
 from cloud.transforms.run import Transform
+from cloud.warehouse.jdbc_tls import JdbcTls
 from cloud.warehouse.loader import StagingLoader
 
 __all__ = ["open_transform", "tables_of"]
 
 
 def tables_of(config: CloudConfig) -> Tables:
-    """The tables of section `[lake]`.
+    """Returns the derived tables of section `[lake]`.
 
     Raises:
         ConfigError: The section is missing.
@@ -27,11 +28,11 @@ def tables_of(config: CloudConfig) -> Tables:
 
 
 def open_transform(config: CloudConfig, spark: SparkSession) -> Transform:
-    """The projection on a session that the caller started, for one or many runs.
+    """Builds the transform on the caller's Spark session, for one or many runs.
 
     Raises:
-        ConfigError: A section is missing.
-        SchemaOutdated: The warehouse has another schema.
+        ConfigError: A section is missing, or `[warehouse] ca_file` cannot be used.
+        SchemaOutdated: The warehouse has another schema version.
         WarehouseError: MySQL did not answer.
     """
     store = open_store(config)
@@ -40,5 +41,11 @@ def open_transform(config: CloudConfig, spark: SparkSession) -> Transform:
         tables_of(config),
         folded=CursorStore(store, RAW_CURSOR),
         cursor=CursorStore(store, TRANSFORM_CURSOR),
-        loader=StagingLoader(open_warehouse(config)),
+        loader=_loader(config),
     )
+
+
+def _loader(config: CloudConfig) -> StagingLoader:
+    ca_file = need(config.warehouse, "warehouse", config).ca_file
+    tls = JdbcTls(ca_file, local=(config.spark or SparkConfig()).local)
+    return StagingLoader(open_warehouse(config), tls)

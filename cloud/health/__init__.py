@@ -1,1 +1,1 @@
-"""How the cloud and its gateways fare: checks for a person, verdicts for a rollout."""
+"""Checks the health of the cloud (for `doctor`) and of its gateways (for the API)."""

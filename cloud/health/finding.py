@@ -1,4 +1,4 @@
-"""What a check has found, and the check itself: values without any server behind them."""
+"""Defines a check of the doctor, and a finding: the result of a check."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,24 +8,24 @@ __all__ = ["Check", "Finding", "State", "healthy", "not_configured"]
 
 
 class State(StrEnum):
-    """How a check ended."""
+    """Result of a check."""
 
     OK = "ok"
-    WARNING = "warning"  # somebody should look at it; nothing is broken
+    WARNING = "warning"  # the operator should look at it; nothing is broken
     FAILED = "failed"
     NOT_CONFIGURED = "not configured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line of the doctor's answer.
+    """One line of the doctor's output.
 
     Attributes:
-        check: What was looked at.
-        state: How it is.
-        found: In words.
-        expected: What would be well.
-        remedy: What to do about it; empty where nothing is to be done.
+        check: Name of the check.
+        state: Result of the check.
+        found: Description of what was found.
+        expected: Description of the healthy state.
+        remedy: What to do; empty if nothing is to be done.
     """
 
     check: str
@@ -37,14 +37,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """Something to look at.
+    """One thing to check.
 
     Attributes:
-        name: Of what is looked at.
-        expected: What would be well.
-        remedy: What to do if it is not, or does not answer.
-        limit_s: How long the look may take, seconds.
-        look: Finds; may raise DewlineError, which is a finding as well.
+        name: Name of the check.
+        expected: Description of the healthy state.
+        remedy: What to do if the check fails or gets no answer.
+        limit_s: Time limit of the check, seconds.
+        look: Returns the findings; a DewlineError that it raises becomes a finding too.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Check:
     look: Callable[[], Iterable[Finding]]
 
     def failed(self, found: str) -> Finding:
-        """The finding that it is not as expected."""
+        """Returns the finding that this check failed."""
         return Finding(
             check=self.name,
             state=State.FAILED,
@@ -65,12 +65,12 @@ class Check:
 
 
 def not_configured(name: str, section: str) -> Finding:
-    """The finding that nobody asked for this."""
+    """Returns the finding that the configuration has no section for this check."""
     return Finding(
         check=name, state=State.NOT_CONFIGURED, found=f"no section [{section}]", expected="-"
     )
 
 
 def healthy(findings: Sequence[Finding]) -> bool:
-    """Whether nothing failed."""
+    """Returns whether no check failed."""
     return all(finding.state is not State.FAILED for finding in findings)

@@ -1,7 +1,8 @@
-"""Reads from MySQL what there is to know of gateways, for a verdict.
+"""Reads from MySQL what is known about gateways, and judges their health.
 
-What came and when is the ledger's, seconds old; figures and model reports are as old as the last
-run of the transform, which writes them. A stream is read from its end, by the order of the key.
+Times of received blocks come from the ledger and are seconds old. Status figures and model reports
+are as old as the last run of the transform, which writes them. Each query reads a stream from its
+end, in the order of the table's key.
 """
 
 from collections import defaultdict
@@ -29,19 +30,19 @@ from contract.records import Kind
 
 __all__ = ["GatewayReader"]
 
-_STREAMS = 3  # of a device, newest first, in which a record of a kind is looked for
+_STREAMS = 3  # newest streams of a device that are searched for a record of a kind
 _STATUS = FACTS[Kind.STATUS]
 _REPORT = FACTS[Kind.MODEL_REPORT]
 
 
 class GatewayReader:
-    """How gateways fare."""
+    """Reads the health of gateways."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def read(self, devices: Sequence[str], asked: Asked) -> tuple[GatewayHealth, ...]:
-        """One verdict for each device, in their order.
+        """Returns one verdict for each device, in their order.
 
         Raises:
             WarehouseError: The server did not answer.
@@ -81,7 +82,7 @@ def _known(
 
 
 def _streams(connection: Connection, devices: Sequence[str]) -> Mapping[str, list[tuple[int, str]]]:
-    """When the last block of each stream came, newest first."""
+    """Returns when the last block of each stream was received, newest first."""
     at = DELIVERIES.c
     last = (
         select(at.device_id, at.stream_id, func.max(at.first_seq).label("first_seq"))
@@ -172,11 +173,11 @@ def _desired(
 
 
 def _trusted(_key_id: str, _message: bytes, _signature: bytes) -> None:
-    """Our own table: gateways are the ones that check."""
+    """Accepts any signature: the table is our own, and gateways verify it."""
 
 
 def _reports(connection: Connection, devices: Sequence[str]) -> Mapping[tuple[str, str, str], Any]:
-    """The last report of each device on each bundle."""
+    """Returns the last report of each device on each bundle."""
     at = _REPORT.c
     query = select(_REPORT).where(at.device_id.in_(devices)).order_by(at.received_at, at.seq)
     return {(r.device_id, r.model, r.version): r for r in connection.execute(query)}

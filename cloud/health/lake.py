@@ -1,4 +1,4 @@
-"""Looks at the lake: can it be written, has anything landed, how far are those that read it."""
+"""Checks the lake: whether it is writable, when a block landed last, how far cursors are behind."""
 
 import os
 import tempfile
@@ -9,14 +9,14 @@ from pathlib import Path
 from cloud.errors import LakeError
 from cloud.health.finding import Finding, State
 from cloud.instants import shown_span
+from cloud.lake.cursor_lag import Lag, lags, last_landed_at
 from cloud.lake.cursors import RAW_CURSOR, SCORING_CURSOR, TRANSFORM_CURSOR
-from cloud.lake.lags import Lag, lags, last_landed_at
 from cloud.lake.raw import RawTable
 from cloud.lake.store import Store
 
 __all__ = ["CursorLimits", "look_at_cursors", "look_at_lake"]
 
-_MOVERS = {  # by cursor, what moves it
+_MOVERS = {  # by cursor, the command that moves it
     RAW_CURSOR: "lake fold",
     TRANSFORM_CURSOR: "transform run",
     SCORING_CURSOR: "scoring run",
@@ -25,12 +25,12 @@ _MOVERS = {  # by cursor, what moves it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CursorLimits:
-    """How old the oldest file may be that a cursor has not passed.
+    """Maximum age of the oldest file that a cursor has not passed.
 
     Attributes:
-        follow_s: Of those that follow the lake, seconds.
-        batch_s: Of the transform, which a timer runs, seconds.
-        expected: Cursors that there should be.
+        follow_s: For projections that follow the lake, seconds.
+        batch_s: For the transform, which a timer runs, seconds.
+        expected: Cursors that should exist.
     """
 
     follow_s: float
@@ -39,16 +39,16 @@ class CursorLimits:
 
 
 def look_at_lake(folder: Path, store: Store, now_ms: int, quiet_s: float) -> Iterator[Finding]:
-    """Writes a file that no reader of the lake sees, and takes it away; looks for what is newest.
+    """Writes and deletes a file that readers of the lake ignore; finds the newest landed block.
 
     Args:
-        folder: The lake's.
+        folder: The lake's folder.
         store: The lake.
-        now_ms: Now, ms since 1970 UTC.
-        quiet_s: A lake in which nothing has landed for longer is remarkable, seconds.
+        now_ms: Current time, ms since 1970 UTC.
+        quiet_s: Time without a landed block after which to warn, seconds.
 
     Raises:
-        LakeError: It cannot be written, or not be read.
+        LakeError: The lake cannot be written or read.
     """
     _write(folder if folder.exists() else folder.parent)
     yield Finding(
@@ -68,21 +68,21 @@ def _write(folder: Path) -> None:
 
 
 def _landed(at: int | None, now_ms: int, quiet_s: float) -> Finding:
-    found = "nothing is in the landing" if at is None else f"{shown_span(now_ms - at)} ago"
+    found = "the landing is empty" if at is None else f"{shown_span(now_ms - at)} ago"
     quiet = at is None or now_ms - at > quiet_s * 1000
     return Finding(
         check="last landing",
         state=State.WARNING if quiet else State.OK,
         found=found,
         expected=f"within {shown_span(round(quiet_s * 1000))}",
-        remedy="does `dewline-cloud ingest run` run, and does any gateway send?" if quiet else "",
+        remedy="check that `dewline-cloud ingest run` runs and that gateways send" if quiet else "",
     )
 
 
 def look_at_cursors(
     store: Store, raw: RawTable, now_ms: int, limits: CursorLimits
 ) -> Iterator[Finding]:
-    """One finding for each cursor that there is or should be.
+    """Returns one finding for each cursor that exists or should exist.
 
     Raises:
         LakeError: The lake cannot be read.
@@ -95,7 +95,7 @@ def look_at_cursors(
             yield Finding(
                 check=f"cursor {name}",
                 state=State.WARNING,
-                found="there is none yet",
+                found="no cursor yet",
                 expected="a cursor",
                 remedy=f"start {_mover(name)}",
             )
@@ -108,15 +108,15 @@ def _cursor(lag: Lag, now_ms: int, limits: CursorLimits) -> Finding:
     late = missing or age_ms > limit_s * 1000
     found = f"{lag.behind_files} file{'' if lag.behind_files == 1 else 's'} behind"
     if missing:
-        found += ", the next one is not in the lake: `lake verify` names it"
+        found += ", the next file is missing from the lake: `lake verify` names it"
     elif lag.behind_files:
-        found += f", the oldest came {shown_span(age_ms)} ago"
+        found += f", the oldest was received {shown_span(age_ms)} ago"
     return Finding(
         check=f"cursor {lag.projection}",
         state=State.FAILED if late else State.OK,
         found=found,
-        expected=f"no file older than {shown_span(round(limit_s * 1000))} waits",
-        remedy=f"see whether {_mover(lag.projection)} runs, and its log" if late else "",
+        expected=f"no waiting file older than {shown_span(round(limit_s * 1000))}",
+        remedy=f"check that {_mover(lag.projection)} runs, and read its log" if late else "",
     )
 
 

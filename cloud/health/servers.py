@@ -1,4 +1,4 @@
-"""Looks at the servers: broker, Elasticsearch, MySQL. Changes nothing on any of them."""
+"""Checks the broker and Elasticsearch, without changing anything on them."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
@@ -14,22 +14,22 @@ _TEMPLATES = "templates"
 
 
 class SearchServer(Protocol):
-    """What is asked of Elasticsearch."""
+    """The calls to Elasticsearch that the check needs."""
 
     def health(self) -> str:
-        """Colour of the cluster."""
+        """Returns the colour of the cluster's health."""
         ...
 
     def index_template(self, name: str) -> Mapping[str, Any] | None:
-        """An index template as it is installed, None if it is not."""
+        """Returns an installed index template; None if it is not installed."""
         ...
 
 
 def look_at_broker(settings: BrokerSettings) -> Iterator[Finding]:
-    """Connects with an account and leaves again; subscribes to nothing, so it takes no block away.
+    """Connects with an account and disconnects; subscribes to no topic, so it takes no block.
 
     Raises:
-        BrokerError: It is away, or refuses.
+        BrokerError: The broker cannot be reached, or refuses.
     """
     connection = Connection(settings)
     try:
@@ -40,25 +40,25 @@ def look_at_broker(settings: BrokerSettings) -> Iterator[Finding]:
     yield Finding(
         check="broker",
         state=State.OK,
-        found=f"{settings.host}:{settings.port} lets {who} in",
-        expected="lets ingest in",
+        found=f"{settings.host}:{settings.port} accepts {who}",
+        expected="accepts ingest",
     )
 
 
 def look_at_search(server: SearchServer, names: IndexNames) -> Iterator[Finding]:
-    """The cluster's health, and whether its templates are this program's.
+    """Checks the cluster's health, and whether its index templates are this program's.
 
     Raises:
-        ProjectionError: It does not answer.
-        ConfigError: It refuses us.
+        ProjectionError: Elasticsearch does not answer.
+        ConfigError: Elasticsearch refuses the account.
     """
     yield _cluster(server.health())
     old = outdated(server, names)
     yield Finding(
         check=_TEMPLATES,
         state=State.FAILED if old else State.OK,
-        found=f"missing or outdated: {', '.join(old)}" if old else "all of this version",
-        expected="all of this version",
+        found=f"missing or outdated: {', '.join(old)}" if old else "all have this version",
+        expected="all have this version",
         remedy="run `dewline-cloud search setup`" if old else "",
     )
 
@@ -67,12 +67,12 @@ def _cluster(colour: str) -> Finding:
     states = {"green": State.OK, "yellow": State.WARNING}
     remedies = {
         "green": "",
-        "yellow": "a copy of an index has no node: add one, or `search setup --replicas 0`",
+        "yellow": "an index's replica has no node: add a node, or run `search setup --replicas 0`",
     }
     return Finding(
         check="search",
         state=states.get(colour, State.FAILED),
         found=f"the cluster's health is {colour}",
         expected="green",
-        remedy=remedies.get(colour, "see Elasticsearch's log: an index has lost its data"),
+        remedy=remedies.get(colour, "read Elasticsearch's log: a primary shard is not available"),
     )

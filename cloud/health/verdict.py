@@ -1,4 +1,4 @@
-"""Whether a gateway is healthy: a pure function of what the warehouse knows of it."""
+"""Judges whether a gateway is healthy, from the facts that the warehouse has about it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,11 +17,11 @@ __all__ = [
 
 
 class Verdict(StrEnum):
-    """What a rollout may conclude."""
+    """Health of a gateway."""
 
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"
-    UNKNOWN = "unknown"  # nothing has ever come from it
+    UNKNOWN = "unknown"  # no block was ever received from it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +29,13 @@ class StatusFigures:
     """The newest Status record that the transform has written.
 
     Attributes:
-        received_at: When it came, ms since 1970 UTC.
+        received_at: When the record was received, ms since 1970 UTC.
         phase: start, running or stop.
-        version: Of the gateway's program.
-        samples_total: Readings sampled in its stream until then.
-        sample_failures_total: Of these, the ones without a value.
+        version: Version of the gateway's program.
+        samples_total: Readings sampled in the record's stream until then.
+        sample_failures_total: Number of these readings without a value.
         queued_blocks: Blocks in the outbox.
-        queued_bytes: Their payload bytes.
+        queued_bytes: Payload bytes of these blocks.
     """
 
     received_at: int
@@ -49,15 +49,15 @@ class StatusFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelState:
-    """What a gateway should run for a condition, and what it last said of that very bundle.
+    """The bundle that a gateway should run for a condition, and its last report on that bundle.
 
     Attributes:
         condition_id: The condition.
         model: Name of the desired bundle.
-        version: Its version.
-        reported: Outcome of the last report, None if none has been written yet.
-        reason: Of the gateway, where it gave one.
-        reported_at: When that report came, ms since 1970 UTC.
+        version: Version of the bundle.
+        reported: Outcome in the last report; None if there is no report yet.
+        reason: The gateway's reason, if the report has one.
+        reported_at: When the report was received, ms since 1970 UTC.
     """
 
     condition_id: str
@@ -70,17 +70,17 @@ class ModelState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayFacts:
-    """What the warehouse knows of a gateway; instants in ms since 1970 UTC.
+    """Facts about a gateway from the warehouse; instants in ms since 1970 UTC.
 
     Attributes:
         device_id: The gateway.
-        heard_at: When its newest block came; None: never.
-        reading_at: When the newest block with readings came.
-        status_at: When the newest block with a Status came.
+        heard_at: When its newest block was received; None: never.
+        reading_at: When its newest block with readings was received.
+        status_at: When its newest block with a Status was received.
         figures: The newest Status that the transform has written.
         models: One for each bundle that it should run.
-        unexplained: Numbers that nobody accounts for.
-        doubled: Numbers that two blocks claim.
+        unexplained: Record numbers that are neither stored, lost nor held.
+        doubled: Record numbers that two different blocks contain.
     """
 
     device_id: str
@@ -95,13 +95,14 @@ class GatewayFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What is asked of every gateway; instants in ms since 1970 UTC.
+    """Criteria for every gateway; instants in ms since 1970 UTC.
 
     Attributes:
-        now: Now.
-        silent_s: Unheard for longer is unhealthy, seconds; if `since` is None.
-        ledger_from: Numbers that came before this instant are taken for granted.
-        since: It must have been heard, with readings, after this instant.
+        now: Current time.
+        silent_s: Time without a block after which a gateway is unhealthy, seconds; only used if
+            `since` is None.
+        ledger_from: Record numbers that were received before this instant count as stored.
+        since: A block with readings must have been received after this instant.
     """
 
     now: int
@@ -112,12 +113,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayHealth:
-    """A verdict, with all that it rests on.
+    """A verdict with the facts behind it.
 
     Attributes:
-        known: What was looked at.
-        verdict: The conclusion.
-        reasons: Why it is not healthy; empty if it is.
+        known: Facts about the gateway.
+        verdict: Health of the gateway.
+        reasons: Why the gateway is not healthy; empty if it is.
     """
 
     known: GatewayFacts
@@ -126,10 +127,10 @@ class GatewayHealth:
 
 
 def judge(known: GatewayFacts, asked: Asked) -> GatewayHealth:
-    """The verdict on one gateway."""
+    """Judges one gateway."""
     if known.heard_at is None:
         return GatewayHealth(
-            known=known, verdict=Verdict.UNKNOWN, reasons=("nothing has ever come from it",)
+            known=known, verdict=Verdict.UNKNOWN, reasons=("no block was ever received from it",)
         )
     reasons = (*_silence(known, asked), *_ledger(known), *_sensors(known), *_models(known))
     verdict = Verdict.UNHEALTHY if reasons else Verdict.HEALTHY
@@ -140,12 +141,16 @@ def _silence(known: GatewayFacts, asked: Asked) -> list[str]:
     heard_at = known.heard_at or 0
     if asked.since is None:
         silent_ms = asked.now - heard_at
-        return [f"silent for {shown_span(silent_ms)}"] if silent_ms > asked.silent_s * 1000 else []
+        return (
+            [f"no block received for {shown_span(silent_ms)}"]
+            if silent_ms > asked.silent_s * 1000
+            else []
+        )
     since = shown_instant(asked.since)
     if heard_at <= asked.since:
-        return [f"nothing has come since {since}"]
+        return [f"no block received since {since}"]
     if known.reading_at is None or known.reading_at <= asked.since:
-        return [f"no reading has come since {since}"]
+        return [f"no reading received since {since}"]
     return []
 
 
@@ -157,10 +162,10 @@ def _ledger(known: GatewayFacts) -> list[str]:
 def _sensors(known: GatewayFacts) -> list[str]:
     figures = known.figures
     if figures is None or figures.received_at < (known.status_at or 0):
-        return []  # an older Status says nothing of now
+        return []  # an older Status does not describe the current state
     failures = figures.sample_failures_total
     if figures.samples_total and failures == figures.samples_total:
-        return [f"all {failures} samples of its stream failed"]
+        return [f"all {failures} samples of its current stream failed"]
     return []
 
 

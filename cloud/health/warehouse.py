@@ -1,4 +1,4 @@
-"""Looks at MySQL, and at what the ledger there says."""
+"""Checks MySQL's schema and the ledger in it."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -17,10 +17,10 @@ _NAMED = 3  # devices in one finding
 
 
 def look_at_warehouse(engine: Engine) -> Iterator[Finding]:
-    """Connects and compares the schema.
+    """Connects to MySQL and compares the schema's version with this program's.
 
     Raises:
-        SchemaOutdated: The schema is another one; the text says what to do.
+        SchemaOutdated: The versions differ; the message says what to do.
         WarehouseError: The server does not answer.
     """
     require_current(engine)
@@ -33,11 +33,13 @@ def look_at_warehouse(engine: Engine) -> Iterator[Finding]:
 
 
 def look_at_ledger(engine: Engine, since: int) -> Iterator[Finding]:
-    """Whether every number is accounted for once; forks are known for good, so only remarkable.
+    """Checks that every record number is accounted for exactly once, and that no outbox forked.
+
+    A fork (an outbox that was copied or restored) never goes away again, so it is only a warning.
 
     Args:
         engine: The warehouse.
-        since: What came before is taken for granted, ms since 1970 UTC.
+        since: Blocks received before count as stored, ms since 1970 UTC.
 
     Raises:
         WarehouseError: The server does not answer.
@@ -48,13 +50,13 @@ def look_at_ledger(engine: Engine, since: int) -> Iterator[Finding]:
         "unexplained",
         totals.unexplained,
         _worst(accounts, _unexplained),
-        "see `dewline-cloud ledger show`; a backlog on its way explains itself with the next Held",
+        "see `dewline-cloud ledger show`; a gateway's next Held record explains its backlog",
     )
     yield _count(
         "doubled",
         totals.doubled,
         _worst(accounts, _doubled),
-        "two blocks claim one number: see `dewline-cloud ledger show`",
+        "two blocks have the same number: see `dewline-cloud ledger show`",
     )
     forks = [f"{d.device_id}: {fork_text(fork)}" for d in accounts for fork in d.forks]
     yield Finding(
@@ -62,7 +64,7 @@ def look_at_ledger(engine: Engine, since: int) -> Iterator[Finding]:
         state=State.WARNING if forks else State.OK,
         found="; ".join(forks) or "none",
         expected="none",
-        remedy="find the second card and give it a name of its own" if forks else "",
+        remedy="find the copied SD card and give its gateway another device id" if forks else "",
     )
 
 

@@ -1,1 +1,1 @@
-"""Ingest: MQTT to one committed landing file, then the ack."""
+"""Ingest: writes MQTT messages to a committed landing file, then sends the acks."""

@@ -1,10 +1,10 @@
-"""Messages as landed blocks, and landed blocks as acks. Pure."""
+"""Makes landed blocks from messages, and acks from landed blocks. Pure."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from cloud.lake.landed import LandedBlock
+from cloud.lake.positions import LandedBlock
 from contract.acks import Ack
 from contract.errors import ContractError
 from contract.keys import payload_digest
@@ -15,11 +15,11 @@ __all__ = ["acks_of", "landed_block"]
 
 T = TypeVar("T")
 
-_ENTRIES = 500  # of at most 82 bytes each: an ack stays below contract.acks.MAX_ACK_BYTES
+_ENTRIES = 500  # each has at most 82 bytes, so an ack stays below contract.acks.MAX_ACK_BYTES
 
 
 def landed_block(topic: str, device_id: str, payload: bytes, received_at: int) -> LandedBlock:
-    """What the lake keeps of a message; the payload is decoded whole to know that it can be."""
+    """Makes the lake's row of a message; decodes the whole payload to check that it is readable."""
     try:
         block = decode(payload)
     except ContractError:
@@ -38,7 +38,7 @@ def landed_block(topic: str, device_id: str, payload: bytes, received_at: int) -
 
 
 def acks_of(blocks: Sequence[LandedBlock]) -> Iterator[tuple[str, Ack]]:
-    """Acks of one committed file, with the device that each goes to; none is too large to send."""
+    """Returns the acks of one committed file, each with its device and within the size limit."""
     for device_id in dict.fromkeys(b.device_id for b in blocks):
         mine = [b for b in blocks if b.device_id == device_id]
         spans = tuple(_merged(mine))
@@ -50,7 +50,7 @@ def acks_of(blocks: Sequence[LandedBlock]) -> Iterator[tuple[str, Ack]]:
 
 
 def _merged(blocks: Iterable[LandedBlock]) -> Iterator[Span]:
-    """Spans of the readable blocks, one for numbers that follow each other."""
+    """Returns the spans of the readable blocks; consecutive numbers share one span."""
     numbers = sorted(
         (b.stream_id, b.first, b.last)
         for b in blocks

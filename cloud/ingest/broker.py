@@ -1,7 +1,7 @@
-"""The broker as ingest sees it: one connection and one shared subscription per lane.
+"""Connects ingest to the broker: one connection and one shared subscription per lane.
 
-Messages are handed out unanswered; whoever took one answers it (PUBACK) when it is durable. What
-was not answered the gateways send again: MQTT's session is not used.
+The caller sends a message's PUBACK when the message is durable. Gateways send messages without an
+ack again, so MQTT's session is not used.
 """
 
 import logging
@@ -23,13 +23,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """A message that waits for its answer.
+    """A message whose PUBACK has not been sent yet.
 
     Attributes:
         topic: Topic as received.
         payload: The bytes.
-        received_at: When it was taken, ms since 1970 UTC.
-        answer: Sends the PUBACK; does nothing if the connection has gone.
+        received_at: When it was received, ms since 1970 UTC.
+        answer: Sends the PUBACK; does nothing if the connection has ended.
     """
 
     topic: str
@@ -39,9 +39,9 @@ class Inbound:
 
 
 class LaneLink:
-    """Keeps one lane connected; the one owner of that lane's connection.
+    """Keeps one lane connected to the broker.
 
-    `run` belongs to a thread of its own; `take` and `publish` may be called from another.
+    `run` needs a thread of its own; another thread may call `take` and `publish`.
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class LaneLink:
 
     @property
     def connected(self) -> bool:
-        """Whether the broker has granted the subscription and not gone since."""
+        """Whether the broker has accepted the subscription, and the connection still exists."""
         connection = self._connection
         return connection is not None and connection.ready
 
     def run(self, stop: threading.Event) -> None:
-        """Connects, and again whenever the connection ends, until `stop`.
+        """Connects, and reconnects whenever the connection ends, until `stop`.
 
         Raises:
             BrokerRefused: The broker refuses the account or the subscription.
@@ -80,14 +80,14 @@ class LaneLink:
                 stop.wait(self._backoff.wait_s())
 
     def take(self, timeout_s: float) -> Inbound | None:
-        """The next message, None after `timeout_s` without one."""
+        """Returns the next message; None after `timeout_s` seconds without one."""
         try:
             return self._messages.get(timeout=timeout_s)
         except queue.Empty:
             return None
 
     def publish(self, topic: str, payload: bytes) -> bool:
-        """Sends at most once; False if there is no connection to send it on."""
+        """Sends at most once; returns False if there is no connection."""
         connection = self._connection
         return connection is not None and connection.publish(topic, payload)
 
@@ -96,9 +96,9 @@ class LaneLink:
         self._messages.put(Inbound(message.topic, message.payload, now, message.answer))
 
     def _shed(self) -> None:
-        """Keeps memory bounded when connections break while the lake takes nothing.
+        """Drops messages to limit memory while connections break and the lake fails.
 
-        What is let go was never answered nor acked: the gateways send it again.
+        Dropped messages have neither PUBACK nor ack, so the gateways send them again.
         """
         while self._messages.qsize() > self._settings.receive_maximum:
             self.take(0.0)

@@ -1,4 +1,4 @@
-"""When a file is full: messages gathered until a time, a size or a number. Pure; time is told."""
+"""Gathers messages for a file until a time, a size or a number is reached. Time is an argument."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatherLimits:
-    """What ends a gathering, whichever comes first.
+    """Limits of one file; the first limit that is reached completes the file.
 
     Attributes:
-        wait_ms: Time since the first message.
+        wait_ms: Time since the first message, milliseconds.
         size_bytes: Payload bytes.
-        total: Messages; half the receive maximum, so that the broker goes on sending while the
-            first half is committed.
+        total: Number of messages; half the receive maximum, so that the broker continues to send
+            while the first half is committed.
     """
 
     wait_ms: int = 250
@@ -41,7 +41,7 @@ class Gather(Generic[T]):
         self._held_bytes += size_bytes
 
     def left_ms(self, now_ms: int) -> int | None:
-        """Milliseconds until the file is due, 0 if it is; None while there is nothing to write."""
+        """Returns the milliseconds until the file is due, 0 if it is due, None without messages."""
         if not self._messages:
             return None
         full = len(self._messages) >= self._limits.total
@@ -50,7 +50,7 @@ class Gather(Generic[T]):
         return max(0, self._due_ms - now_ms)
 
     def take(self) -> tuple[T, ...]:
-        """The messages, in the order they came; the next gathering begins."""
+        """Returns the messages in the order of arrival, and starts the next file."""
         taken = tuple(self._messages)
         self._messages.clear()
         self._held_bytes = 0

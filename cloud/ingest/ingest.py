@@ -1,7 +1,6 @@
-"""Ingest: broker -> one committed landing file -> acks -> PUBACK, lane by lane.
+"""Moves blocks of a lane: broker -> one committed landing file -> acks -> PUBACK.
 
-A block that was acked stands in the lake; everything else may fail, be killed or come twice. Knows
-the broker and the lake only through what it is given.
+An acked block is always in the lake. All other steps may fail, be killed or be repeated.
 """
 
 import logging
@@ -15,8 +14,8 @@ from cloud.errors import LakeError
 from cloud.ingest.blocks import acks_of, landed_block
 from cloud.ingest.broker import Inbound
 from cloud.ingest.gather import Gather, GatherLimits
-from cloud.lake.landed import LandedBlock
 from cloud.lake.landing import LandingWriter
+from cloud.lake.positions import LandedBlock
 from contract.acks import encode_ack
 from contract.errors import ContractError
 from contract.topics import Lane, ack_topic, parse_up_topic
@@ -24,7 +23,7 @@ from transport.backoff import Backoff
 
 __all__ = ["IngestCounters", "LaneIngest", "Link", "summed"]
 
-_IDLE_S = 0.2  # how long a stop may go unnoticed
+_IDLE_S = 0.2  # maximum delay of a stop
 _BAD_TOPIC_LOG_MS = 60_000
 
 _log = logging.getLogger(__name__)
@@ -34,17 +33,17 @@ class Link(Protocol):
     """One lane's connection to the broker."""
 
     def take(self, timeout_s: float) -> Inbound | None:
-        """The next message, None after `timeout_s` without one."""
+        """Returns the next message; None after `timeout_s` seconds without one."""
         ...
 
     def publish(self, topic: str, payload: bytes) -> bool:
-        """Sends at most once; False if there is no connection."""
+        """Sends at most once; returns False if there is no connection."""
         ...
 
 
 @dataclass(slots=True)
 class IngestCounters:
-    """What one lane has done since its start."""
+    """Counters of one lane since its start."""
 
     files_total: int = 0
     blocks_total: int = 0
@@ -57,7 +56,7 @@ class IngestCounters:
 
 
 def summed(counters: Sequence[IngestCounters]) -> IngestCounters:
-    """The counters of several lanes, added."""
+    """Returns the sums of several lanes' counters."""
     return IngestCounters(
         *(sum(getattr(c, f.name) for c in counters) for f in fields(IngestCounters))
     )
@@ -85,10 +84,10 @@ class LaneIngest:
         self._bad_topic_logged_ms: int | None = None
 
     def run(self, stop: threading.Event) -> None:
-        """Works until `stop`; what is gathered then stays unanswered and is sent again.
+        """Runs until `stop`; messages gathered then get no PUBACK, and gateways send them again.
 
         Raises:
-            LakeExists: Another process writes under this node and start.
+            LakeExists: Another process writes with the same node and start id.
         """
         while not stop.is_set():
             left_ms = self._gather.left_ms(self._clock.monotonic_ms())
@@ -101,7 +100,7 @@ class LaneIngest:
                 self._gather.add(message, len(message.payload), self._clock.monotonic_ms())
 
     def _commit(self, messages: Sequence[Inbound], stop: threading.Event) -> None:
-        """File first, then ack: the one place where that order is made."""
+        """Writes the file, then sends acks, then PUBACKs; only this method decides the order."""
         blocks = self._blocks(messages)
         if blocks and not self._written(blocks, stop):
             return
@@ -123,7 +122,7 @@ class LaneIngest:
         return tuple(blocks)
 
     def _written(self, blocks: tuple[LandedBlock, ...], stop: threading.Event) -> bool:
-        """Tries until the file is durable; False if `stop` came first."""
+        """Retries until the file is durable; returns False if `stop` is set before."""
         failing = False
         while True:
             try:
@@ -133,14 +132,16 @@ class LaneIngest:
                     raise
                 self.counters.store_failures_total += 1
                 if not failing:
-                    _log.error("lane %s: nothing is acked: %s", self._lane, error)
+                    _log.error(
+                        "lane %s: no block is stored or acked: %s; trying again", self._lane, error
+                    )
                 failing = True
                 if stop.wait(self._backoff.wait_s()):
                     return False
             else:
                 break
         if failing:
-            _log.info("lane %s: the lake takes files again", self._lane)
+            _log.info("lane %s: blocks are stored again", self._lane)
         self._backoff.reset()
         self._count(blocks)
         return True
@@ -149,7 +150,7 @@ class LaneIngest:
         for device_id, ack in acks_of(blocks):
             if self._link.publish(ack_topic(device_id), encode_ack(ack)):
                 self.counters.acks_total += 1
-            else:  # harmless: the gateway sends the blocks again and is acked then
+            else:  # harmless: the gateway sends the blocks again and gets the ack then
                 self.counters.acks_unsent_total += 1
 
     def _count(self, blocks: Sequence[LandedBlock]) -> None:
@@ -159,12 +160,15 @@ class LaneIngest:
         self.counters.undecodable_total += sum(b.stream_id is None for b in blocks)
 
     def _note_bad_topic(self, error: ContractError) -> None:
-        """No device to land it for and nobody to tell: counted, and logged now and then."""
+        """Counts a message whose topic names no device, and logs it at most once a minute."""
         self.counters.bad_topics_total += 1
         now_ms = self._clock.monotonic_ms()
         last_ms = self._bad_topic_logged_ms
         if last_ms is None or now_ms - last_ms >= _BAD_TOPIC_LOG_MS:
             self._bad_topic_logged_ms = now_ms
             _log.warning(
-                "lane %s: %s; %d such so far", self._lane, error, self.counters.bad_topics_total
+                "lane %s: %s; %d bad topics so far",
+                self._lane,
+                error,
+                self.counters.bad_topics_total,
             )

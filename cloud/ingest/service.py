@@ -1,4 +1,4 @@
-"""The ingest process: three lanes, two threads each, a status line, an orderly end."""
+"""Runs the ingest process: three lanes with two threads each, a status line, graceful shutdown."""
 
 import logging
 import threading
@@ -26,7 +26,7 @@ def run_ingest(config: IngestConfig, store: Store, clock: Clock, stop: threading
     """Runs ingest until `stop`.
 
     Raises:
-        DewlineError: Something that an operator must mend; all lanes have stopped.
+        DewlineError: A failure that the operator must fix; all lanes have stopped.
     """
     start = start_id(clock.utc_ms())
     writer = LandingWriter(store, config.node, start)
@@ -53,7 +53,7 @@ def run_ingest(config: IngestConfig, store: Store, clock: Clock, stop: threading
 def _supervise(
     links: Sequence[LaneLink], lanes: Sequence[LaneIngest], stop: threading.Event
 ) -> None:
-    """Ends all threads when `stop` is set or one of them fails, and passes its failure on."""
+    """Ends all threads when `stop` is set or one of them fails, and raises its failure."""
     with ThreadPoolExecutor(len(links) + len(lanes)) as pool:
         runs = [*(link.run for link in links), *(lane.run for lane in lanes)]
         threads = [pool.submit(run, stop) for run in runs]

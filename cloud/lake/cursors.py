@@ -1,7 +1,8 @@
-"""Cursors of projections: numbered files that are created once, `cursors/<projection>/<n>.json`.
+"""Stores the cursors of projections: how far each has read the lake.
 
-A cursor is written after the target's write and never before, so a lost one costs repeated work
-and nothing else. Two processes that write one projection meet at the number: the second fails.
+Cursors are numbered files that are created once: `cursors/<projection>/<n>.json`. A cursor is
+written after the target's write, so a lost cursor only causes repeated work. If two processes run
+one projection, the second fails because the number is taken.
 """
 
 import json
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from cloud.errors import LakeError, LakeExists, LakeMissing, ProjectionError
-from cloud.lake.landed import Cursor, FileSequence
+from cloud.lake.positions import Cursor, FileSequence
 from cloud.lake.store import Store
 from contract.errors import ContractError
 from contract.topics import Lane
@@ -20,8 +21,8 @@ from contract.typed import Between, Id, Pattern, build, plain
 
 __all__ = ["RAW_CURSOR", "SCORING_CURSOR", "TRANSFORM_CURSOR", "CursorStore", "all_cursors"]
 
-RAW_CURSOR = "raw"  # of the fold: it projects the landing into table `raw`
-# An older name, kept: a lake that exists has its cursor under it.
+RAW_CURSOR = "raw"  # cursor of the fold, which appends the landing to table `raw`
+# An older name, kept because existing lakes have their cursor under it.
 TRANSFORM_CURSOR = "derive"
 SCORING_CURSOR = "scoring"
 
@@ -51,18 +52,18 @@ class CursorStore:
     def __init__(self, store: Store, projection: str) -> None:
         self._store = store
         self._folder = f"{_PREFIX}{projection}/"
-        self._writer = secrets.token_hex(4)  # tells our own file from another writer's equal one
+        self._writer = secrets.token_hex(4)  # makes our file differ from another writer's
         self._last: int | None = None
         if _PATH.fullmatch(self._path(1)) is None:
-            raise ValueError(f"{projection!r} is no name for a projection: a-z, 0-9 and -")
+            raise ValueError(f"{projection!r} is not a projection's name: use a-z, 0-9 and -")
 
     def register(self) -> None:
-        """Saves the empty cursor unless there is one: from now on the fold waits for this one."""
+        """Saves an empty cursor unless one exists; from then on the fold waits for this cursor."""
         if not self._numbers():
             self.save(Cursor())
 
     def load(self) -> Cursor:
-        """The latest readable cursor, the empty one if there is none.
+        """Returns the latest readable cursor; an empty one if no file exists.
 
         Raises:
             LakeError: The store failed.
@@ -73,7 +74,9 @@ class CursorStore:
             cursor = self._newest(numbers)
             if cursor is not None:
                 return cursor
-        raise LakeError(f"{self._folder}: no cursor there can be read; delete it to begin anew")
+        raise LakeError(
+            f"{self._folder}: no cursor file can be read; delete the folder to start again"
+        )
 
     def save(self, cursor: Cursor) -> None:
         """Writes the next cursor file.
@@ -92,7 +95,8 @@ class CursorStore:
             if self._store.read(self._path(n)) != data:
                 self._last = None
                 raise ProjectionError(
-                    f"{self._path(n)} was written by another process: a projection has one writer"
+                    f"{self._path(n)} was written by another process: a projection has one writer, "
+                    "so stop one of them"
                 ) from error
         self._last = n
         if n > _KEPT:
@@ -106,19 +110,19 @@ class CursorStore:
         return sorted(int(match[2]) for match in matches if match)
 
     def _newest(self, numbers: list[int]) -> Cursor | None:
-        """None if none of the files can be read, or they were replaced meanwhile."""
+        """Returns None if no file can be read, or all were replaced meanwhile."""
         if not numbers:
             return Cursor()
         for n in reversed(numbers):
             try:
                 return _decode(self._store.read(self._path(n)), self._path(n))
             except (LakeMissing, ContractError):
-                continue  # an older cursor is always safe: work is repeated, nothing is skipped
+                continue  # an older cursor is safe: it repeats work and skips nothing
         return None
 
 
 def all_cursors(store: Store) -> Mapping[str, Cursor]:
-    """The cursor of every projection that has ever saved one, by the projection's name."""
+    """Returns the cursor of every projection that has ever saved one, by the projection's name."""
     matches = (_PATH.fullmatch(path) for path in store.list(_PREFIX))
     names = sorted({match[1] for match in matches if match})
     return {name: CursorStore(store, name).load() for name in names}

@@ -1,4 +1,4 @@
-"""Export: payloads out of the lake as files, as they came, for programs that read no Parquet.
+"""Exports payloads from the lake as files, as received, for programs that do not read Parquet.
 
 <out>/<device>/<stream>-<first>-<last>-<digest>.bin
 <out>/undecodable/<device>-<digest>.bin
@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from cloud.errors import LakeError
-from cloud.lake.landed import Cursor, Lake, LandedBlock
+from cloud.lake.positions import Cursor, Lake, LandedBlock
 from contract.errors import ContractError
 from contract.keys import event_day, payload_digest
 from contract.typed import plain
@@ -23,11 +23,11 @@ __all__ = ["ExportFilter", "export"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportFilter:
-    """What is exported; None for everything.
+    """Filter of the exported blocks; None for no filter.
 
     Attributes:
         device_id: Only this device's blocks.
-        day: Only blocks whose own UTC time is on this day; undecodable blocks have none.
+        day: Only blocks whose own time is on this UTC day; undecodable blocks have no time.
     """
 
     device_id: str | None = None
@@ -50,15 +50,15 @@ def export(lake: Lake, out: Path, wanted: ExportFilter) -> int:
     """Writes the wanted blocks below `out`, a new or empty folder.
 
     Returns:
-        Landed blocks exported; a block that was landed twice counts twice and is one file.
+        Number of exported blocks; a block that landed twice counts twice and is one file.
 
     Raises:
-        LakeError: The lake cannot be read, or `out` not be written.
+        LakeError: The lake cannot be read, or `out` cannot be written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         if any(out.iterdir()):
-            raise LakeError(f"{out} is not empty: name a new folder")
+            raise LakeError(f"{out} is not empty: choose a new or empty folder")
         with (out / "index.ndjson").open("w", encoding="utf-8") as index:
             total = 0
             for block in _wanted(lake, wanted):

@@ -1,8 +1,8 @@
-"""The fold: landed files into table `raw`, then the landing tidied. Safe to kill anywhere.
+"""Folds the landing: appends landing files to table `raw`, then deletes those no longer needed.
 
-Order is all: append (one Delta transaction, made durable) -> cursor `cursors/raw` -> delete. What
-a killed fold left undone the next one does; the table's own record keeps a file from being
-appended twice.
+A fold may be killed at any time, because of its order: append (one durable Delta transaction) ->
+cursor `cursors/raw` -> delete. The next fold completes the rest. The table records which files it
+has, so no file is appended twice.
 """
 
 import itertools
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from cloud.errors import LakeError, LakeMissing
 from cloud.lake.cursors import RAW_CURSOR, CursorStore
-from cloud.lake.landed import Cursor, FileSequence, LandedFile, Position
 from cloud.lake.landing import HOUR_MS, hour_at, landed_paths, read_file
+from cloud.lake.positions import Cursor, FileSequence, LandedFile, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.store import Store
 
@@ -24,13 +24,13 @@ BATCH_BYTES = 64_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldResult:
-    """What one fold did.
+    """Result of one fold.
 
     Attributes:
-        appended_files: Landing files that `raw` did not hold before.
-        appended_blocks: Their blocks.
-        deleted_files: Landing files removed.
-        more: Whether landed files are left that the next fold can append at once.
+        appended_files: Number of landing files that were appended to `raw`.
+        appended_blocks: Number of blocks in these files.
+        deleted_files: Number of landing files that were deleted.
+        more: Whether the next fold can append further files at once.
     """
 
     appended_files: int
@@ -42,17 +42,17 @@ class FoldResult:
 def fold(
     store: Store, raw: RawTable, cursors: Iterable[Cursor], now_ms: int, grace_s: float
 ) -> FoldResult:
-    """Appends one bounded batch to `raw`, then deletes what nobody needs in the landing.
+    """Appends one batch of limited size to `raw`, then deletes unneeded landing files.
 
     Args:
         store: The lake's store.
         raw: The table.
-        cursors: Of every registered projection: a file stays until all of them cover it.
-        now_ms: The instant that ages are taken at, ms since 1970 UTC.
-        grace_s: A file stays at least so long, seconds after its first block was received.
+        cursors: Cursors of all registered projections; a file stays until all have passed it.
+        now_ms: Current time for the files' ages, ms since 1970 UTC.
+        grace_s: Minimum time that a file stays after its first block was received, seconds.
 
     Raises:
-        LakeError: Store or table failed, or another fold is at work; call again.
+        LakeError: Store or table failed, or another fold is running; call again.
     """
     own = CursorStore(store, RAW_CURSOR)
     folded = own.load()
@@ -73,7 +73,7 @@ def fold(
 
 
 def _beyond(folded: Cursor, paths: Mapping[FileSequence, Mapping[int, str]]) -> list[str]:
-    """Paths to append, per sequence in order and up to the first hole."""
+    """Returns the paths to append, each sequence in order and up to the first missing number."""
     found: list[str] = []
     for sequence in sorted(paths):
         first = folded.passed.get(sequence, 0) + 1
@@ -88,7 +88,7 @@ def _append(
     try:
         files = list(_bounded(read_file(store, path) for path in paths))
     except LakeMissing as error:
-        raise LakeError(f"another fold is at work: {error}") from error
+        raise LakeError(f"another fold is running: {error}") from error
     new = raw.append(files) if files else ()
     return [f.position for f in files], new
 
@@ -106,7 +106,7 @@ def _bounded(files: Iterable[LandedFile]) -> Iterator[LandedFile]:
 def _covered(
     paths: Mapping[FileSequence, Mapping[int, str]], cursors: tuple[Cursor, ...]
 ) -> Iterator[list[str]]:
-    """Per sequence the paths that every cursor is past, in order."""
+    """Returns for each sequence the paths that every cursor has passed, in order."""
     for sequence, numbered in paths.items():
         last = min(c.passed.get(sequence, 0) for c in cursors)
         yield [path for n, path in sorted(numbered.items()) if n <= last]
@@ -115,7 +115,7 @@ def _covered(
 def _delete(store: Store, sequences: Iterable[list[str]], before_ms: int) -> int:
     deleted = 0
     for paths in sequences:
-        # the first young file ends it: those behind it came later
+        # Stop at the first file that is too young: the files after it are younger.
         for path in itertools.takewhile(lambda p: _is_older(store, p, before_ms), paths):
             store.delete(path)
             deleted += 1

@@ -1,9 +1,9 @@
-"""Landing files: how one commit of ingest looks and where it stands.
+"""Writes and reads landing files: one Parquet file for each commit of ingest.
 
     landing/<hour>/<node>/<start-id>/<lane>/<n>.parquet
 
-The hour is the UTC hour in which the first block was received; it only keeps folders small. Owns
-the file's format and the numbering of a sequence; knows neither broker nor Delta.
+The hour is the UTC hour in which the first block was received; it only keeps folders small. This
+module defines the file's format and the numbering of a sequence.
 """
 
 import re
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cloud.errors import LakeError, LakeExists
-from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.positions import FileSequence, LandedBlock, LandedFile, Position
 from cloud.lake.store import Store
 from contract.topics import Lane
 
@@ -52,12 +52,12 @@ _SCHEMA = pa.schema(
 
 
 def start_id(now_ms: int) -> str:
-    """Id of one start of an ingest process: `<ms since 1970>-<8 random hexadecimal digits>`."""
+    """Makes the id of a start of an ingest process: `<ms since 1970>-<8 random hex digits>`."""
     return f"{now_ms:013d}-{secrets.token_hex(4)}"
 
 
 def path_of(position: Position, received_at: int) -> str:
-    """Where a file stands whose first block was received at that instant, ms since 1970 UTC."""
+    """Returns the path of a file; `received_at` is that of its first block, ms since 1970 UTC."""
     hour = datetime.fromtimestamp(received_at // 1000, tz=UTC).strftime("%Y%m%dt%H")
     sequence = position.sequence
     return (
@@ -67,7 +67,7 @@ def path_of(position: Position, received_at: int) -> str:
 
 
 def parse_path(path: str) -> Position | None:
-    """The position that a landing path names; None if it is no landing file."""
+    """Returns the position in a landing path; None if it is not the path of a landing file."""
     match = _PATH.fullmatch(path)
     if match is None:
         return None
@@ -75,13 +75,13 @@ def parse_path(path: str) -> Position | None:
 
 
 def hour_at(path: str) -> int:
-    """Begin of the hour in a landing file's path, ms since 1970 UTC."""
+    """Returns the begin of the hour in a landing file's path, ms since 1970 UTC."""
     hour = datetime.strptime(path.split("/")[1], "%Y%m%dt%H").replace(tzinfo=UTC)
     return int(hour.timestamp()) * 1000
 
 
 def landed_paths(store: Store) -> dict[FileSequence, dict[int, str]]:
-    """Paths of every landing file, by sequence and number."""
+    """Returns the paths of all landing files, by sequence and number."""
     paths: dict[FileSequence, dict[int, str]] = {}
     for path in store.list(PREFIX):
         position = parse_path(path)
@@ -91,11 +91,11 @@ def landed_paths(store: Store) -> dict[FileSequence, dict[int, str]]:
 
 
 def read_file(store: Store, path: str) -> LandedFile:
-    """The landing file at `path`.
+    """Reads the landing file at `path`.
 
     Raises:
-        LakeMissing: The fold has taken it to `raw` meanwhile.
-        LakeError: The store failed, or the bytes there are no landing file.
+        LakeMissing: The file does not exist; the fold may have moved it to `raw`.
+        LakeError: The store failed, or the file is damaged.
     """
     position = parse_path(path)
     if position is None:
@@ -112,10 +112,10 @@ class _Attempt:
 
 
 class LandingWriter:
-    """Commits blocks of one start of one ingest process, a sequence per lane.
+    """Commits blocks of one start of an ingest process, with one sequence per lane.
 
-    One commit at a time per lane (lanes may be used by different threads): number n+1 is never
-    tried before n is known to stand.
+    A lane has one commit at a time; different threads may use different lanes. Number n+1 is
+    written only after n is known to exist.
     """
 
     def __init__(self, store: Store, node: str, start: str) -> None:
@@ -125,17 +125,17 @@ class LandingWriter:
         self._unsure: dict[Lane, _Attempt] = {}
 
     def commit(self, lane: Lane, blocks: Sequence[LandedBlock]) -> Position:
-        """Writes one file; when this returns it is durable and may be acked.
+        """Writes one file; on return the file is durable, and its blocks may be acked.
 
-        After a LakeError nothing is known: call again with the same blocks until it returns.
+        After a LakeError the file may exist or not: call again with the same blocks.
 
         Raises:
             LakeError: The store failed.
-            LakeExists: Another process writes under this node and start: nothing can be right.
+            LakeExists: Another process writes with the same node and start id.
         """
         attempt = self._unsure.get(lane) or self._attempt(lane, tuple(blocks))
         if attempt.blocks != tuple(blocks):
-            raise ValueError(f"{attempt.path} is unsure: its blocks come first")
+            raise ValueError(f"{attempt.path} may exist or not: commit its blocks again first")
         self._unsure[lane] = attempt
         try:
             self._store.create(attempt.path, attempt.data)
@@ -165,8 +165,9 @@ def _serialise(blocks: Sequence[LandedBlock]) -> bytes:
         [b.payload for b in blocks],
     ]
     sink = pa.BufferOutputStream()
-    # zstd though payloads are deflated: blocks of one gateway resemble each other (500 blocks of
-    # 8 readings: 59 kB plain, 18 kB so, for 2 us a block). A file is read whole: no statistics.
+    # zstd helps although payloads are deflated, because blocks of one gateway are similar (500
+    # blocks of 8 readings: 59 kB without, 18 kB with zstd, 2 us per block). Files are always read
+    # whole, so statistics are not needed.
     pq.write_table(
         pa.table(columns, schema=_SCHEMA),
         sink,

@@ -1,9 +1,9 @@
-"""Table `raw`: every landed block, byte-true and for ever, as a Delta table on a folder.
+"""Stores every landed block permanently in table `raw`, a Delta table in a folder.
 
-The one file that imports deltalake. Grain: one row per landed block, named by (node, start_id,
-lane, n, row). Each append is one Delta transaction that also records, as an application
-transaction of each sequence, the last `n` it holds: a file is folded exactly when that record
-covers it, and of two folds that append the same file one fails.
+The one file that imports deltalake. The table has one row per landed block, with the key
+(node, start_id, lane, n, row). Each append is one Delta transaction. It also records, as an
+application transaction of each sequence, the last `n` in the table. A file is folded if its number
+is not above that record. If two folds append the same file, one of them fails.
 """
 
 import itertools
@@ -28,39 +28,39 @@ from deltalake import (
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from cloud.errors import LakeError, LakeMissing
-from cloud.lake.landed import Cursor, FileSequence, LandedFile
+from cloud.lake.positions import Cursor, FileSequence, LandedFile
 from cloud.lake.raw_rows import BLOCK_COLUMNS, RAW_SCHEMA, landed_files, name_of, rows_of, windows
 from cloud.lake.store import FileSystem
 from contract.topics import Lane
 
 __all__ = ["RawTable"]
 
-_ROWS_AT_ONCE = 2048  # read_after holds about so many blocks
-_SYNCED_AT_START = 100  # commits that a new process makes sure of
+_ROWS_AT_ONCE = 2048  # blocks in memory during read_after, approximately
+_SYNCED_AT_START = 100  # last commits that a new process syncs to disk
 
 
 class RawTable:
-    """The table in `folder`; it is made by the first append."""
+    """The table in `folder`; the first append creates it."""
 
     def __init__(self, folder: Path, file_system: FileSystem | None = None) -> None:
         self._folder = folder
         self._files = file_system or FileSystem()
-        self._synced: int | None = None  # version up to which all is known to be durable
+        self._synced: int | None = None  # version up to which all commits are known to be durable
         self._writer = WriterProperties(compression="ZSTD", max_row_group_size=_ROWS_AT_ONCE)
 
     def folded(self, sequence: FileSequence) -> int:
-        """Number of the last file of a sequence that the table holds, 0 for none."""
+        """Returns the number of a sequence's last file in the table; 0 if there is none."""
         table = self._open()
         return 0 if table is None else _folded(table, sequence)
 
     def append(self, files: Sequence[LandedFile]) -> tuple[LandedFile, ...]:
-        """Appends what the table does not hold yet, in one transaction, durable on return.
+        """Appends the files that the table lacks, in one transaction; durable on return.
 
         Returns:
-            The files that were new.
+            The appended files.
 
         Raises:
-            LakeMissing: A number between what the table holds and a file is not among `files`.
+            LakeMissing: A file between the table's last one and one of `files` is missing.
             LakeError: The disk failed, or another process appended the same files.
         """
         table = self._open() or self._create()
@@ -71,7 +71,7 @@ class RawTable:
         return new
 
     def positions(self) -> Cursor:
-        """How far each sequence is folded, found by scanning the table's position columns."""
+        """Returns how far each sequence is folded, from a scan of the table's rows."""
         table = self._open()
         if table is None:
             return Cursor()
@@ -82,16 +82,16 @@ class RawTable:
         )
 
     def read_after(self, cursor: Cursor) -> Iterator[LandedFile]:
-        """Every file beyond the cursor, each sequence in the order of its numbers.
+        """Reads every file beyond the cursor, each sequence in the order of its numbers.
 
         Raises:
-            LakeError: The table cannot be read, or holds a file twice or in part.
+            LakeError: The table cannot be read, or has a file twice or only in part.
         """
         for sequence, last in sorted(self.positions().passed.items()):
             yield from self.read_range(sequence, cursor.passed.get(sequence, 0) + 1, last)
 
     def read_range(self, sequence: FileSequence, first: int, last: int) -> Iterator[LandedFile]:
-        """Files `first` to `last` of a sequence, in order; numbers the table lacks are left out."""
+        """Reads files `first` to `last` of a sequence, in order; skips missing numbers."""
         table = self._open()
         if table is None or first > last:
             return
@@ -106,7 +106,7 @@ class RawTable:
             )
 
     def compact(self) -> None:
-        """Rewrites small files into large ones; readers of older versions go on undisturbed."""
+        """Rewrites small files into large ones; does not disturb readers of older versions."""
         table = self._open()
         if table is None:
             return
@@ -147,12 +147,12 @@ class RawTable:
                 partition_by=["arrival_day"],
             )
         except (DeltaError, OSError) as error:
-            raise LakeError(f"{self._folder}: the table cannot be made: {error}") from error
+            raise LakeError(f"{self._folder}: the table cannot be created: {error}") from error
 
     def _sync(self, table: DeltaTable) -> None:
-        """Makes every commit up to now durable, data before log: the library calls no fsync.
+        """Makes every commit so far durable, data before log, because the library calls no fsync.
 
-        Also commits of others, and of a process that was killed before it came to this line.
+        This includes commits of other processes, and of processes that were killed before this.
         """
         if self._synced is None:
             self._synced = max(-1, table.version() - _SYNCED_AT_START)
@@ -169,11 +169,11 @@ class RawTable:
 
     def _sync_commit(self, log: Path, version: int) -> None:
         entry = log / f"{version:020d}.json"
-        if not entry.exists():  # the log was tidied; its checkpoint is days old
+        if not entry.exists():  # the log was cleaned up; its checkpoint is days old
             return
         added = [self._folder / name for name in _added(entry)]
         for path in added:
-            if path.exists():  # else compacted and vacuumed since
+            if path.exists():  # otherwise it was compacted and vacuumed since
                 self._files.sync_path(path)
                 self._files.sync_path(path.parent)
         self._files.sync_path(entry)
@@ -192,7 +192,9 @@ def _unfolded(table: DeltaTable, files: Sequence[LandedFile]) -> tuple[LandedFil
         expected = _folded(table, sequence) + 1
         for file in group:
             if file.position.n > expected:
-                raise LakeMissing(f"{name_of(sequence)}: file {expected} has to be folded first")
+                raise LakeMissing(
+                    f"{name_of(sequence)}: file {expected} must be folded first, but is missing"
+                )
             if file.position.n == expected:
                 new.append(file)
                 expected += 1

@@ -1,4 +1,4 @@
-"""Rows of table `raw`: landed files as Arrow rows, and back. Pure, no table and no disk."""
+"""Converts landed files to Arrow rows of table `raw`, and back. Pure."""
 
 import itertools
 from collections import Counter
@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from cloud.errors import LakeError
-from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.positions import FileSequence, LandedBlock, LandedFile, Position
 
 __all__ = ["BLOCK_COLUMNS", "RAW_SCHEMA", "landed_files", "name_of", "rows_of", "windows"]
 
@@ -34,12 +34,12 @@ BLOCK_COLUMNS = RAW_SCHEMA.names[:7]
 
 
 def name_of(sequence: FileSequence) -> str:
-    """Name of a sequence, for people and as the application id of its transactions."""
+    """Returns the name of a sequence, for messages and as application id of its transactions."""
     return f"{sequence.node}/{sequence.start_id}/{sequence.lane}"
 
 
 def rows_of(files: Sequence[LandedFile]) -> pa.Table:
-    """One row per block, in the schema of the table."""
+    """Returns one row per block, in the schema of the table."""
     rows = [(f.position, row, block) for f in files for row, block in enumerate(f.blocks)]
     return pa.table(
         [
@@ -66,7 +66,7 @@ def _arrival_day(block: LandedBlock) -> date:
 
 
 def windows(rows_total: Counter[int], limit: int) -> Iterator[tuple[int, int]]:
-    """Spans of numbers that together hold few enough rows to be in memory at once."""
+    """Splits numbers into spans, each with at most `limit` rows (or one number)."""
     low, held, previous = None, 0, 0
     for n in sorted(rows_total):
         if low is not None and held + rows_total[n] > limit:
@@ -80,10 +80,10 @@ def windows(rows_total: Counter[int], limit: int) -> Iterator[tuple[int, int]]:
 
 
 def landed_files(sequence: FileSequence, rows: pa.Table) -> Iterator[LandedFile]:
-    """Files of one sequence from rows sorted by `n` and `row`.
+    """Makes the files of one sequence from rows sorted by `n` and `row`.
 
     Raises:
-        LakeError: A file is there twice or in part.
+        LakeError: The table has a file twice, or only in part.
     """
     received_at = rows.column("received_at").cast(pa.int64()).to_pylist()
     others = [rows.column(name).to_pylist() for name in ("n", "row", *BLOCK_COLUMNS[1:])]
@@ -91,7 +91,7 @@ def landed_files(sequence: FileSequence, rows: pa.Table) -> Iterator[LandedFile]
     for n, group in itertools.groupby(cells, key=lambda c: c[0]):
         numbered = list(group)
         if [c[1] for c in numbered] != list(range(len(numbered))):
-            raise LakeError(f"raw holds file {n} of {name_of(sequence)} twice or in part")
+            raise LakeError(f"table raw has file {n} of {name_of(sequence)} twice, or only in part")
         yield LandedFile(Position(sequence, n), tuple(_block(c) for c in numbered))
 
 

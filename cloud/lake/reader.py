@@ -1,8 +1,7 @@
-"""What projections read: each sequence in order, from the landing or, once folded, from `raw`.
+"""Reads the lake for projections: each sequence in order, from the landing or from table `raw`.
 
-The fold may delete landing files at any moment. That is safe because a file is deleted only after
-the cursor `cursors/raw` says that the table holds it: whoever lists the landing first and loads
-that cursor afterwards finds every file in one of the two.
+The fold may delete landing files at any moment, but only after cursor `cursors/raw` covers them. A
+reader that first lists the landing and then loads that cursor finds every file in one of the two.
 """
 
 import logging
@@ -10,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from cloud.errors import LakeMissing
 from cloud.lake.cursors import RAW_CURSOR, CursorStore
-from cloud.lake.landed import Cursor, FileSequence, LandedFile, Position
 from cloud.lake.landing import landed_paths, read_file
+from cloud.lake.positions import Cursor, FileSequence, LandedFile, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.raw_rows import name_of
 from cloud.lake.store import Store
@@ -25,8 +24,8 @@ class LakeReader:
     """Reads committed files beyond a cursor; one thread at a time.
 
     Attributes:
-        holes: Positions that are missing although later ones are there. Their sequences stop
-            there until an operator finds the file; the others go on.
+        holes: Missing positions before existing ones. Their sequences are read only up to there,
+            until the operator restores the file; other sequences continue.
     """
 
     def __init__(self, store: Store, raw: RawTable) -> None:
@@ -35,12 +34,12 @@ class LakeReader:
         self.holes: set[Position] = set()
 
     def after(self, cursor: Cursor) -> Iterator[LandedFile]:
-        """Committed files beyond the cursor, each sequence in order.
+        """Reads committed files beyond the cursor, each sequence in order.
 
         Raises:
             LakeError: The store or the table cannot be read.
         """
-        paths = landed_paths(self._store)  # before the cursor: see above
+        paths = landed_paths(self._store)  # before the cursor: see the module's docstring
         folded = CursorStore(self._store, RAW_CURSOR).load()
         for sequence in sorted({*paths, *folded.passed}):
             last = folded.passed.get(sequence, 0)
@@ -53,7 +52,7 @@ class LakeReader:
         end = max(folded, *paths, 0)
         while n <= end:
             files = self._landed(n, paths)
-            if files is None:  # the fold went over it: then the table has it, and others as well
+            if files is None:  # the fold has moved it, and probably others, to the table
                 paths = landed_paths(self._store).get(sequence, {})
                 until = next((m for m in range(n + 1, end + 1) if m in paths), end + 1)
                 files = self._raw.read_range(sequence, n, until - 1)
@@ -76,11 +75,11 @@ class LakeReader:
 
     def _stop(self, position: Position) -> None:
         sequence, n = position.sequence, position.n
-        # A listing is no snapshot: a file that came after its folder was read is seen next time.
+        # A listing is not a snapshot: the next pass sees a file that was added during the listing.
         if n in landed_paths(self._store).get(sequence, {}) or any(
             self._raw.read_range(sequence, n, n)
         ):
             return
         if position not in self.holes:
             self.holes.add(position)
-            _log.error("the lake lacks file %d of %s; it stops there", n, name_of(sequence))
+            _log.error("the lake lacks file %d of %s; reading stops there", n, name_of(sequence))

@@ -1,8 +1,8 @@
-"""The lake's store: paths that are created once, whole and durable, and never changed.
+"""Stores the lake's files: each path is created once, atomically and durably, and never changed.
 
-`FolderStore` keeps that promise on a folder: a temporary name, fsync of the data, a hard link to
-the final name (it fails if the name is taken), fsync of every folder that got a new name. Only then
-does `create` return. Knows nothing of what the bytes mean.
+`FolderStore` does this on a folder: it writes a temporary file, syncs the data, and links it to the
+final name, which fails if the name exists. Then it syncs every folder that got a new name, and
+`create` returns.
 """
 
 import contextlib
@@ -18,44 +18,44 @@ from cloud.errors import LakeError, LakeExists, LakeMissing
 __all__ = ["FileSystem", "FolderStore", "Store"]
 
 _TEMPORARY = ".tmp-"
-_ATTEMPTS = 5  # a folder can be tidied away between its making and its first file
+_ATTEMPTS = 5  # a folder can be deleted between its creation and its first file
 
 
 class Store(Protocol):
-    """Where the lake's files are. Paths are relative, with `/`; their parts never begin with a dot.
+    """Store of the lake's files. Paths are relative, with `/`; no part begins with a dot.
 
-    Every call raises LakeError when the store fails.
+    Every call raises LakeError if the store fails.
     """
 
     def create(self, path: str, data: bytes) -> None:
-        """Creates `path` once, whole; durable when it returns.
+        """Creates `path` atomically; durable on return.
 
         Raises:
-            LakeExists: The path is taken.
+            LakeExists: The path exists already.
         """
         ...
 
     def read(self, path: str) -> bytes:
-        """The bytes at `path`.
+        """Reads the bytes at `path`.
 
         Raises:
-            LakeMissing: Nothing stands there.
+            LakeMissing: The path does not exist.
         """
         ...
 
     def list(self, prefix: str) -> list[str]:
-        """Every path that begins with `prefix` (a folder, ending in `/`, or empty), sorted."""
+        """Lists the paths that begin with `prefix` (a folder ending in `/`, or empty), sorted."""
         ...
 
     def delete(self, path: str) -> None:
-        """Removes `path`; nothing happens if it is gone already."""
+        """Removes `path`; a missing path is not an error."""
         ...
 
 
 class FileSystem:
-    """The few calls by which `FolderStore` changes a disk.
+    """The calls with which `FolderStore` changes a disk.
 
-    One method each, so that their order can be watched from outside.
+    Each is a method of its own, so that tests can observe their order.
     """
 
     def make_folder(self, path: Path) -> None:
@@ -63,7 +63,7 @@ class FileSystem:
         path.mkdir()
 
     def open_new(self, path: Path) -> int:
-        """A descriptor of a new file."""
+        """Opens a new file and returns its descriptor."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
 
     def write(self, descriptor: int, data: bytes) -> None:
@@ -81,7 +81,7 @@ class FileSystem:
         os.close(descriptor)
 
     def link(self, source: Path, target: Path) -> None:
-        """A second name for a file; fails if it is taken."""
+        """Gives a file a second name; fails if the name exists."""
         os.link(source, target)
 
     def unlink(self, path: Path) -> None:
@@ -93,7 +93,7 @@ class FileSystem:
         path.rmdir()
 
     def sync_path(self, path: Path) -> None:
-        """Makes the names in a folder, or the bytes of a file that somebody else wrote, durable."""
+        """Makes the names in a folder, or the bytes of another process's file, durable."""
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
@@ -107,16 +107,16 @@ class FolderStore:
     def __init__(self, root: Path, file_system: FileSystem | None = None) -> None:
         self._root = root
         self._files = file_system or FileSystem()
-        self._token = secrets.token_hex(4)  # a stale temporary of a killed process is never met
+        self._token = secrets.token_hex(4)  # avoids the temporary files of killed processes
         self._numbers = itertools.count()
         self._durable: set[Path] = set()
 
     def create(self, path: str, data: bytes) -> None:
-        """Creates `path` once, whole and durable; LakeExists means: there, durably, before.
+        """Creates `path` atomically; durable on return.
 
         Raises:
-            LakeExists: The path is taken.
-            LakeError: The disk failed. The file may be there all the same.
+            LakeExists: The path exists already, and is durable.
+            LakeError: The disk failed; the file may exist nevertheless.
         """
         target = self._resolve(path)
         try:
@@ -131,22 +131,22 @@ class FolderStore:
                 else:
                     return
         except FileExistsError as error:
-            raise LakeExists(f"{target} exists already; it is created only once") from error
+            raise LakeExists(f"{target} exists already and is never overwritten") from error
         except OSError as error:
             raise _failure(target, "create", error) from error
 
     def read(self, path: str) -> bytes:
-        """The bytes at `path`. Raises LakeMissing, LakeError."""
+        """Reads the bytes at `path`. Raises LakeMissing, LakeError."""
         target = self._resolve(path)
         try:
             return target.read_bytes()
         except FileNotFoundError as error:
-            raise LakeMissing(f"{target} is not there") from error
+            raise LakeMissing(f"{target} does not exist") from error
         except OSError as error:
             raise _failure(target, "read", error) from error
 
     def list(self, prefix: str) -> list[str]:
-        """Every path below the folder `prefix`, sorted. Raises LakeError."""
+        """Lists every path below the folder `prefix`, sorted. Raises LakeError."""
         top = self._resolve(prefix.rstrip("/")) if prefix else self._root
         found: list[str] = []
         try:
@@ -160,7 +160,7 @@ class FolderStore:
         return sorted(found)
 
     def delete(self, path: str) -> None:
-        """Removes `path` and the folders that it leaves empty. Raises LakeError."""
+        """Removes `path`, and then its empty parent folders. Raises LakeError."""
         target = self._resolve(path)
         try:
             self._files.unlink(target)
@@ -171,7 +171,7 @@ class FolderStore:
         for folder in itertools.takewhile(lambda f: f != self._root, target.parents):
             try:
                 self._files.remove_folder(folder)
-            except OSError:  # not empty: the usual case, and then its parents are not either
+            except OSError:  # usually because it is not empty; then its parents are not either
                 return
 
     def _create(self, target: Path, data: bytes) -> None:
@@ -187,7 +187,7 @@ class FolderStore:
             self._files.link(temporary, target)
         finally:
             self._files.unlink(temporary)
-            # also when the name is taken: whoever made it may have died before this line
+            # Also if the name exists: its creator may have been killed before this line.
             self._files.sync_path(target.parent)
 
     def _make_folders(self, folder: Path) -> None:
@@ -196,9 +196,9 @@ class FolderStore:
             if path in self._durable:
                 continue
             if not path.is_dir():
-                with contextlib.suppress(FileExistsError):  # another process made it meanwhile
+                with contextlib.suppress(FileExistsError):  # another process created it meanwhile
                     self._files.make_folder(path)
-            # also for a folder that is there: its maker's own fsync may still be under way
+            # Also for an existing folder: its creator's fsync may not be complete.
             self._files.sync_path(path.parent)
             self._durable.add(path)
 
@@ -206,13 +206,13 @@ class FolderStore:
         parts = path.split("/")
         if any(not part or part.startswith(".") or "\0" in part for part in parts):
             raise LakeError(
-                f"{path!r} is no path of the lake: relative, without empty or dot parts"
+                f"{path!r} is not a path of the lake: it has an empty part, or one with a dot first"
             )
         return self._root.joinpath(*parts)
 
 
 def _raise(error: OSError) -> None:
-    # os.walk passes over errors; a folder that was tidied away meanwhile is no error, all else is
+    # os.walk ignores errors by default. Only a folder that was deleted meanwhile may be ignored.
     if error.errno != errno.ENOENT:
         raise error
 

@@ -1,12 +1,12 @@
-"""What the lake holds, counted and compared: for `lake show` and `lake verify`. Changes nothing."""
+"""Counts and compares the files in the lake, for `lake show` and `lake verify`. Read-only."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cloud.errors import LakeMissing
 from cloud.lake.cursors import RAW_CURSOR, all_cursors
-from cloud.lake.landed import Cursor, LandedFile
 from cloud.lake.landing import landed_paths, read_file
+from cloud.lake.positions import Cursor, LandedFile
 from cloud.lake.raw import RawTable
 from cloud.lake.raw_rows import name_of
 from cloud.lake.store import Store
@@ -16,7 +16,7 @@ __all__ = ["ProjectionLag", "SequenceShow", "Show", "show", "verify"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceShow:
-    """One sequence: files in the landing, numbers folded, the last number anywhere."""
+    """Counts of one sequence: files in the landing, last folded number, last number of all."""
 
     sequence: str
     landed_files: int
@@ -26,7 +26,7 @@ class SequenceShow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectionLag:
-    """How many committed files a projection has not written yet."""
+    """Number of committed files that a projection has not applied yet."""
 
     projection: str
     behind_files: int
@@ -34,14 +34,14 @@ class ProjectionLag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Show:
-    """The lake at a glance."""
+    """Summary of the lake."""
 
     sequences: tuple[SequenceShow, ...]
     projections: tuple[ProjectionLag, ...]
 
 
 def show(store: Store) -> Show:
-    """What is landed, folded and passed by each projection, from listings and cursors alone."""
+    """Counts landed, folded and projected files from listings and cursors, without reading them."""
     paths = landed_paths(store)
     cursors = all_cursors(store)
     folded = cursors.get(RAW_CURSOR, Cursor()).passed
@@ -67,9 +67,9 @@ def show(store: Store) -> Show:
 
 
 def verify(store: Store, raw: RawTable) -> Iterator[str]:
-    """Everything that is wrong with the lake, a sentence each; nothing if all is well.
+    """Returns every fault of the lake as a sentence; nothing if there is none.
 
-    Reads every file once. Folding must not run meanwhile.
+    Reads every file once. The fold must not run meanwhile.
     """
     paths = landed_paths(store)
     folded = all_cursors(store).get(RAW_CURSOR, Cursor()).passed
@@ -79,8 +79,8 @@ def verify(store: Store, raw: RawTable) -> Iterator[str]:
         record = raw.folded(sequence)
         if not folded.get(sequence, 0) <= record == in_table.get(sequence, 0):
             yield (
-                f"{name}: the fold's cursor says {folded.get(sequence, 0)}, the table's record "
-                f"{record}, its rows {in_table.get(sequence, 0)}"
+                f"{name}: the last folded file is {folded.get(sequence, 0)} in the cursor, "
+                f"{record} in the table's record, {in_table.get(sequence, 0)} in the table's rows"
             )
         rows = raw.read_range(sequence, 1, in_table.get(sequence, 0))
         yield from _compare(store, rows, name, paths.get(sequence, {}))
@@ -98,7 +98,7 @@ def _compare(
                 if read_file(store, paths[n]).blocks != file.blocks:
                     yield f"{name}: file {n} differs between landing and table"
             except LakeMissing:
-                yield f"{name}: file {n} vanished from the landing: a fold is at work"
+                yield f"{name}: file {n} vanished from the landing: a fold is running"
     for n in sorted(paths.keys() - seen):
         read_file(store, paths[n])  # raises if it is damaged
         seen.add(n)

@@ -1,1 +1,1 @@
-"""What became of every number: facts in, accounts out. Only `queries` touches a database."""
+"""Accounts for every record number from facts about blocks: stored, lost, held or unexplained."""

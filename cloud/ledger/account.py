@@ -1,7 +1,8 @@
-"""From facts to the account of each stream: stored, declared lost, held or unexplained. Pure.
+"""Computes the account of each stream: its numbers stored, lost, held or unexplained. Pure.
 
-Every number from 1 to the last one that anything speaks of is in exactly one of the four. Stored
-beats everything, since it is there; lost beats held, since the gateway deleted it.
+A stream's records are numbered from 1. Every number up to the highest one that any fact mentions
+is in exactly one of the four sets. Stored wins over the others, because the record exists. Lost
+wins over held, because the gateway has deleted the record.
 """
 
 from collections import defaultdict
@@ -19,12 +20,12 @@ __all__ = ["DeviceAccount", "Fork", "ForkKind", "StreamAccount", "Told", "accoun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a device's records say of its streams.
+    """Facts in a device's records about its streams.
 
     Attributes:
-        starts: Each start of a stream.
-        losses: Each Loss.
-        held: The newest Held of each stream that has one; older ones change nothing.
+        starts: Starts of streams.
+        losses: Losses.
+        held: The newest Held of each stream that has one; older ones do not count.
     """
 
     starts: tuple[StartFact, ...] = ()
@@ -34,17 +35,17 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamAccount:
-    """What became of the numbers of one stream.
+    """Account of the numbers of one stream.
 
     Attributes:
         device_id: The device.
         stream_id: The stream.
-        expected_last: The highest number that any fact speaks of; 0 if none does.
+        expected_last: The highest number that any fact mentions; 0 if there is none.
         stored: Numbers in the lake.
-        lost: Numbers declared lost, and not stored.
-        held: Numbers that the gateway still holds, and neither stored nor declared lost.
-        unexplained: The rest of 1 to `expected_last`.
-        tally: What is known of the stored blocks; None if none is stored.
+        lost: Numbers that the gateway declared lost and that are not stored.
+        held: Numbers that the gateway still holds and that are neither stored nor declared lost.
+        unexplained: The remaining numbers from 1 to `expected_last`.
+        tally: Counts of the stored blocks; None if no block is stored.
     """
 
     device_id: str
@@ -58,32 +59,32 @@ class StreamAccount:
 
     @property
     def unexplained_total(self) -> int:
-        """Numbers that nobody accounts for."""
+        """Count of numbers that are neither stored, lost nor held."""
         return count(self.unexplained)
 
     @property
     def doubled_total(self) -> int:
-        """Numbers that two different blocks claim."""
+        """Count of numbers that two different blocks contain."""
         return count(self.tally.doubled) if self.tally else 0
 
 
 class ForkKind(StrEnum):
-    """How a fork shows."""
+    """Evidence of a fork."""
 
-    TWO_SUCCESSORS = "two_successors"  # one outbox was started as two: a clone, or a backup
-    BEHIND = "behind"  # the successor knows less of its predecessor than the lake: a backup
+    TWO_SUCCESSORS = "two_successors"  # two streams continue one outbox: a clone, or a backup
+    BEHIND = "behind"  # the successor's outbox is older than the lake's blocks: a backup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fork:
-    """An outbox went on from a state that it had left behind, or as two.
+    """A fork: an outbox was continued from a restored backup, or as two copies.
 
     Attributes:
-        kind: How it shows.
+        kind: Evidence of the fork.
         stream_id: The stream that was continued.
-        successors: The streams that name it.
-        claimed_last: For `behind`, the last number that the successor knew of it.
-        stored_last: For `behind`, the last number that is stored of it.
+        successors: The streams that name it as their predecessor.
+        claimed_last: For `behind`, the last number that the successor names.
+        stored_last: For `behind`, the last number that is stored.
     """
 
     kind: ForkKind
@@ -99,11 +100,12 @@ class DeviceAccount:
 
     Attributes:
         device_id: The device.
-        streams: In the order of their first times; streams without one come first.
+        streams: Streams in the order of their first times; streams without a time come first.
         forks: Restored backups and clones.
-        unclean_stops: Losses without numbers: what was sampled and never committed.
-        held_told_at: When the oldest Held that counts was received, ms; None if none counts.
-        held_truncated: True if one of these had more to name than it could.
+        unclean_stops: Losses without numbers: readings that were sampled and never committed.
+        held_told_at: When the oldest Held that counts was received, ms since 1970 UTC; None if
+            there is none.
+        held_truncated: Whether one of these Held records could not list all that is held.
     """
 
     device_id: str
@@ -116,7 +118,7 @@ class DeviceAccount:
 
 @dataclass(slots=True)
 class _Claims:
-    """What facts say of one stream."""
+    """Numbers of one stream in the facts."""
 
     lost: list[tuple[int, int]] = field(default_factory=list)
     held: list[tuple[int, int]] = field(default_factory=list)
@@ -128,7 +130,7 @@ class _Claims:
 
 
 def account(device_id: str, tallies: Sequence[Tally], told: Told) -> DeviceAccount:
-    """The device's account; the order of the facts makes no difference."""
+    """Computes the device's account; the order of the facts does not matter."""
     held = _counting_held(told)
     claims = _claims(told, held)
     by_stream = {t.stream_id: t for t in tallies}
@@ -188,10 +190,10 @@ def _stream(device_id: str, stream_id: str, tally: Tally | None, claim: _Claims)
 
 
 def _counting_held(told: Told) -> list[HeldFact]:
-    """The newest Held of each outbox.
+    """Returns the newest Held of each outbox.
 
-    An outbox goes on in one stream after another, so the newest one is that of the last stream
-    which has one, going back from each stream that has no successor.
+    An outbox continues in one stream after another. So the search starts at each stream without a
+    successor and goes back to the last stream that has a Held.
     """
     by_stream = _newest(told.held)
     before: dict[str, set[str]] = defaultdict(set)
@@ -210,7 +212,7 @@ def _counting_held(told: Told) -> list[HeldFact]:
 
 
 def _newest(held: Iterable[HeldFact]) -> dict[str, list[HeldFact]]:
-    """By stream the facts of the highest number: one, or more if blocks are in conflict."""
+    """Returns each stream's facts with the highest number: one, or more if blocks conflict."""
     newest: dict[str, list[HeldFact]] = {}
     for fact in sorted(set(held), key=lambda h: (h.origin.seq, h.origin.digest)):
         known = newest.get(fact.origin.stream_id, [])

@@ -1,13 +1,13 @@
-"""What the ledger knows of each landed block, and nothing that it concludes from it. Pure.
+"""Extracts the ledger's facts from landed blocks. Pure.
 
-A fact never changes. Each comes from one record or one delivery, so a set of facts has neither
-order nor repetition, and the account computed from it has none either.
+A fact never changes, and comes from one record or one delivery (a block in a committed file). So
+the order and the repetition of facts do not matter to the account that is computed from them.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cloud.lake.landed import LandedBlock, Position
+from cloud.lake.positions import LandedBlock, Position
 from contract.blocks import Block, entries, kinds_total
 from contract.keys import payload_digest
 from contract.records import Held, Kind, Loss, LossReason, Phase, Span, Status
@@ -20,17 +20,18 @@ class BlockFact:
     """One readable block in one committed file.
 
     Attributes:
-        device_id: From the topic.
-        stream_id: From the block.
-        first: Its first number.
-        last: Its last number.
-        received_at: When ingest took it, ms since 1970 UTC.
-        position: The committed file.
-        digest: `payload_digest` of its bytes.
-        payload_bytes: Their number.
-        first_at: Earliest UTC time in the block, ms; None if its clock was not believable.
-        last_at: Latest one.
-        totals: How many records of each kind; kinds without any are left out.
+        device_id: Device in the topic.
+        stream_id: Stream of the block.
+        first: First number of the block.
+        last: Last number of the block.
+        received_at: When ingest received the block, ms since 1970 UTC.
+        position: Position of the committed file.
+        digest: `payload_digest` of the block's bytes.
+        payload_bytes: Number of these bytes.
+        first_at: Earliest time in the block, ms since 1970 UTC; None if the gateway's clock was
+            not set.
+        last_at: Latest time in the block; None as above.
+        totals: Number of records of each kind; kinds without records are omitted.
     """
 
     device_id: str
@@ -47,21 +48,21 @@ class BlockFact:
 
     @property
     def precedence(self) -> tuple[int, str, int, str, str, str]:
-        """Of two blocks that claim a number, the one where this is lower wins."""
+        """Sort key of blocks with the same number: the lower one wins."""
         at = self.position.sequence
         return (self.received_at, at.node, self.position.n, at.start_id, at.lane, self.digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRecord:
-    """The record that a fact was told by.
+    """The record from which a fact comes.
 
     Attributes:
-        device_id: Its device.
-        stream_id: Its stream.
-        seq: Its number.
-        digest: `payload_digest` of the block that carried it.
-        received_at: When ingest took that block first, ms since 1970 UTC.
+        device_id: Device of the record.
+        stream_id: Stream of the record.
+        seq: Number of the record.
+        digest: `payload_digest` of the record's block.
+        received_at: When ingest first received that block, ms since 1970 UTC.
     """
 
     device_id: str
@@ -73,7 +74,7 @@ class SourceRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartFact:
-    """A stream began, after the one it names (None: on an empty outbox)."""
+    """A stream began, and names its predecessor (None if the outbox was empty)."""
 
     origin: SourceRecord
     previous_stream_id: str | None
@@ -82,7 +83,7 @@ class StartFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossFact:
-    """The gateway says that something will never come; fields as in `contract.records.Loss`."""
+    """The gateway declared records lost; fields as in `contract.records.Loss`."""
 
     origin: SourceRecord
     reason: LossReason
@@ -94,7 +95,7 @@ class LossFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldFact:
-    """The gateway says what it still holds; fields as in `contract.records.Held`."""
+    """The gateway reported what it still holds; fields as in `contract.records.Held`."""
 
     origin: SourceRecord
     spans: tuple[Span, ...] = ()
@@ -105,7 +106,7 @@ Fact = BlockFact | StartFact | LossFact | HeldFact
 
 
 def facts_of(landed: LandedBlock, position: Position, block: Block) -> Iterator[Fact]:
-    """The facts in one landed block, given what its payload decodes to."""
+    """Returns the facts in one landed block; `block` is its decoded payload."""
     digest = payload_digest(landed.payload)
     yield _delivery(landed, position, block, digest)
     if not any(isinstance(e.event, Status | Loss | Held) for e in block.events):

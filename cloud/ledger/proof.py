@@ -1,4 +1,4 @@
-"""The proof: the ledger as a text that anybody can check by hand. Pure."""
+"""Writes the proof: the ledger as a text that can be checked by hand. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -11,15 +11,15 @@ from cloud.ledger.tally import BlockLine
 __all__ = ["block_list", "closing", "proof"]
 
 _PREFACE = """\
-Numbers count records, from 1 in each stream; a range names its first and last number.
-sha256 is that of the stream's blocks, one line each, `first last digest` and a newline, sorted by
-these three; the digest is the first 16 hexadecimal digits of the sha256 of the payload.
-`ledger proof --blocks` lists the lines; `lake export` gives the payloads."""
+Each stream numbers its records from 1. A range consists of its first and last number.
+sha256 is the hash of lines `first last digest`, one for each block, each with a newline, sorted by
+these three values. A digest is the first 16 hexadecimal digits of the sha256 of the payload.
+`ledger proof --blocks` prints the lines, `lake export` writes the payloads."""
 
 
 def proof(accounts: Sequence[DeviceAccount], as_of: int) -> Iterator[str]:
-    """The lines of the proof, the verdict last."""
-    yield f"Ledger of what was received up to {shown_instant(as_of)}."
+    """Returns the lines of the proof; the last line is the verdict."""
+    yield f"Ledger of blocks received up to {shown_instant(as_of)}."
     yield from _PREFACE.splitlines()
     for device in accounts:
         yield ""
@@ -68,13 +68,13 @@ def _runs(name: str, runs: Runs) -> str:
 
 
 def closing(accounts: Sequence[DeviceAccount]) -> str:
-    """The verdict: `0 unexplained, 0 doubled`, or how many are."""
+    """Returns the verdict, such as `0 unexplained, 0 doubled`."""
     totals = summary(accounts).totals
     return f"{totals.unexplained} unexplained, {totals.doubled} doubled"
 
 
 def block_list(lines: Iterable[BlockLine]) -> Iterator[str]:
-    """The lines behind each stream's sha256, a heading before each stream."""
+    """Returns the lines of each stream's sha256, after a heading for each stream."""
     stream: tuple[str, str] | None = None
     for line in lines:
         if stream != (line.device_id, line.stream_id):

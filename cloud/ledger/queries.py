@@ -1,8 +1,8 @@
-"""Reads the ledger's facts from MySQL and hands them to the account, one device at a time.
+"""Reads the ledger's facts from MySQL and computes accounts, one device at a time.
 
-Everything is read in one transaction, so it is one moment of the ledger. What records tell is read
-first and kept (a few rows a stream); deliveries are streamed in the order of their key, so a
-million blocks need the memory of one device's streams.
+One transaction reads everything, so all facts are of the same moment. Facts from records are few
+and are read first. Deliveries are streamed in the order of their key, so a million blocks need only
+the memory of one device's streams.
 """
 
 import json
@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from cloud.instants import LAST_INSTANT
-from cloud.lake.landed import FileSequence, Position
+from cloud.lake.positions import FileSequence, Position
 from cloud.ledger.account import DeviceAccount, Told, account
 from cloud.ledger.facts import BlockFact, HeldFact, LossFact, SourceRecord, StartFact
 from cloud.ledger.recent import begins
@@ -41,7 +41,7 @@ _F = TypeVar("_F", StartFact, LossFact, HeldFact)
 
 
 class LedgerReader:
-    """The ledger as it stood at an instant."""
+    """Reads the ledger as of an instant."""
 
     def __init__(
         self,
@@ -51,14 +51,14 @@ class LedgerReader:
         devices: Collection[str] | None = None,
         since: int | None = None,
     ) -> None:
-        """Reads nothing yet.
+        """Stores the arguments, without reading.
 
         Args:
-            engine: The warehouse.
+            engine: Connection to the warehouse.
             as_of: Facts received up to this instant, ms since 1970 UTC; None for all.
-            devices: Whose; None: everybody's.
-            since: Numbers received before this instant are taken for granted and not looked at;
-                None: every number is.
+            devices: Devices to read; None for all.
+            since: Numbers received before this instant, ms since 1970 UTC, count as stored and are
+                not read; None to read all numbers.
         """
         self._engine = engine
         self._since = since
@@ -66,10 +66,10 @@ class LedgerReader:
         self._devices = devices
 
     def accounts(self) -> Iterator[DeviceAccount]:
-        """One account per device, by its id.
+        """Returns one account per device, sorted by its id.
 
         Raises:
-            WarehouseError: The server did not answer; what came so far is incomplete.
+            WarehouseError: The server did not answer; the accounts so far are incomplete.
         """
         with converted(), self._engine.connect() as connection:
             starts = _by_device(_start(r) for r in self._rows(connection, STARTS))
@@ -85,10 +85,10 @@ class LedgerReader:
                 yield account(device_id, tuple(of_device), told)
 
     def block_lines(self) -> Iterator[BlockLine]:
-        """Every distinct block, in the order of the proof.
+        """Returns every distinct block, in the order of the proof.
 
         Raises:
-            WarehouseError: The server did not answer; what came so far is incomplete.
+            WarehouseError: The server did not answer; the lines so far are incomplete.
         """
         with converted(), self._engine.connect() as connection:
             yield from block_lines(self._deliveries(connection))

@@ -1,8 +1,8 @@
-"""Where to begin in each stream when only what came lately is to be judged.
+"""Finds the number from which on each stream is read, if only recent blocks are checked.
 
-A gateway may have sent millions of blocks; a verdict that is asked for every few seconds must not
-read them all. What had come before an instant is taken for granted: the numbers below count as
-stored. A stream is looked up from its end, by the order of the deliveries' key.
+A gateway may have sent millions of blocks, and a health query every few seconds must not read them
+all. So all numbers below the blocks received since an instant count as stored. A stream is searched
+from its end, in the order of the deliveries' key.
 """
 
 from collections.abc import Collection, Iterator
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Select, and_, func, select
 
-from cloud.lake.landed import FileSequence, Position
+from cloud.lake.positions import FileSequence, Position
 from cloud.ledger.facts import BlockFact
 from cloud.warehouse.ledger_tables import DELIVERIES
 from contract.topics import Lane
@@ -22,12 +22,12 @@ _NOWHERE = Position(FileSequence("", "", Lane.LIVE), 0)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Begin:
-    """From which number on a stream is to be read.
+    """The number from which on a stream is read.
 
     Attributes:
         device_id: The device.
         stream_id: The stream.
-        first: The first number that is not taken for granted.
+        first: The first number to read; all numbers below count as stored.
     """
 
     device_id: str
@@ -35,7 +35,7 @@ class Begin:
     first: int
 
     def granted(self) -> Iterator[BlockFact]:
-        """What stands for all numbers below; nothing if there are none."""
+        """Returns one fact for all numbers below; none if `first` is 1."""
         if self.first > 1:
             yield BlockFact(
                 device_id=self.device_id,
@@ -53,12 +53,12 @@ class Begin:
 
 
 def begins(connection: Connection, devices: Collection[str] | None, since: int) -> list[Begin]:
-    """One for each stream, by device and stream.
+    """Finds the begin of each stream, sorted by device and stream.
 
     Args:
-        connection: To the warehouse.
-        devices: Whose streams; None: everybody's.
-        since: What was received before is taken for granted, ms since 1970 UTC.
+        connection: Connection to the warehouse.
+        devices: Devices of the streams; None for all.
+        since: Blocks received before count as stored, ms since 1970 UTC.
     """
     found = []
     for row in connection.execute(_newest(devices)):
@@ -70,7 +70,7 @@ def begins(connection: Connection, devices: Collection[str] | None, since: int) 
 
 
 def _newest(devices: Collection[str] | None) -> Select[tuple[str, str, int, int]]:
-    """The block of each stream that begins with the highest number."""
+    """Returns the query for each stream's block with the highest first number."""
     at = DELIVERIES.c
     highest = select(at.device_id, at.stream_id, func.max(at.first_seq).label("first_seq"))
     if devices is not None:

@@ -1,7 +1,4 @@
-"""The ledger for a person or a program: one line a stream, totals, what is odd. Pure.
-
-`summary` is computed from accounts; the renderers only lay it out.
-"""
+"""Formats the ledger for people and programs: one line per stream, totals, notes. Pure."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -27,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamLine:
-    """One stream in the table; numbers are counts of records, but for blocks."""
+    """One stream in the table; `blocks` and `repeated` count blocks, the others count records."""
 
     device: str
     stream: str
@@ -44,7 +41,7 @@ class StreamLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Sums over all streams; `forks` and `unclean_stops` over all devices."""
+    """Sums over all streams; `forks` and `unclean_stops` are sums over all devices."""
 
     stored: int = 0
     lost: int = 0
@@ -67,12 +64,12 @@ class Summary:
 
     @property
     def sound(self) -> bool:
-        """Whether every number is accounted for and none is there twice."""
+        """Whether no number is unexplained or doubled."""
         return not self.totals.unexplained and not self.totals.doubled
 
 
 def summary(accounts: Sequence[DeviceAccount]) -> Summary:
-    """The table of these accounts."""
+    """Computes the table of these accounts."""
     streams = [stream for device in accounts for stream in device.streams]
     lines = tuple(_line(stream) for stream in streams)
     sums = {
@@ -110,11 +107,11 @@ def _line(stream: StreamAccount) -> StreamLine:
 
 
 def notes(accounts: Iterable[DeviceAccount], now: int) -> list[str]:
-    """What the table does not show: gaps by their numbers, forks, unclean stops, ages of Held.
+    """Returns notes on gaps with their numbers, conflicts, forks, unclean stops and ages of Held.
 
     Args:
         accounts: The accounts of the table.
-        now: What ages are counted to, ms since 1970 UTC.
+        now: Current time for ages, ms since 1970 UTC.
     """
     lines = []
     for device in accounts:
@@ -124,9 +121,13 @@ def notes(accounts: Iterable[DeviceAccount], now: int) -> list[str]:
         lines += [f"{device.device_id}: {stop_text(stop)}" for stop in device.unclean_stops]
         if device.held_told_at is not None and any(s.held for s in device.streams):
             age = shown_span(now - device.held_told_at)
-            lines.append(f"{device.device_id}: what it holds was told {age} ago")
+            lines.append(
+                f"{device.device_id}: the Held record about its backlog was received {age} ago"
+            )
         if device.held_truncated:
-            lines.append(f"{device.device_id}: it holds more than it could name")
+            lines.append(
+                f"{device.device_id}: its Held record is truncated, so more numbers are held"
+            )
     return lines
 
 
@@ -143,29 +144,30 @@ def _conflicts(stream: StreamAccount) -> str:
 
 
 def fork_text(fork: Fork) -> str:
-    """One sentence about a fork."""
+    """Describes a fork in one sentence."""
     if fork.kind is ForkKind.TWO_SUCCESSORS:
         return (
             f"fork: stream {fork.stream_id} was continued by {' and '.join(fork.successors)}: "
-            "a copy of its outbox was started"
+            "a copy of the gateway's outbox was started"
         )
     return (
         f"fork: stream {fork.stream_id} was continued by {fork.successors[0]} from number "
-        f"{fork.claimed_last}, but {fork.stored_last} is stored: an older copy was started"
+        f"{fork.claimed_last}, but {fork.stored_last} is stored: "
+        "an older copy of the gateway's outbox was started"
     )
 
 
 def stop_text(stop: LossFact) -> str:
-    """One sentence about an unclean stop."""
+    """Describes an unclean stop in one sentence."""
     return (
-        f"{stop.reason.value} told by stream {stop.origin.stream_id}: "
+        f"{stop.reason.value} reported by stream {stop.origin.stream_id}: "
         f"{shown_instant(stop.from_at)} to {shown_instant(stop.to_at)}, "
         f"about {stop.estimated_total or 0} readings were never committed"
     )
 
 
 def as_json(accounts: Sequence[DeviceAccount], as_of: int) -> str:
-    """The table, the odd things and the kinds as one JSON document."""
+    """Returns the table, the notes and the kinds as one JSON document."""
     table = summary(accounts)
     document = {
         "as_of": shown_instant(as_of),

@@ -1,4 +1,4 @@
-"""Sets of whole numbers as sorted runs: the arithmetic that the ledger is made of. Pure."""
+"""Computes with sets of whole numbers as sorted runs (first to last), for the ledger. Pure."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -13,11 +13,11 @@ class Run(NamedTuple):
     last: int
 
 
-Runs = tuple[Run, ...]  # ascending, and between two runs at least one number is missing
+Runs = tuple[Run, ...]  # ascending, with at least one missing number between two runs
 
 
 class RunMerger:
-    """Merges runs that come in the order of their first numbers, keeping only the result."""
+    """Merges runs that are added in the order of their first numbers."""
 
     def __init__(self) -> None:
         self._runs: list[Run] = []
@@ -26,7 +26,7 @@ class RunMerger:
         """Adds numbers; an empty run (last < first) adds none.
 
         Raises:
-            ValueError: `first` lies before the last run that was added.
+            ValueError: `first` is below that of a run that was added before.
         """
         if last < first:
             return
@@ -39,12 +39,12 @@ class RunMerger:
         self._runs[-1] = Run(top.first, max(top.last, last))
 
     def runs(self) -> Runs:
-        """What was added so far."""
+        """Returns the union of all added runs."""
         return tuple(self._runs)
 
 
 def merge(runs: Iterable[tuple[int, int]]) -> Runs:
-    """The union of runs in any order; empty ones are left out."""
+    """Returns the union of runs in any order, without empty ones."""
     merger = RunMerger()
     for first, last in sorted(runs):
         merger.add(first, last)
@@ -52,7 +52,7 @@ def merge(runs: Iterable[tuple[int, int]]) -> Runs:
 
 
 def subtract(runs: Runs, taken: Runs) -> Runs:
-    """What of `runs` is not in `taken`."""
+    """Returns the numbers of `runs` that are not in `taken`."""
     return tuple(_remaining(runs, taken))
 
 
@@ -73,11 +73,11 @@ def _remaining(runs: Runs, taken: Runs) -> Iterator[Run]:
 
 
 def count(runs: Runs) -> int:
-    """How many numbers."""
+    """Returns the count of numbers."""
     return sum(run.last - run.first + 1 for run in runs)
 
 
 def shown(runs: Runs) -> str:
-    """The runs for a person: `1-80, 97, 100-120`, or `none`."""
+    """Formats the runs for people: `1-80, 97, 100-120`, or `none`."""
     parts = (f"{r.first}" if r.first == r.last else f"{r.first}-{r.last}" for r in runs)
     return ", ".join(parts) or "none"

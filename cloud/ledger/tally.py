@@ -1,7 +1,7 @@
-"""From a stream's deliveries, one after the other, to what is stored of it. Pure.
+"""Counts what is stored of each stream, from its sorted deliveries. Pure.
 
-The deliveries come sorted by (first, last, precedence), a million of them if need be; what is kept
-is one tally.
+A delivery is a block in a committed file. Deliveries are sorted by (first, last, precedence) and
+read one by one, so millions of them need only the memory of one tally (the counts of a stream).
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from contract.records import Kind
 
 __all__ = ["BlockLine", "Conflict", "Tally", "block_lines", "tallies"]
 
-_CONFLICTS_NAMED = 20  # a hostile device can make a million; the numbers are counted all the same
+_CONFLICTS_NAMED = 20  # limits memory for hostile input; all numbers are counted nevertheless
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockLine:
-    """One distinct block of a stream, as the proof lists it."""
+    """One distinct block of a stream, in the proof's list."""
 
     device_id: str
     stream_id: str
@@ -35,12 +35,12 @@ class BlockLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """Two blocks that claim the same numbers with other bytes.
+    """Two blocks that have the same numbers but different bytes.
 
     Attributes:
-        numbers: The numbers that both claim.
+        numbers: The numbers that both have.
         winner: Digest of the block that was received first.
-        loser: Digest of the other one.
+        loser: Digest of the other block.
     """
 
     numbers: Run
@@ -50,21 +50,21 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What is stored of one stream.
+    """Counts of what is stored of one stream.
 
     Attributes:
         device_id: The device.
         stream_id: The stream.
-        stored: Its stored numbers.
-        doubled: Of these, the ones that two different blocks claim.
+        stored: Stored numbers of the stream.
+        doubled: Stored numbers that two different blocks have.
         conflicts: The first pairs of such blocks, by their numbers.
-        blocks_total: Distinct blocks.
-        repeated_total: Deliveries beyond the first of each block; harmless.
-        payload_bytes: Of the distinct blocks.
-        totals: Records by kind in the distinct blocks, each range counted once.
-        first_at: Earliest UTC time, ms since 1970; None if none is known.
-        last_at: Latest one.
-        sha256: Over the lines `first last digest` of the distinct blocks, sorted by these three.
+        blocks_total: Number of distinct blocks.
+        repeated_total: Number of repeated deliveries of a block; harmless.
+        payload_bytes: Payload bytes of the distinct blocks.
+        totals: Records by kind in the distinct blocks; each range counts once.
+        first_at: Earliest time, ms since 1970 UTC; None if none is known.
+        last_at: Latest time, ms since 1970 UTC; None if none is known.
+        sha256: Hash of the lines `first last digest` of the distinct blocks, sorted by all three.
     """
 
     device_id: str
@@ -82,7 +82,7 @@ class Tally:
 
 
 def tallies(deliveries: Iterable[BlockFact]) -> Iterator[Tally]:
-    """One tally a stream, of deliveries sorted by device, stream and then as said above."""
+    """Returns one tally per stream; deliveries are sorted by device, stream and as above."""
     for (device_id, stream_id), stream in groupby(
         deliveries, key=lambda d: (d.device_id, d.stream_id)
     ):
@@ -93,7 +93,7 @@ def tallies(deliveries: Iterable[BlockFact]) -> Iterator[Tally]:
 
 
 def block_lines(deliveries: Iterable[BlockFact]) -> Iterator[BlockLine]:
-    """The lines that `Tally.sha256` is made of, each one followed by a newline."""
+    """Returns the lines that `Tally.sha256` hashes; each is hashed with a newline."""
     for (device_id, stream_id), stream in groupby(
         deliveries, key=lambda d: (d.device_id, d.stream_id)
     ):
@@ -110,7 +110,7 @@ def block_lines(deliveries: Iterable[BlockFact]) -> Iterator[BlockLine]:
 
 @dataclass(frozen=True, slots=True)
 class _SameNumbers:
-    """Distinct blocks of one range, the winner first, and how many deliveries there were."""
+    """Distinct blocks of one range, the winner first, and the number of their deliveries."""
 
     blocks: tuple[BlockFact, ...]
     deliveries_total: int
@@ -155,8 +155,8 @@ class _Counter:
             for other in self._open:
                 self._doubled.add(first, min(block.last, other.last))
                 self._name(other, block)
-            # Kept short for the sake of hostile input: any block that reaches as far will do to
-            # find doubled numbers, and of these the ones received first are the ones to name.
+            # A hostile device could make this list long, so only the blocks that reach furthest
+            # are kept; they suffice to find doubled numbers. Of equal ones, the earliest stay.
             self._open = sorted([*self._open, block], key=lambda b: -b.last)[:_CONFLICTS_NAMED]
 
     def _name(self, one: BlockFact, other: BlockFact) -> None:

@@ -1,1 +1,1 @@
-"""Logstash between the search projection and Elasticsearch: its pipelines, and what posts to it."""
+"""Sends the search projection's documents through Logstash; contains Logstash's pipelines."""

@@ -1,7 +1,7 @@
-"""Sample events with what must become of them: files that say what the pipelines' filters mean.
+"""Reads cases: files with sample events and the documents and dead letters expected from them.
 
-A file is one request to the intake. Indices in it begin with `PREFIX`, which stands for that of the
-run. Reads files and judges nothing.
+A file describes one request to the intake, Logstash's http input. Index names in it begin with
+`PREFIX`, which is replaced by the prefix of the run.
 """
 
 import json
@@ -21,7 +21,7 @@ _PREFIX = "PREFIX-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A refusal: who said it, with a part of the reason and of the refused event's text."""
+    """An expected refusal: its author, and parts of the reason and of the refused event's text."""
 
     refused_by: str
     reason: str
@@ -30,15 +30,15 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One request and what it must lead to.
+    """One request and its expected results.
 
     Attributes:
-        name: Of the file.
-        about: What it shows, in words.
-        body: What is posted.
-        documents: What stands in Elasticsearch afterwards, field by field.
-        dead_letters: What stands among the dead letters.
-        refused_ids: Keys of the body that must not be documents.
+        name: Name of the file without `.json`.
+        about: Purpose of the case.
+        body: Text of the request.
+        documents: Expected documents in Elasticsearch, with all fields.
+        dead_letters: Expected dead letters.
+        refused_ids: Ids of events that must not become documents.
     """
 
     name: str
@@ -50,14 +50,14 @@ class Case:
 
 
 def read_cases(folder: Path, prefix: str) -> tuple[Case, ...]:
-    """The cases of a folder, by name.
+    """Return the cases of a folder, by name.
 
     Raises:
-        ConfigError: There are none, or a file is none.
+        ConfigError: The folder has no cases, or a file is not a valid case.
     """
     paths = sorted(folder.glob("*.json"))
     if not paths:
-        raise ConfigError(f"{folder} has no cases (*.json): name their folder with --cases")
+        raise ConfigError(f"{folder}: no cases (*.json) found: give their folder with --cases")
     return tuple(_case(path, prefix) for path in paths)
 
 
@@ -77,7 +77,7 @@ def _case(path: Path, prefix: str) -> Case:
             refused_ids=_refused(events, documents),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is no case: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{path}: not a valid case: {type(error).__name__}: {error}") from error
 
 
 def _refused(events: list[Any], documents: tuple[Hit, ...]) -> tuple[str, ...]:

@@ -1,8 +1,7 @@
-"""Checks a pipeline's text without a Logstash: most of what `--config.test_and_exit` would say.
+"""Checks a pipeline's text without Logstash; finds most faults of `--config.test_and_exit`.
 
-Pure. A fault has a name that tests and people can hold on to. What the filters do to an event is
-not checked here: `cloud.logstash.pipeline_trial` does that, by sample events with expected
-documents.
+The module does not read files. Each fault has a stable name. The effects of the filters are checked
+by `cloud.logstash.pipeline_trial` with sample events.
 """
 
 import re
@@ -17,7 +16,7 @@ from contract.errors import ConfigError
 
 __all__ = ["Fault", "check", "check_addresses", "check_settings"]
 
-# Fields that are no document's: metadata, the tags of parsers, and the projection's two.
+# Fields of events only, not of documents: metadata, tags of parsers, the projection's two fields.
 _OF_EVENTS = frozenset({"@metadata", "tags", INDEX, ID})
 _REFERENCE = re.compile(r"%\{(?!\+)([^}]+)\}")
 _IN_RUBY = re.compile(r"""event\.(?:set|get|remove)\(["']([^"']+)["']""")
@@ -26,11 +25,11 @@ _QUOTED = re.compile(r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[=!]~\s*/(?:\\.|[^/
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that Logstash, or Elasticsearch behind it, would refuse.
+    """A fault that Logstash, or Elasticsearch behind it, would refuse.
 
     Attributes:
-        name: Which kind of fault.
-        text: Where it is and what to do.
+        name: Kind of fault.
+        text: Place of the fault, and what is wrong.
     """
 
     name: str
@@ -38,12 +37,12 @@ class Fault:
 
 
 def check(text: str, table: Table, fields: frozenset[str]) -> list[Fault]:
-    """The faults of one pipeline; empty if there are none.
+    """Return the faults of one pipeline.
 
     Args:
-        text: Of the .conf file.
-        table: Plug-ins and options.
-        fields: Names that documents of the pipeline's indices may have.
+        text: Text of the .conf file.
+        table: Known plug-ins and options.
+        fields: Names of the fields in the templates of the pipeline's indices.
     """
     if fault := _braces(text):
         return [fault]
@@ -56,7 +55,7 @@ def check(text: str, table: Table, fields: frozenset[str]) -> list[Fault]:
 
 
 def check_addresses(texts: Mapping[str, str]) -> list[Fault]:
-    """Whether pipelines find each other: every address has one input, and somebody sends to it."""
+    """Return a fault for each address that does not have one input and at least one sender."""
     sent: set[str] = set()
     heard: list[str] = []
     for text in texts.values():
@@ -65,23 +64,30 @@ def check_addresses(texts: Mapping[str, str]) -> list[Fault]:
                 sent.update(_texts(plugin.get("send_to")))
             if (plugin.kind, plugin.name) == ("input", "pipeline"):
                 heard.extend(_texts(plugin.get("address")))
-    faults = [f"{a}: no pipeline listens; its senders would block" for a in sent - set(heard)]
-    faults += [f"{a}: nobody sends to it" for a in set(heard) - sent]
-    faults += [f"{a}: two pipelines listen" for a in set(heard) if heard.count(a) > 1]
+    faults = [
+        f"{a}: no pipeline has an input with this address; its senders would block"
+        for a in sent - set(heard)
+    ]
+    faults += [f"{a}: no pipeline sends to this address" for a in set(heard) - sent]
+    faults += [
+        f"{a}: more than one pipeline has an input with this address"
+        for a in set(heard)
+        if heard.count(a) > 1
+    ]
     return [Fault("address", text) for text in sorted(faults)]
 
 
 def check_settings(keys: Iterable[str], known: frozenset[str], file: str) -> list[Fault]:
-    """Settings that Logstash does not know."""
+    """Return a fault for each setting that Logstash does not know."""
     return [
-        Fault("unknown setting", f"{file}: {key}: not in the documentation of settings")
+        Fault("unknown setting", f"{file}: {key}: unknown setting; not in Logstash's documentation")
         for key in keys
         if key not in known
     ]
 
 
 def _braces(text: str) -> Fault | None:
-    """The first brace without its other half; those in strings, patterns, comments do not count."""
+    """Return the first unbalanced brace; strings, patterns and comments do not count."""
     bare = _QUOTED.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
     opened: list[int] = []
     for number, line in enumerate(bare.splitlines(), 1):
@@ -90,10 +96,10 @@ def _braces(text: str) -> Fault | None:
                 opened.append(number)
             elif sign == "}":
                 if not opened:
-                    return Fault("unbalanced brace", f"line {number}: }} closes nothing")
+                    return Fault("unbalanced brace", f"line {number}: }} has no matching {{")
                 opened.pop()
     if opened:
-        return Fault("unbalanced brace", f"line {opened[-1]}: {{ is never closed")
+        return Fault("unbalanced brace", f"line {opened[-1]}: {{ has no matching }}")
     return None
 
 
@@ -105,10 +111,10 @@ def _plugins(sections: Iterable[Section]) -> Iterator[Plugin]:
 def _plugin_faults(plugin: Plugin, table: Table) -> list[Fault]:
     where = f"{plugin.kind} {plugin.name}"
     if (plugin.kind, plugin.name) not in table.bundled:
-        return [Fault("not bundled", f"{where}: Logstash does not bring this plug-in along")]
+        return [Fault("not bundled", f"{where}: Logstash does not include this plug-in")]
     known = table.plugins.get((plugin.kind, plugin.name))
     if known is None:
-        return [Fault("no table", f"{where}: add its options to plugins.toml")]
+        return [Fault("no table", f"{where}: add this plug-in's options to plugins.toml")]
     faults = [fault for name, _ in plugin.options if (fault := _option(where, name, known))]
     given = {name for name, _ in plugin.options}
     faults += [
@@ -118,7 +124,7 @@ def _plugin_faults(plugin: Plugin, table: Table) -> list[Fault]:
     if (plugin.kind, plugin.name) == ("output", "elasticsearch"):
         faults += _data_stream(where, plugin)
     codec = plugin.get("codec")
-    if isinstance(codec, str):  # with options of its own it is a Plugin, and comes by itself
+    if isinstance(codec, str):  # a codec with options is a Plugin and is checked as one
         faults += _plugin_faults(Plugin("codec", codec, ()), table)
     return faults
 
@@ -127,10 +133,14 @@ def _option(where: str, name: str, known: KnownPlugin) -> Fault | None:
     if name in known.options:
         return None
     if name in known.removed:
-        return Fault("removed option", f"{where}: {name} is refused by 9.x, see {known.source}")
+        return Fault(
+            "removed option", f"{where}: {name} is refused by Logstash 9.x, see {known.source}"
+        )
     if name in known.newer:
-        return Fault("newer option", f"{where}: {name} is unknown to 8.19, see {known.source}")
-    return Fault("unknown option", f"{where}: {name} is not on {known.source}")
+        return Fault(
+            "newer option", f"{where}: {name} is unknown to Logstash 8.19, see {known.source}"
+        )
+    return Fault("unknown option", f"{where}: {name} is not an option, see {known.source}")
 
 
 def _data_stream(where: str, plugin: Plugin) -> list[Fault]:
@@ -138,12 +148,16 @@ def _data_stream(where: str, plugin: Plugin) -> list[Fault]:
     given = {name for name, _ in plugin.options}
     beside = sorted(name for name in given if name.startswith("data_stream_"))
     if wanted not in ("true", "false"):
-        return [Fault("data stream", f"{where}: say data_stream; left out, Logstash decides")]
+        return [Fault("data stream", f"{where}: set data_stream to true or false explicitly")]
     if wanted == "false" and beside:
-        return [Fault("data stream", f"{where}: {beside[0]} beside data_stream => false")]
+        return [
+            Fault("data stream", f"{where}: {beside[0]} is not allowed with data_stream => false")
+        ]
     plain = sorted(given & {"document_id", "ilm_enabled", "index"})
     if wanted == "true" and plain:
-        return [Fault("data stream", f"{where}: {plain[0]} beside data_stream => true")]
+        return [
+            Fault("data stream", f"{where}: {plain[0]} is not allowed with data_stream => true")
+        ]
     return []
 
 
@@ -162,7 +176,7 @@ def _field_faults(sections: Iterable[Section], table: Table, fields: frozenset[s
 
 
 def _fields_of(step: Plugin | Branch, table: Table) -> Iterator[str]:
-    """The top-level fields that a step reads or writes; what it only removes does not count."""
+    """Yield the top-level fields that a step reads or writes, without those it only removes."""
     if isinstance(step, Branch):
         yield from (_top(word) for word in _texts(step.condition) if word.startswith("["))
         return
@@ -187,7 +201,7 @@ def _named(option: str, value: Any, known: KnownPlugin) -> Iterator[str]:
 
 
 def _top(reference: str) -> str:
-    """The top-level field of `[a][b]`, `a` or the pattern `^a$`."""
+    """Return the top-level field `a` of `[a][b]`, `a` or the pattern `^a$`."""
     return re.split(r"[\[\]]+", reference.strip("[]^$"))[0]
 
 

@@ -1,4 +1,4 @@
-"""The index where the pipelines put what was refused: its name and its fields."""
+"""Defines the index of dead letters, where the pipelines write refused events."""
 
 from typing import Protocol
 
@@ -21,17 +21,17 @@ class _Target(TemplateTarget, Indices, Protocol): ...
 
 
 def alias(prefix: str) -> str:
-    """Under which dead letters are searched."""
+    """Return the alias for searches of dead letters."""
     return f"{prefix}-dead-letter"
 
 
 def index(prefix: str) -> str:
-    """The one index of dead letters: dead_letter.conf writes there."""
+    """Return the name of the only index of dead letters, to which dead_letter.conf writes."""
     return f"{alias(prefix)}-all"
 
 
 def install(target: _Target, prefix: str) -> str:
-    """Make template and index; repeating it changes nothing. Returns the index's name."""
+    """Create template and index unless they exist. Return the index's name."""
     target.ensure_template(alias(prefix), template(alias(prefix), _COLUMNS))
     target.ensure_index(index(prefix))
     return index(prefix)

@@ -1,8 +1,8 @@
-"""A document as an event of the intake: pure text.
+"""Converts a document to an event for the intake, Logstash's http input.
 
-The event is the document without `@timestamp`, which Logstash keeps for itself and takes only as a
-time in text; the pipeline makes it anew from `observed_at`. In front are two fields that say where
-the document belongs, under names that Elasticsearch reserves, so that no document has them.
+The event is the document without `@timestamp`: Logstash reserves this field and refuses numbers in
+it. The pipeline makes the field again from `observed_at`. Two fields come first: the document's
+index and id. Elasticsearch reserves their names, so no document has fields with these names.
 """
 
 import json
@@ -15,18 +15,18 @@ from cloud.search.templates import TIMESTAMP
 __all__ = ["ID", "INDEX", "batch", "event"]
 
 INDEX, ID = "_index", "_id"
-# A quote inside a text is escaped, so this stands only where a field begins. It never is the first:
-# documents begin with whose they are.
+# A quote inside a text is escaped, so this pattern matches only at the begin of a field. The field
+# always has a comma before it, because a document begins with the device's id.
 _TIMESTAMP = re.compile(f',"{TIMESTAMP}":-?[0-9]+')
 
 
 def event(document: Document) -> str:
-    """The document as JSON of an event."""
+    """Return the event's JSON for a document."""
     fields = _TIMESTAMP.sub("", document.body, count=1)
     place = f'{{"{INDEX}":{json.dumps(document.index_name)},"{ID}":{json.dumps(document.id)},'
     return place + fields[1:]
 
 
 def batch(documents: Iterable[Document]) -> bytes:
-    """The documents as a JSON array, which the intake takes as one event each."""
+    """Return a JSON array of events; the intake makes one event of each element."""
     return f"[{','.join(map(event, documents))}]".encode()

@@ -1,7 +1,7 @@
-"""Runs the cases against a Logstash: posts each, waits for what must arrive, compares.
+"""Runs the cases against Logstash: posts each, waits for the results and compares them.
 
-It writes under a prefix of its own, `<prefix>-check`, and takes away what it found there and among
-the dead letters; the indices stay, empty.
+The trial writes to indices with the prefix `<prefix>-check`. It deletes the cases' documents and
+dead letters before and after the run; the indices remain, empty.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +11,7 @@ from cloud.clock import Clock
 from cloud.config import Period
 from cloud.logstash import dead_letters
 from cloud.logstash.cases import Case, DeadLetter
-from cloud.logstash.sender import Door
+from cloud.logstash.sender import HttpInput
 from cloud.search.bulk import Document
 from cloud.search.client import SearchClient
 from cloud.search.names import IndexNames
@@ -23,48 +23,48 @@ __all__ = ["CaseResult", "PipelineTrial", "prefix_of_check"]
 
 _TAKEN = 200
 _POLL_S = 0.5
-_LETTERS = 1000  # that are looked through
+_LETTERS = 1000  # most dead letters that a search returns
 
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What was not as it must be with one case; empty if all was."""
+    """The differences between expected and actual results of one case; empty if none."""
 
     case: str
     faults: tuple[str, ...]
 
 
 def prefix_of_check(prefix: str) -> str:
-    """The prefix of the indices that cases write to."""
+    """Return the prefix of the indices to which the cases write."""
     return f"{prefix}-check"
 
 
 class PipelineTrial:
-    """Cases on their way through one Logstash into one Elasticsearch."""
+    """Sends cases through one Logstash into one Elasticsearch."""
 
     def __init__(
         self,
-        door: Door,
+        http_input: HttpInput,
         store: SearchClient,
         prefix: str,
         clock: Clock,
         pause: Callable[[float], None],
     ) -> None:
-        self._door = door
+        self._http_input = http_input
         self._store = store
         self._prefix = prefix
         self._clock = clock
         self._pause = pause
 
     def run(self, cases: Sequence[Case], limit_s: float) -> list[CaseResult]:
-        """A result for each case; waits at most `limit_s` seconds for what is missing.
+        """Return a result for each case; wait at most `limit_s` seconds for missing documents.
 
         Raises:
             ProjectionError: Logstash or Elasticsearch did not answer.
-            ConfigError: One of them refuses for a reason that somebody must remove.
+            ConfigError: One of them refuses for a reason that the operator must remove.
         """
         self._prepare(cases)
-        answers = {case.name: self._door.post(case.body.encode()) for case in cases}
+        answers = {case.name: self._http_input.post(case.body.encode()) for case in cases}
         give_up_at = self._clock.monotonic_ms() + 1000 * limit_s
         while True:
             results = [self._judge(case, answers[case.name]) for case in cases]
@@ -80,8 +80,8 @@ class PipelineTrial:
         index = dead_letters.install(self._store, self._prefix)
         if self._store.count(index) >= _LETTERS:
             raise ConfigError(
-                f"{index} has {_LETTERS} dead letters or more, and those of the cases could not be "
-                "told among them: see to the old ones, remove the index, then `logstash setup`"
+                f"{index}: {_LETTERS} dead letters or more, too many to find those of the cases. "
+                "Handle the old ones, delete the index, then run `logstash setup`"
             )
         for index in sorted({d.index for case in cases for d in case.documents}):
             self._store.ensure_index(index)
@@ -97,13 +97,14 @@ class PipelineTrial:
 
     def _judge(self, case: Case, status: int) -> CaseResult:
         if status != _TAKEN:
-            return CaseResult(case.name, (f"the intake answers {status} and not {_TAKEN}",))
+            return CaseResult(case.name, (f"the intake answers {status}, expected {_TAKEN}",))
         self._refresh()
         found = {(hit.index, hit.id): hit for hit in self._written(_ids(case))}
         faults = [f for d in case.documents for f in _unlike(d, found.pop((d.index, d.id), None))]
-        faults += [f"{key} stands in {index} and should not" for index, key in found]
+        faults += [f"{key} is in {index}, expected no document" for index, key in found]
         faults += [
-            f"no dead letter of {letter.refused_by} says {letter.reason!r} of {letter.contains!r}"
+            f"no dead letter of {letter.refused_by} with reason {letter.reason!r} for an event "
+            f"with {letter.contains!r}"
             for letter in case.dead_letters
             if not self._letters(letter)
         ]
@@ -140,7 +141,8 @@ def _unlike(expected: Hit, found: Hit | None) -> list[str]:
         return [f"{expected.id} is not in {expected.index}"]
     names = sorted(expected.fields.keys() | found.fields.keys())
     return [
-        f"{expected.id}: {name} is {found.fields.get(name)!r}, not {expected.fields.get(name)!r}"
+        f"{expected.id}: {name} is {found.fields.get(name)!r}, "
+        f"expected {expected.fields.get(name)!r}"
         for name in names
         if expected.fields.get(name) != found.fields.get(name)
     ]

@@ -1,8 +1,9 @@
-"""Brings documents to the intake: batch by batch, each until it is taken. Knows no HTTP library.
+"""Sends documents to the intake, Logstash's http input, batch by batch.
 
-The same batch is repeated after everything that may pass; part of it may have been taken before,
-which the key makes harmless. The next batch waits, so the first deliveries of a stream come in its
-order. Order does not survive the intake: Logstash's workers run side by side.
+A batch is sent again after each failure that may pass. Logstash may have accepted a part of the
+batch before; each document's id makes the repetition harmless. The next batch waits, so the first
+deliveries keep the order of a stream. Behind the intake, Logstash's workers run in parallel and do
+not keep the order.
 """
 
 import random
@@ -16,38 +17,39 @@ from cloud.search.bulk import Document
 from contract.errors import ConfigError
 from transport.backoff import Backoff
 
-__all__ = ["BatchSender", "Door", "SenderLimits"]
+__all__ = ["BatchSender", "HttpInput", "SenderLimits"]
 
 _TAKEN = 200  # every event is in the queue
 _TOO_LARGE = 413
 _PASSING = (408, 429, 500, 502, 503, 504)
 _WORDS = {
-    401: "it does not know this account: set logstash_user and logstash_password_file to those of "
-    "the http input",
-    403: "it refuses this account: look at what stands before Logstash",
-    404: "nothing takes documents at this path: is it the http input's address?",
+    401: "the account is unknown: set logstash_user and logstash_password_file to those of the "
+    "http input",
+    403: "a proxy before Logstash refuses this account: check the proxy's configuration",
+    404: "nothing accepts documents at this path: is this the http input's address?",
 }
 
 
-class Door(Protocol):
-    """Something that takes documents and answers with a status of HTTP."""
+class HttpInput(Protocol):
+    """An endpoint that accepts documents and answers with an HTTP status."""
 
     def post(self, body: bytes) -> int:
-        """Hand a JSON array over; ProjectionError if there is no answer."""
+        """Post a JSON array and return the status; ProjectionError if there is no answer."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderLimits:
-    """Sizes of a batch and patience with a busy intake.
+    """Limits of a batch and of its attempts.
 
     Attributes:
-        documents: Most documents in one batch, and most that are held.
-        characters: A batch ends once its documents have so many; well below the 20 MB that the
-            pipeline takes.
-        attempts: Requests for one batch before giving up.
-        first_pause_s: Bound of the pause before the second attempt; it doubles each time.
-        largest_pause_s: Where the doubling ends.
+        documents: Most documents in one batch, and most that are held in memory.
+        characters: A batch ends when its documents have this many characters; well below the
+            20 MB that the pipeline accepts.
+        attempts: Requests for one batch before the sender gives up.
+        first_pause_s: Upper bound of the pause before the second attempt, seconds; it doubles
+            with each attempt.
+        largest_pause_s: Largest value of this bound, seconds.
     """
 
     documents: int = 1000
@@ -58,41 +60,42 @@ class SenderLimits:
 
 
 class BatchSender:
-    """Hands batches to a door."""
+    """Sends batches to the intake."""
 
     def __init__(
         self,
-        door: Door,
+        http_input: HttpInput,
         limits: SenderLimits,
         pause: Callable[[float], None],
         source: random.Random,
     ) -> None:
         self.limits = limits
-        self._door = door
+        self._http_input = http_input
         self._pause = pause
         self._source = source
 
     def send(self, documents: Sequence[Document]) -> None:
-        """Returns once the intake has all of them in its queue.
+        """Send the documents; return when all of them are in the intake's queue.
 
         Raises:
-            ProjectionError: It was busy or away for too long; calling again is safe.
-            ConfigError: It refuses for a reason that somebody must remove.
+            ProjectionError: The intake was busy or unreachable for too long; you can repeat
+                the call safely.
+            ConfigError: The intake refuses for a reason that the operator must remove.
         """
         if not documents or self._taken(documents):
             return
         if len(documents) == 1:
             raise ConfigError(
-                f"Logstash takes no document as large as {documents[0].id} "
+                f"Logstash accepts no document as large as {documents[0].id} "
                 f"({len(documents[0].body)} characters): raise max_content_length of the http "
-                "input, and the limit of what stands before it"
+                "input, and the size limit of a proxy before it"
             )
         middle = len(documents) // 2
         self.send(documents[:middle])
         self.send(documents[middle:])
 
     def _taken(self, documents: Sequence[Document]) -> bool:
-        """Whether the batch was taken; False if it is too large."""
+        """Send a batch; return False if it is too large."""
         body = batch(documents)
         backoff = Backoff(
             first_s=self.limits.first_pause_s,
@@ -108,15 +111,15 @@ class BatchSender:
             return self._post(body)
         except ProjectionError as error:
             raise ProjectionError(
-                f"{len(documents)} documents not taken after {self.limits.attempts} attempts, the "
-                f"first is {documents[0].id}: {error}; the cursor stays"
+                f"{len(documents)} documents not accepted after {self.limits.attempts} attempts, "
+                f"the first is {documents[0].id}: {error}; the cursor does not move"
             ) from error
 
     def _post(self, body: bytes) -> bool:
-        status = self._door.post(body)
+        status = self._http_input.post(body)
         if status in _PASSING:
-            raise ProjectionError(f"Logstash answers {status}: it is busy or fails")
+            raise ProjectionError(f"Logstash answers {status}: Logstash is busy or fails")
         if status not in (_TAKEN, _TOO_LARGE):
-            words = _WORDS.get(status, "expected 200; is it the http input of dewline's pipeline?")
+            words = _WORDS.get(status, "expected 200; is this the http input of dewline?")
             raise ConfigError(f"[search] logstash_url: Logstash answers {status}: {words}")
         return status == _TAKEN

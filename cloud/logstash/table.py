@@ -1,6 +1,6 @@
-"""The table of plug-ins, their options and Logstash's settings, read from `plugins.toml`.
+"""Reads the table of Logstash's plug-ins, their options and settings from `plugins.toml`.
 
-What a plug-in does is not here; the table is made by hand from the documentation that it names.
+The table is made by hand from the documentation that it names.
 """
 
 import tomllib
@@ -16,17 +16,17 @@ _FILE = Path(__file__).with_name("plugins.toml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPlugin:
-    """What the documentation says of one plug-in.
+    """The options of one plug-in, from its documentation.
 
     Attributes:
-        source: The page.
-        options: Of its own, and those that every plug-in of its kind takes.
-        removed: Refused at start by the newer line.
-        newer: Unknown to the older line.
-        required: Options that must be there.
-        fields: Options that name fields of the event; of a hash its names do.
-        moves: Options whose hash has fields on both sides.
-        first: Options whose list begins with a field.
+        source: Address of the documentation.
+        options: The plug-in's own options, and the common options of its kind.
+        removed: Options that the newer version (9.x) refuses at start.
+        newer: Options that the older version (8.19) does not know.
+        required: Options that must be set.
+        fields: Options with names of event fields as values, or as names of a hash.
+        moves: Options with a hash that has event fields as names and as values.
+        first: Options with a list that begins with an event field.
     """
 
     source: str
@@ -41,11 +41,11 @@ class KnownPlugin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Everything that may stand in a pipeline.
+    """All plug-ins and settings that a pipeline may use.
 
     Attributes:
-        plugins: By kind (`input`, `filter`, `output`, `codec`) and name.
-        bundled: Kind and name of what Logstash brings along.
+        plugins: Known plug-ins by kind (`input`, `filter`, `output`, `codec`) and name.
+        bundled: Kind and name of the plug-ins that Logstash includes.
         settings: Keys of logstash.yml.
         pipeline_settings: Keys of one entry of pipelines.yml.
     """
@@ -57,7 +57,7 @@ class Table:
 
 
 def load_table() -> Table:
-    """The table that comes with the pipelines."""
+    """Return the table of the package's `plugins.toml`."""
     raw = tomllib.loads(_FILE.read_text("utf-8"))
     common = raw["common"]
     own = frozenset(raw["settings"]["pipeline"])

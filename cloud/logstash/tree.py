@@ -1,7 +1,7 @@
-"""A pipeline's text as sections, plug-ins and conditions: the one file that imports the parser.
+"""Parses a pipeline's text into sections, plug-ins and conditions; only this file uses the parser.
 
-Says what stands where and judges nothing. The parser comes with extra `dev`: only tests and the
-check of pipelines read them, Logstash has a parser of its own.
+The parser is installed with extra `dev`: only tests and the check of pipelines need it, because
+Logstash has its own parser.
 """
 
 from collections.abc import Iterator
@@ -18,27 +18,27 @@ __all__ = ["Branch", "Pairs", "Plugin", "Section", "read", "walk"]
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """A hash, in its order."""
+    """A hash; its pairs keep their order."""
 
     items: tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A use of a plug-in; values are text, number, boolean, tuple, `Pairs`, a codec's Plugin."""
+    """A use of a plug-in; a value is a text, number, boolean, tuple, `Pairs` or codec's Plugin."""
 
     kind: str
     name: str
     options: tuple[tuple[str, Any], ...]
 
     def get(self, name: str) -> Any:
-        """The option's value; None if it is not there."""
+        """Return the option's value; None if the option is not set."""
         return dict(self.options).get(name)
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """`if`, `else if` or `else` with what it holds; the condition is nested tuples of words."""
+    """`if`, `else if` or `else` with its steps; the condition is nested tuples of words."""
 
     word: str
     condition: tuple[Any, ...]
@@ -54,23 +54,29 @@ class Section:
 
 
 def read(text: str) -> tuple[Section, ...]:
-    """The sections of a pipeline.
+    """Return the sections of a pipeline.
 
     Raises:
-        ConfigError: It does not follow the grammar; with line and column.
+        ConfigError: The text has a syntax error; the message names where the parser stopped.
     """
     parser = Parser(text)
     for name in list(parser.get_types()):
-        parser.remove_type(name)  # a path stays the text that it is
+        parser.remove_type(name)  # without types, the parser leaves a path as text
     try:
         raw = parser.parse()
     except ParseError as error:
-        raise ConfigError(f"no pipeline: {str(error).strip().splitlines()[-1]}") from error
+        raise ConfigError(f"syntax error: {_reason(str(error))}") from error
     return tuple(Section(kind, _steps(kind, steps)) for kind, steps in raw)
 
 
+def _reason(text: str) -> str:
+    """Return the parser's line with a position; its last line if there is none."""
+    lines = [line.removeprefix("ParseException: ") for line in text.strip().splitlines()]
+    return next((line for line in lines if "(line:" in line), lines[-1])
+
+
 def walk(steps: tuple[Plugin | Branch, ...]) -> Iterator[Plugin | Branch]:
-    """Every branch and plug-in, also inside branches, and codecs with options."""
+    """Yield every branch and plug-in, also inside branches, and codecs with options."""
     for step in steps:
         yield step
         if isinstance(step, Branch):

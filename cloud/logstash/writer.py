@@ -1,8 +1,9 @@
-"""The search projection's second writer: documents through Logstash, what is read back directly.
+"""Writes the search projection's documents through Logstash.
 
-Logstash answers when a document is in its queue and not when it is in Elasticsearch. The projection
-asks Elasticsearch for clock fixes and for records without a time; those must be there when the
-writer returns, and so go the direct way. They are few. Deletions go it as well.
+Logstash answers when a document is in its queue, which is before the document is in Elasticsearch.
+The projection reads clock fixes and records without a time back from Elasticsearch. These few
+documents must be there when the writer returns, so they are written directly. Deletions are direct
+too.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,10 +18,10 @@ __all__ = ["Direct", "Indices", "LogstashWriter", "is_read_back"]
 
 
 class Direct(Protocol):
-    """A writer that returns when Elasticsearch has it."""
+    """A writer that returns when Elasticsearch has stored the documents."""
 
     def create(self, documents: Iterable[Document]) -> None:
-        """Create the documents; what is there already is left as it is."""
+        """Create the documents; existing ones stay unchanged."""
         ...
 
     def delete(self, documents: Iterable[Document]) -> None:
@@ -29,7 +30,7 @@ class Direct(Protocol):
 
 
 class Indices(Protocol):
-    """Where indices are made: Logstash must find them, it would make them without their mapping."""
+    """Creates indices before Logstash writes, which would create them without their mapping."""
 
     def ensure_index(self, name: str) -> None:
         """Create the index unless it exists."""
@@ -37,7 +38,7 @@ class Indices(Protocol):
 
 
 class LogstashWriter:
-    """Writes documents by way of Logstash; holds one batch at a time."""
+    """Writes documents through Logstash; holds one batch at a time."""
 
     def __init__(
         self, sender: BatchSender, direct: Direct, indices: Indices, names: IndexNames
@@ -48,21 +49,21 @@ class LogstashWriter:
         self._read_back = is_read_back(names)
 
     def create(self, documents: Iterable[Document]) -> None:
-        """Hand the documents on, in order, batch by batch.
+        """Send the documents in their order, batch by batch.
 
         Raises:
-            ProjectionError: Not all of them were taken; calling again is safe.
-            ConfigError: Logstash refuses for a reason that somebody must remove.
+            ProjectionError: Not all of them were accepted; you can repeat the call safely.
+            ConfigError: Logstash refuses for a reason that the operator must remove.
         """
         for held in _batches(documents, self._sender.limits):
             self._write(held)
-            held.clear()  # before the next document is made: one batch is held and not two
+            held.clear()  # before the next document is made, so that only one batch is in memory
 
     def delete(self, documents: Iterable[Document]) -> None:
         """Delete the documents by index and id.
 
         Raises:
-            ProjectionError: Some may still be there; calling again is safe.
+            ProjectionError: Some may still exist; you can repeat the call safely.
         """
         self._direct.delete(documents)
 
@@ -75,14 +76,14 @@ class LogstashWriter:
 
 
 def is_read_back(names: IndexNames) -> Callable[[str], bool]:
-    """Tells the indices that the projection itself asks, by their names."""
+    """Return a function that says whether the projection reads back from an index."""
     unsynced = {names.unsynced(kind) for kind in Kind}
     fixes = f"{names.alias(Kind.CLOCK_FIX)}-"
     return lambda index: index in unsynced or index.startswith(fixes)
 
 
 def _batches(documents: Iterable[Document], limits: SenderLimits) -> Iterator[list[Document]]:
-    """Lists within the limits, each handed out before the next document is asked for."""
+    """Yield lists within the limits, each before the next document is taken from the input."""
     held: list[Document] = []
     characters = 0
     for document in documents:

@@ -1,1 +1,1 @@
-"""Forecasts against what happened: truth, outcomes, skill in service, and when to train anew."""
+"""Compares forecasts with truth: outcomes, skill in service, and reasons to train again."""

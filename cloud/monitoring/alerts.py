@@ -1,8 +1,9 @@
-"""Forecast alerts against truth: hits, false alarms, misses. Pure.
+"""Compares forecast alerts with truth: counts hits, false alarms and misses.
 
-A forecast alert raised at t is a hit if the condition began in (t, t + horizon]; else it is a false
-alarm once the horizon is over, and undecided until then. A miss is a begin that no alert foresaw,
-from the device's first forecast on; begins up to then are unforeseeable and counted apart.
+An onset is the instant at which the condition becomes true. A forecast alert raised at t is a hit
+if an onset is in (t, t + horizon]. Otherwise the alert is undecided until the horizon is over, and
+then a false alarm. A miss is an onset after the device's first forecast that no alert forecast.
+Earlier onsets are unforeseeable and counted separately.
 """
 
 from bisect import bisect_right
@@ -14,16 +15,16 @@ __all__ = ["AlertCounts", "Happened", "judge", "summed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertCounts:
-    """Alerts against truth.
+    """Numbers of alerts and onsets.
 
     Attributes:
-        observed: Raised by the rule.
-        forecast: Raised by a forecast; hits, false alarms and undecided ones together.
-        hits: The condition began within the horizon.
-        false_alarms: It did not.
-        undecided: What happened within the horizon is not known yet.
-        misses: Begins without a hit, of those after the first forecast.
-        unforeseeable: Begins before the device had made its first forecast.
+        observed: Alerts raised by the rule.
+        forecast: Alerts raised by forecasts: hits, false alarms and undecided ones.
+        hits: Forecast alerts with an onset within the horizon.
+        false_alarms: Forecast alerts without an onset within the horizon.
+        undecided: Forecast alerts for which truth is not known up to the end of the horizon.
+        misses: Onsets without a hit, after the device's first forecast.
+        unforeseeable: Onsets up to the device's first forecast; all onsets if there is none.
     """
 
     observed: int
@@ -37,16 +38,17 @@ class AlertCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happened:
-    """What happened to one condition on one device; instants in ms since 1970 UTC.
+    """History of one condition on one device; instants in ms since 1970 UTC.
 
     Attributes:
         observed: Number of alerts that the rule raised.
-        raised: When a forecast raised one; None where the clock was not believable.
-        began: When the condition began.
-        first_forecast_at: Of the device; None if it has made none.
-        known_until: Up to when truth is known; None if nothing is.
-        earlier: When forecasts raised alerts before those: not counted, but they may have foreseen.
-        later: When the condition began after those, likewise: not counted, but foreseen perhaps.
+        raised: Times of forecast alerts; None where the clock was not believable.
+        began: Times of onsets.
+        first_forecast_at: Time of the device's first forecast; None if there is none.
+        known_until: Truth is known up to this time; None if no truth is known.
+        earlier: Times of forecast alerts before `raised`. They are not counted, but an onset after
+            one of them may not be a miss.
+        later: Times of onsets after `began`. They are not counted, but may make an alert a hit.
     """
 
     observed: int
@@ -59,11 +61,11 @@ class Happened:
 
 
 def judge(happened: Happened, horizon_s: int) -> AlertCounts:
-    """The counts of one condition on one device.
+    """Return the counts of one condition on one device.
 
     Args:
-        happened: What happened.
-        horizon_s: How far ahead a forecast looks, seconds.
+        happened: History of the condition.
+        horizon_s: The condition's horizon, seconds.
     """
     horizon_ms, began, first = horizon_s * 1000, happened.began, happened.first_forecast_at
     dated = [at for at in happened.raised if at is not None]
@@ -88,12 +90,12 @@ def judge(happened: Happened, horizon_s: int) -> AlertCounts:
 
 
 def summed(counts: Iterable[AlertCounts]) -> AlertCounts:
-    """Of several devices together."""
+    """Return the sums over several devices."""
     found = list(counts)
     names = [field.name for field in fields(AlertCounts)]
     return AlertCounts(**{name: sum(getattr(c, name) for c in found) for name in names})
 
 
 def _any_in(instants: Sequence[int], after: int, until: int) -> bool:
-    """Whether a rising sequence has an instant in (after, until]."""
+    """Return whether a sorted sequence has an instant in (after, until]."""
     return bisect_right(instants, until) > bisect_right(instants, after)

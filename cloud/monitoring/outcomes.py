@@ -1,7 +1,7 @@
-"""Outcomes: forecasts of gateway and cloud beside what followed and what the baseline had said.
+"""Writes outcomes: a forecast of gateway or cloud with its truth and the baseline's probability.
 
-An outcome is a function of the forecasts, of history and of the baselines. Where late readings have
-changed history, outcomes are changed or deleted; those outside of what history decides stay.
+Outcomes are computed from the forecasts, the history and the baselines. If late readings have
+changed the history, outcomes are changed or deleted. Outcomes outside of the history stay.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, select
 
-from cloud.monitoring.exact import Cells, Rows, every_row, make_exact, read_rows
+from cloud.monitoring.row_differences import Cells, Rows, every_row, make_exact, read_rows
 from cloud.training.history import History
 from cloud.warehouse.engine import converted
 from cloud.warehouse.model_tables import CLOUD_PREDICTIONS, OUTCOMES
@@ -24,33 +24,36 @@ __all__ = ["Baseline", "join_outcomes"]
 Floats = NDArray[np.float64]
 
 Baseline: TypeAlias = tuple[int, Callable[[Floats], Floats]]
-"""From when on it is in force (ms since 1970 UTC); rows of features to probabilities."""
+"""Time from which the baseline is in force (ms since 1970 UTC), and its function from rows of
+features to probabilities."""
 
-_DECIMALS = 6  # as forecasts have them; the last bits of a product depend on how many rows it has
+_DECIMALS = 6  # as in forecasts; the last bits of a matrix product depend on its number of rows
 
 
 def join_outcomes(
     engine: Engine, condition: Condition, history: History, baselines: Sequence[Baseline]
 ) -> int:
-    """Brings the outcomes of a condition to what history says, one transaction a device.
+    """Update the outcomes of a condition from its history, in one transaction for each device.
 
-    A forecast is judged by the step that the reading at its very instant completed, if the
-    condition did not hold after it and its label is known. Forecasts for another horizon than the
-    declared one are not judged. Where several forecasts of one model have the same instant, the
-    first by stream and number counts.
+    A step is a piece of time in which the condition is evaluated once. A forecast belongs to the
+    step that the reading at the forecast's instant completed. It is judged if the condition is
+    false after this step and the step's label is known. Forecasts for another horizon than the
+    declared one are not judged. If several forecasts of one model have the same instant, the first
+    by stream and number counts.
 
     Args:
         engine: The warehouse.
-        condition: As it is declared now.
-        history: All of its steps on all devices; outcomes of other devices stay as they are.
-        baselines: Each is in force until the next one; before the first nothing is compared.
+        condition: The condition's present declaration.
+        history: All steps of the condition; outcomes of devices that are not in it stay unchanged.
+        baselines: The baselines; each is in force until the next one. Forecasts before the first
+            one have no baseline.
 
     Returns:
-        How many outcomes were written or deleted; 0 if nothing differed.
+        Number of outcomes written or deleted; 0 if nothing differed.
 
     Raises:
         SchemaOutdated: A table is missing.
-        WarehouseError: The device at hand is as it was; those before it are done.
+        WarehouseError: The present device is unchanged; the devices before it are complete.
     """
     total = 0
     for device_id, own in history.by_device():
@@ -68,7 +71,7 @@ def join_outcomes(
 
 
 def _told(steps: History, baselines: Sequence[Baseline]) -> Iterator[tuple[float | None, bool]]:
-    """Probability of the baseline in force and truth of each step."""
+    """Yield the probability of the baseline in force and the truth of each step."""
     ordered = sorted(baselines, key=lambda baseline: baseline[0])
     starts = np.array([from_at for from_at, _ in ordered], np.int64)
     in_force = np.searchsorted(starts, steps.at_ms, side="right") - 1
@@ -95,7 +98,7 @@ def _wanted(
 def _issued(
     connection: Connection, condition: Condition, device_id: str, span: tuple[int, int]
 ) -> Iterator[tuple[Cells, int, float]]:
-    """Key of the outcome, horizon in seconds, and probability of each forecast."""
+    """Yield the outcome's key, the horizon in seconds and the probability of each forecast."""
     edge, cloud = FACTS[Kind.PREDICTION].c, CLOUD_PREDICTIONS.c
     active = edge.mode == PredictionMode.ACTIVE.value, edge.origin == Origin.EDGE.value
     forecasts = (

@@ -1,4 +1,4 @@
-"""What monitoring reads and writes, as values: columns of outcomes, rows of an assessment."""
+"""Defines the values that monitoring reads and writes: outcomes and rows of an assessment."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -14,22 +14,22 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Words = NDArray[np.object_]
 
-ALL = ""  # instead of a device or an origin: all of them together
+ALL = ""  # in place of a device or an origin: all of them together
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Forecasts of one condition whose truth is known, one row each.
+    """Forecasts of one condition with known truth, one row each.
 
     Attributes:
-        devices: Device of each.
+        devices: Device of each forecast.
         origins: `edge` or `cloud`.
-        models: Model that made it.
-        versions: Its version.
-        issued_at: When, ms since 1970 UTC.
-        probability: Of onset.
-        baseline: What the baseline in force said; NaN where there was none.
-        onset: 1 where the condition began within the horizon, else 0.
+        models: Model that made the forecast.
+        versions: Version of the model.
+        issued_at: Time of the forecast, ms since 1970 UTC.
+        probability: Forecast probability of onset.
+        baseline: Probability from the baseline in force; NaN where there was none.
+        onset: 1 where the condition became true within the horizon, else 0.
     """
 
     devices: Words
@@ -45,42 +45,42 @@ class Outcomes:
         return len(self.issued_at)
 
     def rows(self, chosen: NDArray[Any]) -> "Outcomes":
-        """The chosen ones."""
+        """Return the chosen rows."""
         return Outcomes(*(getattr(self, f.name)[chosen] for f in fields(self)))
 
     def of_model(self, model: str, version: str) -> "Outcomes":
-        """Those of one version of a model."""
+        """Return the outcomes of one version of a model."""
         return self.rows((self.models == model) & (self.versions == version))
 
     def since(self, at_ms: int) -> "Outcomes":
-        """Those issued at or after an instant."""
+        """Return the outcomes of forecasts issued at or after an instant."""
         return self.rows(self.issued_at >= at_ms)
 
     def skill(self) -> Skill:
-        """Skill against the baseline, of those that have one beside them."""
+        """Return the skill against the baseline, over the outcomes that have a baseline."""
         own = self.rows(~np.isnan(self.baseline))
         return skill(own.probability, own.baseline, own.onset, own.issued_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitoringRow:
-    """Skill in service; figures are None where nothing was compared.
+    """Skill in service; figures are None if nothing was compared.
 
     Attributes:
         condition_id: The condition.
         device_id: The device, or `ALL`.
         origin: `edge` or `cloud`, or `ALL`.
-        outcomes_total: Forecasts with a baseline beside them: what the figures are made of.
-        onsets_total: Of these, the ones that a beginning followed.
-        event_weeks: Weeks in which one did.
+        outcomes_total: Number of outcomes with a baseline; all figures use only these.
+        onsets_total: Number of these outcomes with an onset.
+        event_weeks: Number of weeks with an onset.
         brier: Brier score of the forecasts.
         brier_baseline: Brier score of the baseline for the same windows.
         skill: 1 - brier / brier_baseline.
         skill_low: Lower 95 % bound.
         skill_high: Upper 95 % bound.
-        drift_psi: Mean PSI of the features; in the row of all devices and origins only.
-        retrain: Whether to train anew; in that row only.
-        reason: Why, for a person.
+        drift_psi: Mean PSI of the features; only in the row of all devices and origins.
+        retrain: Whether to train again; only in that row.
+        reason: Reason to train again, as text; only in that row.
     """
 
     condition_id: str
@@ -101,7 +101,7 @@ class MonitoringRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReliabilityRow:
-    """Forecasts of about one probability, all devices; see `models.skill.ReliabilityBin`."""
+    """Forecasts of all devices in one bin of probability; see `models.skill.ReliabilityBin`."""
 
     condition_id: str
     origin: str
@@ -113,7 +113,7 @@ class ReliabilityRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """What a cycle says of one condition."""
+    """A cycle's monitoring and reliability rows of one condition."""
 
     condition_id: str
     monitoring: tuple[MonitoringRow, ...]

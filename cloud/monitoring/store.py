@@ -1,4 +1,4 @@
-"""Monitoring and the warehouse: outcomes and alerts come out, a cycle's assessment goes in."""
+"""Reads outcomes and alerts from the warehouse, and writes a cycle's assessment to it."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ _Instants = Mapping[str, Sequence[int]]
 
 
 def read_outcomes(engine: Engine, condition_id: str, from_ms: int, to_ms: int) -> Outcomes:
-    """The outcomes of a condition that were issued in [from_ms, to_ms), ms since 1970 UTC.
+    """Return the outcomes of forecasts issued in [from_ms, to_ms), ms since 1970 UTC.
 
     Raises:
         SchemaOutdated: The table is missing.
@@ -42,17 +42,17 @@ def read_outcomes(engine: Engine, condition_id: str, from_ms: int, to_ms: int) -
     with converted(), engine.connect() as connection:
         rows = connection.execute(query).all()
     columns = list(zip(*rows, strict=True)) or [()] * len(_NAMES)
-    # None becomes NaN, and onset 0 or 1
+    # The conversion turns None into NaN, and onset into 0 or 1.
     return Outcomes(*(np.array(c, t) for c, t in zip(columns, _TYPES, strict=True)))
 
 
 def write_assessment(engine: Engine, cycle_at: int, assessment: Assessment) -> int:
-    """Replaces what a cycle said of a condition, in one transaction; the number of rows.
+    """Replace a cycle's rows of a condition in one transaction. Return the number of new rows.
 
     Args:
         engine: The warehouse.
         cycle_at: The cycle's instant, ms since 1970 UTC.
-        assessment: From `cloud.monitoring.watch.assess`.
+        assessment: The result of `cloud.monitoring.watch.assess`.
 
     Raises:
         SchemaOutdated: A table is missing.
@@ -73,13 +73,14 @@ def write_assessment(engine: Engine, cycle_at: int, assessment: Assessment) -> i
 
 
 def alerts_judged(engine: Engine, condition: Condition, from_ms: int, to_ms: int) -> AlertCounts:
-    """The alerts raised, and the begins of truth, in [from_ms, to_ms), all devices together.
+    """Return the counts of alerts and onsets in [from_ms, to_ms), all devices together.
 
-    What counts as what is said in `cloud.monitoring.alerts`; truth is taken as known up to `to_ms`.
+    `cloud.monitoring.alerts` defines the counts. Truth is assumed to be known up to
+    `to_ms`.
 
     Args:
         engine: The warehouse.
-        condition: As declared: its horizon counts.
+        condition: The declared condition, for its id and horizon.
         from_ms: First instant, ms since 1970 UTC.
         to_ms: First instant after the span.
 

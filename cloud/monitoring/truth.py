@@ -1,13 +1,13 @@
-"""Truth in the warehouse: the intervals in which each condition held, and no others.
+"""Writes truth to the warehouse: the intervals in which each condition was true.
 
-Late readings may move, end or undo an interval; what history says now replaces what it said.
+Late readings may move, end or remove an interval, so the present history replaces all intervals.
 """
 
 from collections.abc import Sequence
 
 from sqlalchemy import Engine
 
-from cloud.monitoring.exact import every_row, make_exact, read_rows
+from cloud.monitoring.row_differences import every_row, make_exact, read_rows
 from cloud.warehouse.engine import converted
 from cloud.warehouse.model_tables import TRUTH
 from models.replay import Interval
@@ -16,15 +16,15 @@ __all__ = ["write_truth"]
 
 
 def write_truth(engine: Engine, condition_id: str, truth: Sequence[tuple[str, Interval]]) -> int:
-    """Makes the truth of a condition exactly this, in one transaction.
+    """Replace the truth of a condition in one transaction; write only the differences.
 
     Args:
         engine: The warehouse.
-        condition_id: The condition; others are left alone.
-        truth: Device and interval, as `History.truth` gives them.
+        condition_id: The condition; rows of other conditions stay unchanged.
+        truth: Devices and intervals, from `History.truth`.
 
     Returns:
-        How many intervals were written or deleted; 0 if nothing differed.
+        Number of intervals written or deleted; 0 if nothing differed.
 
     Raises:
         SchemaOutdated: The table is missing.

@@ -1,6 +1,6 @@
-"""How forecasts do in service, and whether that is a reason to train anew. Pure.
+"""Computes the skill of forecasts in service, and whether it is a reason to train again.
 
-It judges outcomes that somebody else read, and writes nothing.
+The module only computes: `cloud.monitoring.store` reads the outcomes and writes the results.
 """
 
 from collections.abc import Iterator
@@ -28,13 +28,13 @@ __all__ = [
 Floats = NDArray[np.float64]
 Words = NDArray[np.object_]
 
-# Weather changes with the seasons: a model that has not seen the last month is asked about days
-# that it does not know. Four weeks are this project's choice.
+# Weather changes with the seasons: a model that was not trained on the last month forecasts days
+# unlike its training data. Four weeks are this project's choice.
 MAX_AGE_DAYS = 28
-# One cycle of a weekly timer, so that a reason that training cannot remove does not train for ever.
+# One cycle of a weekly timer: if training cannot remove a reason, it must not run in every cycle.
 COOL_DOWN_DAYS = 7
-# A fifth worse than at release; this project's choice. What is adopted, the gate decides: a reason
-# too many costs a training and nothing else.
+# A fifth worse than at release; this project's choice. An unnecessary training only costs time,
+# because the judge decides whether its model is adopted.
 MAX_BRIER_RATIO = 1.2
 # Siddiqi 2006, Credit Risk Scorecards: above 0.2 a population has shifted.
 MAX_DRIFT_PSI = 0.2
@@ -49,13 +49,13 @@ def assess(
     drift_psi: float | None = None,
     reason: str | None = None,
 ) -> Assessment:
-    """The rows of tables `monitoring` and `reliability`.
+    """Return the rows of tables `monitoring` and `reliability`.
 
     Args:
-        outcomes: Of the condition, whoever made them.
-        condition_id: Its id.
-        drift_psi: From `drift`.
-        reason: From `due`; None if there is none to train anew.
+        outcomes: The condition's outcomes of all devices, origins and models.
+        condition_id: The condition's id.
+        drift_psi: The result of `drift`.
+        reason: The result of `due`: the reason to train again; None if there is none.
     """
     whole = _monitored(outcomes, condition_id, ALL, ALL, drift_psi, reason)
     parts = [
@@ -81,7 +81,7 @@ def _parts(outcomes: Outcomes) -> Iterator[tuple[str, str, Outcomes]]:
 
 
 def _by(outcomes: Outcomes, names: Words) -> Iterator[tuple[str, Outcomes]]:
-    """All of them, then those of each name."""
+    """Yield all outcomes, then the outcomes of each name."""
     yield ALL, outcomes
     known, of_name = np.unique(names.astype(str), return_inverse=True)
     order = np.argsort(of_name, kind="stable")
@@ -129,18 +129,19 @@ def _reliable(found: ReliabilityBin, condition_id: str, origin: str) -> Reliabil
 
 
 def drift(reference_features: Floats, recent_features: Floats) -> float | None:
-    """How far features have moved: mean population stability index of the change features.
+    """Return the drift of features: the mean population stability index (PSI) of their columns.
 
     The baseline's columns are left out: the hour of day does not drift, and the distance to the
-    limit is the weather itself. So are columns that are constant in the reference. PSI knows no
-    seasons: compare with windows of the same time of year where there are some.
+    limit follows the weather. Columns that are constant in the reference are left out too. PSI
+    does not account for seasons: use a reference from the same time of year if there is one.
 
     Args:
-        reference_features: What the champion learned from; one row a usable window.
-        recent_features: What it has been asked since.
+        reference_features: The champion's training windows, one row for each usable window.
+        recent_features: The usable windows since then.
 
     Returns:
-        0 for none; None with fewer than `MIN_DRIFT_ROWS` rows on a side, or nothing to compare.
+        The mean PSI, 0 for no drift; None if either side has fewer than `MIN_DRIFT_ROWS` rows, or
+        if all columns are left out.
     """
     if min(len(reference_features), len(recent_features)) < MIN_DRIFT_ROWS:
         return None
@@ -155,12 +156,12 @@ def drift(reference_features: Floats, recent_features: Floats) -> float | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """How the champion of a condition has done.
+    """Quality in service of a condition's champion, the model that is in force.
 
     Attributes:
-        since_release: Its skill over the outcomes since it became champion; see `Outcomes`.
-        brier_at_release: Its Brier score when it was adopted; None if nobody recorded one.
-        drift_psi: From `drift`.
+        since_release: The champion's skill over the outcomes since its release; see `Outcomes`.
+        brier_at_release: Its Brier score when it was adopted; None if none is recorded.
+        drift_psi: The result of `drift`.
     """
 
     since_release: Skill
@@ -169,12 +170,12 @@ class Service:
 
 
 def due(at_ms: int, last_trained_at: int | None, champion: Service | None) -> str | None:
-    """Why to train anew now, in words for a person; None if there is no reason or it is too soon.
+    """Return the reason to train again now; None if there is none or if it is too soon.
 
     Args:
         at_ms: The cycle's instant, ms since 1970 UTC.
-        last_trained_at: The instant of the last cycle that trained, whatever came of it.
-        champion: None while there is no model.
+        last_trained_at: The instant of the last cycle that trained, with any decision.
+        champion: The champion's quality; None while there is no model.
     """
     if last_trained_at is not None and at_ms - last_trained_at < COOL_DOWN_DAYS * _DAY_MS:
         return None

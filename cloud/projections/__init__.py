@@ -1,1 +1,1 @@
-"""Projections: each reads the lake from its cursor and writes keyed rows; twice is as once."""
+"""Projections: each reads the lake from its cursor and writes keyed rows, so repeats are safe."""

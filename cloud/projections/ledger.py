@@ -1,7 +1,7 @@
-"""The ledger projection: facts of every landed block into MySQL. It concludes nothing.
+"""Writes the facts of every landed block to MySQL: the ledger projection.
 
-Indifferent to order and to repeats: each row is a fact under its own key, and of `received_at` the
-earliest stays. Blocks that cannot be decoded are the quarantine projection's affair.
+Order and repeats do not matter: each fact is a row with its own key, and the earliest `received_at`
+stays. The quarantine projection handles blocks that cannot be decoded.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, func
 from sqlalchemy.dialects.mysql import insert
 
-from cloud.lake.landed import LandedFile
+from cloud.lake.positions import LandedFile
 from cloud.ledger.facts import (
     BlockFact,
     Fact,
@@ -30,12 +30,12 @@ from contract.wire import decode
 
 __all__ = ["LedgerProjection"]
 
-_ROWS = 1000  # one statement's worth
+_ROWS = 1000  # rows per statement
 Row = dict[str, Any]
 
 
 class LedgerProjection:
-    """Writes what landed files tell into the ledger's tables."""
+    """Writes facts from landed files to the ledger's tables."""
 
     name = "ledger"
 
@@ -43,10 +43,10 @@ class LedgerProjection:
         self._engine = engine
 
     def apply(self, files: Sequence[LandedFile]) -> None:
-        """Write the facts of the files; the same files may come again.
+        """Write the facts of the files; repeating it is safe.
 
         Raises:
-            WarehouseError: Nothing was written; the same files must come again.
+            WarehouseError: Nothing was written; apply the same files again.
         """
         rows: defaultdict[Table, list[Row]] = defaultdict(list)
         for fact in _facts(files):
@@ -63,13 +63,13 @@ def _facts(files: Sequence[LandedFile]) -> Iterator[Fact]:
             try:
                 block = decode(landed.payload)
             except ContractError:
-                continue  # in the quarantine, with the reason
+                continue  # the quarantine has it, with the reason
             yield from facts_of(landed, file.position, block)
 
 
 def _write(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     statement = insert(table)
-    # For deliveries received_at is part of the key, and this changes nothing.
+    # For deliveries, received_at is part of the key, so this changes nothing.
     earliest = func.least(table.c.received_at, statement.inserted.received_at)
     statement = statement.on_duplicate_key_update(received_at=earliest)
     for start in range(0, len(rows), _ROWS):

@@ -1,7 +1,7 @@
-"""The quarantine: blocks that cannot be decoded, and documents that a target will never take.
+"""Stores the quarantine: blocks that cannot be decoded, and documents that search refuses.
 
-Nothing here is lost: the block stands in the lake as well, and a better decoder that replays the
-lake reads it. Rows are keyed by what was refused and why, so repeats change nothing.
+No data are lost: the lake also has the block, and a newer decoder can replay the lake. A row's key
+is the refused item and the reason's code, so repeats change nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from sqlalchemy import Engine, Select, func, select
 from sqlalchemy.dialects.mysql import insert
 
 from cloud.clock import Clock
-from cloud.lake.landed import FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.positions import FileSequence, LandedBlock, LandedFile, Position
 from cloud.warehouse.engine import converted
 from cloud.warehouse.ledger_tables import QUARANTINE
 from contract.errors import ContractError
@@ -24,23 +24,23 @@ __all__ = ["SEARCH_REFUSED", "Quarantine", "QuarantineProjection", "Quarantined"
 
 SEARCH_REFUSED = "search_refused"
 _REASON_CHARACTERS = 500
-_FETCH_ROWS = 20  # each may hold a payload of 200 kB
+_FETCH_ROWS = 20  # each row may have a payload of 200 kB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined:
-    """Something refused, and why.
+    """A refused block or document, and the reason.
 
     Attributes:
-        device_id: The device that it came from.
+        device_id: The device that sent it.
         digest: `payload_digest` of the block, or of the record's key for a document.
         code: Short stable name of the broken rule.
-        reason: Why, for a person.
-        received_at: When it came first, ms since 1970 UTC.
+        reason: Reason as text.
+        received_at: When it was first received, ms since 1970 UTC.
         payload: The bytes of the block, or the JSON of the document.
         topic: Topic of the block.
         record_key: Key of the document's record.
-        position: The committed file that holds the block.
+        position: Position of the committed file with the block.
     """
 
     device_id: str
@@ -55,17 +55,17 @@ class Quarantined:
 
 
 class Quarantine:
-    """The quarantine's table."""
+    """Reads and writes the quarantine's table."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
 
     def add(self, items: Sequence[Quarantined]) -> None:
-        """Keep the items; of one that is there already the earliest delivery stays.
+        """Store the items; of an existing one, the earliest delivery stays.
 
         Raises:
-            WarehouseError: None was written.
+            WarehouseError: No item was written.
         """
         if not items:
             return
@@ -73,7 +73,7 @@ class Quarantine:
         new, old = statement.inserted, QUARANTINE.c
         moved = ("reason", "topic", "record_key", "node", "start_id", "lane", "n")
         earlier = new.received_at < old.received_at
-        # A list keeps the order, and received_at is last: MySQL assigns from left to right.
+        # MySQL assigns from left to right, so received_at must be last; a list keeps the order.
         changes = [(name, func.if_(earlier, new[name], old[name])) for name in moved]
         changes.append(("received_at", func.least(old.received_at, new.received_at)))
         with converted(), self._engine.begin() as connection:
@@ -82,10 +82,10 @@ class Quarantine:
             )
 
     def put(self, key: str, device_id: str, reason: str, document: str) -> None:
-        """Keep a document that search will never take, under its record's key.
+        """Store a document that search refuses, under its record's key.
 
         Raises:
-            WarehouseError: It was not written.
+            WarehouseError: The document was not written.
         """
         item = Quarantined(
             device_id=device_id,
@@ -99,10 +99,10 @@ class Quarantine:
         self.add([item])
 
     def items(self, *, as_of: int, newest: int | None = None) -> Iterator[Quarantined]:
-        """What was received up to `as_of` (ms), newest first; at most `newest` of it.
+        """Return the items received up to `as_of` (ms), newest first; at most `newest` items.
 
         Raises:
-            WarehouseError: The server did not answer; what came so far is incomplete.
+            WarehouseError: The server did not answer; the items so far are incomplete.
         """
         at = QUARANTINE.c
         query = (
@@ -114,7 +114,7 @@ class Quarantine:
         yield from self._stream(query)
 
     def totals(self, *, as_of: int) -> tuple[tuple[str, int], ...]:
-        """How many rows of each code were received up to `as_of`, ms since 1970 UTC."""
+        """Count the rows of each code that were received up to `as_of`, ms since 1970 UTC."""
         at = QUARANTINE.c
         query = (
             select(at.code, func.count())
@@ -133,7 +133,7 @@ class Quarantine:
 
 
 class QuarantineProjection:
-    """Puts every block that today's decoder cannot read into the quarantine."""
+    """Writes every block that today's decoder cannot read to the quarantine."""
 
     name = "quarantine"
 
@@ -141,12 +141,12 @@ class QuarantineProjection:
         self._quarantine = quarantine
 
     def apply(self, files: Sequence[LandedFile]) -> None:
-        """Keep the unreadable blocks of the files; the same files may come again.
+        """Store the unreadable blocks of the files; repeating it is safe.
 
-        What ingest could not read (no stream) and today's decoder can is not in quarantine.
+        A block that ingest could not read (no stream) but today's decoder can is not stored.
 
         Raises:
-            WarehouseError: Nothing was written; the same files must come again.
+            WarehouseError: Nothing was written; apply the same files again.
         """
         self._quarantine.add([item for file in files for item in _refused(file)])
 
@@ -173,7 +173,7 @@ def _of_block(block: LandedBlock, position: Position, error: ContractError) -> Q
 
 
 def _row(item: Quarantined) -> dict[str, Any]:
-    # Reasons quote what a stranger sent; nothing of it may reach a person's terminal as it is.
+    # Reasons quote untrusted input, which must not send control characters to a terminal.
     reason = "".join(c if c.isprintable() else "?" for c in item.reason[:_REASON_CHARACTERS])
     at = item.position
     return {

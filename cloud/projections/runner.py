@@ -1,7 +1,7 @@
-"""Runs one projection: reads the lake from its cursor, applies, then moves the cursor.
+"""Runs one projection: reads the lake from its cursor, applies files, then moves the cursor.
 
-The order read -> apply -> cursor is the whole guarantee: what was applied without its cursor is
-applied again, so `apply` must be idempotent. Knows no target.
+The order read -> apply -> cursor ensures that no file is skipped. Files that were applied before
+the cursor was saved are applied again, so `apply` must be idempotent.
 """
 
 import threading
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from cloud.lake.cursors import CursorStore
-from cloud.lake.landed import Lake, LandedFile
+from cloud.lake.positions import Lake, LandedFile
 from contract.errors import DewlineError
 from transport.backoff import Backoff
 
@@ -19,21 +19,21 @@ BATCH_BLOCKS = 2_000
 
 
 class Projection(Protocol):
-    """Writes what the lake holds somewhere, keyed: twice is once."""
+    """Writes the lake's content to a target, under keys, so that repeats change nothing."""
 
     name: str
 
     def apply(self, files: Sequence[LandedFile]) -> None:
-        """Writes everything in `files`; returns when the target has it.
+        """Writes everything in `files`; returns when the target has stored it.
 
         Raises:
-            ProjectionError: Some of it was not taken; the same batch comes again.
+            ProjectionError: Some of it was not stored; the same batch is applied again.
         """
         ...
 
 
 class ProjectionRunner:
-    """Moves one projection along the lake. Constructing it registers the projection's cursor."""
+    """Applies the lake to one projection. The constructor registers the projection's cursor."""
 
     def __init__(
         self,
@@ -51,13 +51,13 @@ class ProjectionRunner:
         self._cursors.register()
 
     def run_once(self) -> int:
-        """Applies everything that is in the lake now and beyond the cursor.
+        """Applies all files that are in the lake now and beyond the cursor.
 
         Returns:
-            How many files were applied.
+            Number of applied files.
 
         Raises:
-            DewlineError: Of the lake, the cursor or the projection; what was applied before stays.
+            DewlineError: Lake, cursor or projection failed; files applied before stay applied.
         """
         total = 0
         while done := self._pass():
@@ -70,15 +70,15 @@ class ProjectionRunner:
         poll_s: float,
         on_error: Callable[[DewlineError], None],
     ) -> None:
-        """Runs until `stop`, waiting `poll_s` when there is nothing new.
+        """Applies new files until `stop`; waits `poll_s` after each pass.
 
         Args:
-            stop: Set by whoever wants the end; noticed between passes.
-            poll_s: Seconds between looks at the lake.
-            on_error: Told of each retryable failure, before the wait that follows it.
+            stop: Event that ends the loop; checked between passes.
+            poll_s: Seconds between two passes.
+            on_error: Called with each retryable failure, before the wait for the retry.
 
         Raises:
-            DewlineError: One that is not retryable.
+            DewlineError: A failure that is not retryable.
         """
         while not stop.is_set():
             try:
@@ -98,7 +98,7 @@ class ProjectionRunner:
         for batch in _batches(self._lake.after(cursor), self._batch_blocks):
             self._projection.apply(batch)
             cursor = cursor.after([f.position for f in batch])
-            self._cursors.save(cursor)  # only now: see the module's docstring
+            self._cursors.save(cursor)  # after the apply: see the module's docstring
             total += len(batch)
         return total
 

@@ -1,8 +1,8 @@
-"""The search projection: every readable record of the lake as one document.
+"""Writes every readable record of the lake as one document: the search projection.
 
-Indifferent to order and to repeats: documents are created under their key, and a ClockFix dates its
-stream's records whether it arrives before them or after. Blocks that cannot be decoded are the
-quarantine projection's affair and passed over here.
+Order and repeats do not matter: documents are created under their key, and a ClockFix (a record
+that gives its stream's records their time) may arrive before or after them. Blocks that cannot be
+decoded are skipped; the quarantine projection handles them.
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cloud.clock_fix import Fix, first_fix
-from cloud.lake.landed import LandedBlock, LandedFile
+from cloud.lake.positions import LandedBlock, LandedFile
 from cloud.search.bulk import Document
 from cloud.search.documents import BlockContext, documents
 from cloud.search.names import IndexNames
@@ -29,30 +29,30 @@ _PAGE = 1000  # documents moved at a time when a fix arrives
 
 
 class Documents(Protocol):
-    """What the projection asks of the documents that are there."""
+    """Queries to the existing documents that the projection needs."""
 
     def refresh(self, indices: Sequence[str]) -> None:
-        """Make what was written to the indices searchable."""
+        """Make written documents of the indices searchable."""
         ...
 
     def find(
         self, indices: Sequence[str], matching: Filter, *, after_seq: int, limit: int
     ) -> list[Hit]:
-        """The first documents with a `seq` beyond `after_seq`, ascending."""
+        """Return the first documents with a `seq` above `after_seq`, ascending."""
         ...
 
 
 class DocumentWriter(Protocol):
-    """What the projection writes with.
+    """Writer of documents.
 
-    Clock fixes and records without a time are found by `Documents` once `create` has returned;
-    other documents may still be on their way then.
+    When `create` returns, `Documents` can find clock fixes and records without a time. Other
+    documents may arrive later.
     """
 
     def create(self, documents: Iterable[Document]) -> None:
-        """Create the documents, in order; what is there already is left as it is.
+        """Create the documents, in order; existing ones do not change.
 
-        ProjectionError: not all of them were taken, and calling again is safe.
+        ProjectionError: not all of them were stored; calling again is safe.
         """
         ...
 
@@ -94,17 +94,17 @@ class SearchProjection:
         self._names = names
 
     def apply(self, files: Sequence[LandedFile]) -> None:
-        """Write every record of the files; the same files may come again.
+        """Write every record of the files; repeating it is safe.
 
         Raises:
-            ProjectionError: Not everything was taken; the same files must come again.
+            ProjectionError: Not everything was stored; apply the same files again.
         """
         decoded = [d for file in files for d in _decoded(file.blocks)]
         fixed = _fixes(decoded)
         fixes = self._first(fixed, decoded)
         self._writer.create(self._documents(decoded, fixes))
-        # After the writing, so that undated records of the same batch that an earlier, broken-off
-        # run left behind are found too.
+        # After the writing, to find also undated records of this batch from an earlier run that
+        # was killed.
         for stream in sorted(fixed):
             self._move(stream, fixes[stream])
 
@@ -122,7 +122,7 @@ class SearchProjection:
     def _first(
         self, fixed: Mapping[_Stream, Fix], decoded: Iterable[_Decoded]
     ) -> dict[_Stream, Fix]:
-        """The first fix, of these blocks or stored, of each stream that may need one."""
+        """Returns the first fix, from these blocks or stored, of each stream that may need one."""
         asked = fixed.keys() | {d.stream for d in decoded if d.block.utc_at is None}
         fixes = {}
         if asked:
@@ -150,8 +150,8 @@ class SearchProjection:
         ):
             after_seq = max(int(hit.fields["seq"]) for hit in hits)
             moves = [(hit, moved) for hit in hits if (moved := self._dated(hit, fix)) is not None]
-            # Created first: a crash in between leaves two, and the same batch comes again; the
-            # other way round it would leave none.
+            # Create before delete: a crash in between leaves two documents, and the batch is
+            # repeated. In the other order, a crash would leave none.
             self._writer.create(moved for _, moved in moves)
             self._writer.delete(Document(hit.index, hit.id, "") for hit, _ in moves)
 
@@ -175,12 +175,12 @@ def _decoded(blocks: Iterable[LandedBlock]) -> Iterator[_Decoded]:
         try:
             block = decode(landed.payload)
         except ContractError:
-            continue  # kept and counted by the quarantine projection
+            continue  # the quarantine projection stores and counts it
         yield _Decoded(_Stream(landed.device_id, block.stream_id), landed.received_at, block)
 
 
 def _fixes(decoded: Iterable[_Decoded]) -> dict[_Stream, Fix]:
-    """The first ClockFix of each stream among the blocks."""
+    """Returns the first ClockFix of each stream among the blocks."""
     found: dict[_Stream, list[Fix]] = {}
     for item in decoded:
         first_event = item.block.last - len(item.block.events) + 1

@@ -1,1 +1,1 @@
-"""The report: what rooms did, what was forecast, what came true; one HTML file from MySQL."""
+"""The report: one HTML file about conditions, forecasts and models, made from the warehouse."""

@@ -1,9 +1,9 @@
-"""Draws the report's charts as SVG that stands in the page: text as text, colours by the page.
+"""Draws the report's charts as SVG elements for the page; text stays text.
 
-Nothing of matplotlib's global state is used, and nobody else imports matplotlib. Each colour is
-written as a CSS variable with the light scheme's value, so that a chart follows the page into the
-dark. The colours are those of Okabe and Ito, told apart by colour-blind readers; forecasts of
-gateway and cloud differ by dash as well.
+Each colour is a CSS variable with the light scheme's value as its default, so that a chart follows
+the page's dark scheme. Colour-blind readers can distinguish the colours (Okabe and Ito's); the
+forecasts of gateway and cloud also differ by their dashes. Only this module imports matplotlib, and
+it leaves matplotlib's global state unchanged.
 """
 
 import io
@@ -62,7 +62,7 @@ _DATES = ["%Y", "%b", "%d", "%H:%M", "%H:%M", "%S"]
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Width and height in CSS pixels at which letters have their natural size."""
+    """Width and height in CSS pixels at which text has its natural size."""
 
     width_px: int
     height_px: int
@@ -70,13 +70,13 @@ class Size:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """Ends of axes, the same for all devices of a condition, so that charts can be compared.
+    """Ends of axes. All devices of a condition share them, so that charts can be compared.
 
     Attributes:
         from_at: Left end, ms since 1970 UTC.
-        until_at: Right end.
-        lowest: Of the signal, in its unit.
-        highest: Of the signal.
+        until_at: Right end, ms since 1970 UTC.
+        lowest: The signal's lowest value, in its unit.
+        highest: The signal's highest value, in its unit.
         share: Highest probability or share of onsets of a day, 0 to 1.
     """
 
@@ -89,13 +89,13 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """What is drawn of one condition on one device.
+    """Data of the chart of one condition on one device.
 
     Attributes:
-        device: Its signal, truth and days of forecasts.
-        unit: Of the signal, for the axis.
+        device: The device's signal, truth and days of forecasts.
+        unit: Title of the axis: the signal and its unit.
         limit: The condition's limit in that unit.
-        frame: The ends of its axes.
+        frame: The ends of the axes.
     """
 
     device: DeviceReport
@@ -105,17 +105,17 @@ class Timeline:
 
 
 def day_number(day: date) -> int:
-    """Days since 1970-01-01."""
+    """Return the number of days since 1970-01-01."""
     return (day - _EPOCH).days
 
 
 def draw_timeline(timeline: Timeline, size: Size, alt: str) -> str:
-    """The signal with its limit and the time in which the condition held; below it forecasts."""
+    """Return a chart of signal, limit and times when the condition was true; below, forecasts."""
 
     def draw(figure: Figure) -> None:
         grid = figure.add_gridspec(2, 1, height_ratios=(3, 2))
         width, height = size.width_px, size.height_px
-        # Margins that hold the letters; to measure them takes longer than to draw the rest.
+        # Fixed margins with room for the labels: measuring labels takes longer than all drawing.
         figure.subplots_adjust(34 / width, 28 / height, 1 - 4 / width, 1 - 22 / height, hspace=0.3)
         top = figure.add_subplot(grid[0])
         below = figure.add_subplot(grid[1], sharex=top)
@@ -141,7 +141,7 @@ def _signal(axes: Axes, timeline: Timeline) -> None:
     frame = timeline.frame
     _shade(axes, timeline.device.truth, frame.until_at)
     points = timeline.device.signal
-    # A point stands for the time that it begins: the mean is drawn in the middle of it.
+    # A point's `at` is the begin of its day or step: the mean is drawn in the middle.
     step = min((b.at - a.at for a, b in pairwise(points)), default=0)
     for run in _unbroken(points, step, lambda p: p.at):
         days = [(p.at + step / 2) / _DAY_MS for p in run]
@@ -160,7 +160,7 @@ def _shade(axes: Axes, truth: Sequence[TruthInterval], until_at: int) -> None:
     ]
     place, colour = axes.get_xaxis_transform(), PALETTE["held"]
     axes.broken_barh(spans, (0, 0.92), transform=place, color=colour, alpha=0.3, linewidth=0)
-    # A few hours of a year are thinner than a pixel: the strip above shows each of them.
+    # A few hours of a year are thinner than a pixel, so a strip at the top marks each interval.
     axes.broken_barh(spans, (0.94, 0.06), transform=place, color=colour, linewidth=0.9)
 
 
@@ -175,7 +175,7 @@ def _forecasts(axes: Axes, days: Sequence[ForecastDay], share: float) -> None:
         # matplotlib types its keywords one by one, and a dict has one type for all
         axes.text(0.5, 0.5, "no judged forecasts yet", **middle)  # type: ignore[arg-type]
         return
-    shares = {day_number(d.day): d.onset_share for d in days}  # of either origin: one truth
+    shares = {day_number(d.day): d.onset_share for d in days}  # one area for both origins
     first, last = min(shares), max(shares)
     heights = [shares.get(number, 0.0) for number in range(first, last + 1)]
     edges = list(range(first, last + 2))
@@ -189,7 +189,7 @@ def _forecasts(axes: Axes, days: Sequence[ForecastDay], share: float) -> None:
 
 
 def _unbroken(items: Sequence[Any], step: int, place: Callable[[Any], int]) -> list[list[Any]]:
-    """Runs without a gap: a line across missing time would say that something was known."""
+    """Split items into runs without gaps, because a line across a gap would suggest data."""
     runs: list[list[Any]] = []
     for item in items:
         if runs and place(item) - place(runs[-1][-1]) <= step:
@@ -200,7 +200,10 @@ def _unbroken(items: Sequence[Any], step: int, place: Callable[[Any], int]) -> l
 
 
 def draw_reliability(bins: Sequence[Bin], size: Size, alt: str) -> str:
-    """Share of onsets over forecast probability, per origin; points as large as they weigh."""
+    """Return a chart of the share of onsets over the forecast probability, by origin.
+
+    The area of a point grows with its number of forecasts.
+    """
 
     def draw(figure: Figure) -> None:
         figure.set_layout_engine("constrained")
@@ -224,7 +227,7 @@ def draw_reliability(bins: Sequence[Bin], size: Size, alt: str) -> str:
 
 
 def draw_skill(rows: Sequence[tuple[str, Monitored | DecisionRow]], size: Size, alt: str) -> str:
-    """Skill with its bounds, one row each, against the line of no skill."""
+    """Return a chart of skills with their bounds, one row each, and a line at no skill."""
 
     def draw(figure: Figure) -> None:
         figure.set_layout_engine("constrained")
@@ -234,7 +237,7 @@ def draw_skill(rows: Sequence[tuple[str, Monitored | DecisionRow]], size: Size, 
         for place, (_, row) in enumerate(rows):
             if row.skill is None or row.skill_low is None or row.skill_high is None:
                 beside = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
-                # as above: a dict has one type for all keywords
+                # as above: matplotlib types its keywords one by one
                 axes.annotate("no figure", (0, place), **beside)  # type: ignore[arg-type]
                 continue
             colour = PALETTE["ink"]
@@ -259,13 +262,13 @@ def _titled(axes: Axes, title: str) -> None:
 
 
 def _svg(draw: Callable[[Figure], None], size: Size, alt: str) -> str:
-    # A unit of SVG is a point of matplotlib's: 72 to the inch.
+    # matplotlib writes points, 72 per inch, as SVG units.
     figure = Figure(figsize=(size.width_px / 72, size.height_px / 72))
     canvas = FigureCanvasSVG(figure)
     written = io.StringIO()
     with mpl.rc_context():
-        mpl.rcParams["svg.fonttype"] = "none"  # letters stay letters
-        mpl.rcParams["svg.hashsalt"] = f"{alt} {size}"  # its own ids, and the same ones each time
+        mpl.rcParams["svg.fonttype"] = "none"  # text stays text
+        mpl.rcParams["svg.hashsalt"] = f"{alt} {size}"  # ids differ by chart, not by run
         mpl.rcParams["text.parse_math"] = False
         mpl.rcParams["font.size"] = _FONT_PX
         draw(figure)
@@ -284,8 +287,8 @@ def _ink(axes: Axes) -> None:
 
 
 def _inline(document: str, size: Size, alt: str) -> str:
-    """The `svg` element alone: no addresses, no ids that two charts would share, page's colours."""
-    body = document[document.index("</defs>") + 7 :]  # the first one holds a style for all elements
+    """Return the `svg` element without links and unused ids, with the page's colours."""
+    body = document[document.index("</defs>") + 7 :]  # the first `defs` styles the whole page
     named = set(re.findall(r"#([\w.-]+)", body))
     body = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in named else "", body)
     body = re.sub(r" font-family: [^;\"]*;", "", body)

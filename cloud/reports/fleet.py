@@ -1,4 +1,4 @@
-"""Reads which models run on the gateways, and which should."""
+"""Reads which models run on the gateways, and which ones should run."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ class _Place(NamedTuple):
 
 
 class _Active(NamedTuple):
-    """A report that a model runs; of two, the greater one is the later one."""
+    """A gateway's report that a model runs. The order of tuples is the order of time."""
 
     at: int
     stream_id: str
@@ -31,7 +31,7 @@ class _Active(NamedTuple):
 
 
 def installed(connection: Connection) -> tuple[Installed, ...]:
-    """One line for each device and condition that should have a model, or tells of one."""
+    """Return a line for each device and condition that should have a model or reports one."""
     desired, active = _desired(connection), _active(connection)
     places = sorted(desired.keys() | active.keys(), key=lambda p: (p[0], p[1] or ""))
     return tuple(
@@ -56,11 +56,11 @@ def _desired(connection: Connection) -> Mapping[_Place, str]:
 
 
 def _trusted(_key_id: str, _message: bytes, _signature: bytes) -> None:
-    """Our own table: who may write it could write this page as well."""
+    """Accept every signature: the payload comes from the cloud's own table."""
 
 
 def _active(connection: Connection) -> Mapping[_Place, _Active]:
-    """The latest report of each place; the registry says which condition a model is for."""
+    """Return the latest report of each place. The registry gives the condition of a model."""
     at = FACTS[Kind.MODEL_REPORT].c
     join = (at.model == MODELS.c.model) & (at.version == MODELS.c.version)
     query = (
@@ -74,7 +74,7 @@ def _active(connection: Connection) -> Mapping[_Place, _Active]:
 def _latest(rows: Iterable[Any]) -> Mapping[_Place, _Active]:
     found: dict[_Place, _Active] = {}
     for row in rows:
-        # Before its clock is believable a gateway's reports are dated by when they came.
+        # A gateway without a believable clock sends reports without a date: use the arrival.
         at = row.received_at if row.observed_at is None else row.observed_at
         told = _Active(at, row.stream_id, row.seq, f"{row.model} {row.version}")
         place = _Place(row.device_id, row.condition_id)
@@ -83,7 +83,7 @@ def _latest(rows: Iterable[Any]) -> Mapping[_Place, _Active]:
 
 
 def refusals(connection: Connection) -> tuple[Refusal, ...]:
-    """Bundles that gateways refused, by device, model and version."""
+    """Return the bundles that gateways refused, by device, model, version and reason."""
     at = FACTS[Kind.MODEL_REPORT].c
     group = (at.device_id, at.model, at.version, at.reason)
     last = func.max(at.observed_at, type_=at.observed_at.type)

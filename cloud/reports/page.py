@@ -1,8 +1,8 @@
-"""Lays a report out as one HTML file: no script, no address outside, for phone and desktop.
+"""Renders a report as one HTML file for phone and desktop, without scripts or external links.
 
-Each number on the page stands in a `data` element that names it (`data-figure`) and holds it
-unrounded (`value`); texts with digits that are no figures are marked `data-text`. A test compares
-every figure with SQL of its own. Nobody else imports jinja2.
+Each number on the page is in a `data` element with its name (`data-figure`) and its unrounded
+value (`value`). A text with digits that is not a figure is marked `data-text`. A test compares
+every figure with the result of its own SQL. Only this module imports jinja2.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from cloud.instants import shown_instant
 from cloud.reports.charts import PALETTE
-from cloud.reports.happened import DRAWN_DEVICES
+from cloud.reports.device_history import DRAWN_DEVICES
 from cloud.reports.report import Report
 from cloud.reports.views import condition_views
 
@@ -27,7 +27,7 @@ Value = float | int | str | bool | date | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """Sums over all devices and conditions, for the top of the page."""
+    """Sums over all devices and conditions, shown at the top of the page."""
 
     readings: int
     devices: int
@@ -41,7 +41,7 @@ class Glance:
 
 
 def glance(report: Report) -> Glance:
-    """The sums of a report."""
+    """Return the sums of a report."""
     devices = [device for condition in report.conditions for device in condition.devices]
     forecasts = [counts for device in devices for counts in device.forecasts]
     return Glance(
@@ -58,10 +58,10 @@ def glance(report: Report) -> Glance:
 
 
 def render(report: Report) -> str:
-    """The page.
+    """Return the page as HTML.
 
     Args:
-        report: From `cloud.reports.queries.collect`.
+        report: The result of `cloud.reports.queries.collect`.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -83,13 +83,13 @@ def render(report: Report) -> str:
 
 
 def figure(key: str, value: Value, decimals: int = 0, *, signed: bool = False) -> Markup:
-    """A figure, named and unrounded for tests and readers, rounded for the eye.
+    """Return a `data` element with a figure's name and exact value; the text is rounded.
 
     Args:
-        key: Its stable name.
-        value: What it is; None if it does not exist.
-        decimals: Of the shown text, for a float.
-        signed: Whether a positive one is shown with its sign.
+        key: The figure's stable name.
+        value: The exact value; None if it does not exist.
+        decimals: Number of decimals in the text, for a float.
+        signed: Whether the text of a positive value has a plus sign.
     """
     exact = "" if value is None else "yes" if value is True else "no" if value is False else value
     shown = _shown(value, decimals, signed=signed)
@@ -97,7 +97,7 @@ def figure(key: str, value: Value, decimals: int = 0, *, signed: bool = False) -
 
 
 def instant(key: str, at: int | None) -> Markup:
-    """An instant (ms since 1970 UTC) as a figure, to the minute for the eye."""
+    """Return an instant (ms since 1970 UTC) as a figure; the text ends at the minute."""
     exact = "" if at is None else shown_instant(at)
     shown = _NOTHING if at is None else exact[:16].replace("T", " ")
     return Markup('<data data-figure="{}" value="{}">{}</data>').format(key, exact, shown)

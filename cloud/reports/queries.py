@@ -1,6 +1,7 @@
-"""From MySQL to a report: one transaction for everything but the ledger, which has its own.
+"""Collects a report from the warehouse; it only reads.
 
-It only reads. What its figures mean is defined here and in its neighbours; how they look is not.
+One transaction reads everything but the ledger, which has its own. This module and the others that
+read define the figures; `page` and `charts` define their look.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,9 +11,9 @@ from sqlalchemy import Connection, Engine, func, select
 from cloud.ledger.account import DeviceAccount
 from cloud.ledger.queries import LedgerReader
 from cloud.ledger.report import notes, summary
+from cloud.reports.device_history import device_reports
 from cloud.reports.fleet import installed, refusals
-from cloud.reports.happened import device_reports
-from cloud.reports.judged import candidates, decisions, monitored, reliability
+from cloud.reports.model_quality import candidates, decisions, monitored, reliability
 from cloud.reports.report import Completeness, ConditionReport, ReadingCounts, Report
 from cloud.reports.signals import SignalReader
 from cloud.warehouse.engine import converted
@@ -26,17 +27,17 @@ __all__ = ["collect", "completeness"]
 
 
 def collect(engine: Engine, conditions: Sequence[Condition], written_at: int) -> Report:
-    """Everything that the report says.
+    """Return the whole report.
 
     Args:
         engine: The warehouse.
-        conditions: As the fleet declares them.
-        written_at: The instant that ages are counted to, ms since 1970 UTC.
+        conditions: The fleet's declared conditions.
+        written_at: The instant at which ages are computed, ms since 1970 UTC.
 
     Raises:
         SchemaOutdated: A table is missing.
         WarehouseError: The server did not answer.
-        ContractError: A desired state in the warehouse is none.
+        ContractError: A row of `desired` does not contain a valid desired state.
     """
     accounts = tuple(LedgerReader(engine).accounts())
     with converted(), engine.connect() as connection:
@@ -59,7 +60,7 @@ def _server(connection: Connection) -> str:
 
 
 def completeness(accounts: Sequence[DeviceAccount], now: int) -> Completeness:
-    """The ledger's account, as `cloud.ledger.report` sums it up."""
+    """Return the ledger's account with the sums of `cloud.ledger.report`."""
     table = summary(accounts)
     return Completeness(
         devices=tuple((a.device_id, summary([a]).totals) for a in accounts),

@@ -1,6 +1,7 @@
-"""What a report says, as values: `queries` makes them, `page` and `charts` lay them out.
+"""Defines the values of a report: `queries` makes them, `page` and `charts` show them.
 
-Instants are ms since 1970 UTC. A figure that does not exist, because nothing was counted, is None.
+Instants are ms since 1970 UTC. A figure is None if nothing was counted for it. An onset is the
+event that a model forecasts: the condition is false and becomes true within its horizon.
 """
 
 from dataclasses import dataclass
@@ -32,13 +33,13 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingCounts:
-    """How many readings of one device are stored, and from which days.
+    """Number of one device's stored readings, and their first and last day.
 
     Attributes:
         device_id: The device.
-        total: Their number.
-        first_day: The first UTC day; None if no clock was believable.
-        last_day: The last one.
+        total: Number of readings.
+        first_day: The first UTC day; None if no reading has a date.
+        last_day: The last UTC day; None if no reading has a date.
     """
 
     device_id: str
@@ -49,7 +50,7 @@ class ReadingCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TruthInterval:
-    """A time in which the condition held; `ended_at` is None while it does."""
+    """A time in which the condition was true; `ended_at` is None while it still is."""
 
     began_at: int
     ended_at: int | None
@@ -57,13 +58,13 @@ class TruthInterval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldTotals:
-    """How often and how long a condition held.
+    """How often and how long a condition was true.
 
     Attributes:
-        times: Intervals, the last one may be open.
-        hours: Length of those that have ended, h.
-        longest_h: Of the longest of these, h.
-        since: Begin of the interval that is still open.
+        times: Number of intervals; the last one may be open.
+        hours: Total length of the closed intervals, h.
+        longest_h: Length of the longest closed interval, h; None if there is none.
+        since: Begin of the open interval; None if there is none.
     """
 
     times: int
@@ -74,15 +75,15 @@ class HeldTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastCounts:
-    """Forecasts of one origin for one device.
+    """Numbers of forecasts of one origin for one device.
 
     Attributes:
         origin: `edge` or `cloud`.
-        issued: All.
-        late: Of the cloud's, those for readings that came late; None for the gateway's.
-        judged: Those whose truth is known.
-        mean_probability: Of the judged ones.
-        onset_share: Share of the judged ones that the condition followed.
+        issued: All forecasts.
+        late: The cloud's forecasts for readings that arrived late; None for the gateway's.
+        judged: Forecasts with a known outcome.
+        mean_probability: Mean probability of the judged forecasts.
+        onset_share: Share of the judged forecasts that an onset followed.
     """
 
     origin: str
@@ -95,7 +96,7 @@ class ForecastCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastDay:
-    """The judged forecasts of one UTC day and origin: mean probability and share of onsets."""
+    """Mean probability and share of onsets of the judged forecasts of one UTC day and origin."""
 
     day: date
     origin: str
@@ -105,7 +106,7 @@ class ForecastDay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """The signal in one day (or step, in short reports): begin, and its values in its unit."""
+    """The signal in one day, or in one step in short reports: begin, and values in its unit."""
 
     at: int
     lowest: float
@@ -128,7 +129,7 @@ class DeviceReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
-    """Outcomes whose forecast fell into one bin of probability, of the newest cycle."""
+    """The newest cycle's outcomes of all forecasts in one bin of probability."""
 
     origin: str
     bin: int
@@ -139,7 +140,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Monitored:
-    """Skill of the forecasts that were made, at the newest cycle; empty ids mean all."""
+    """Skill in service at the newest cycle; an empty device or origin means all of them."""
 
     cycle_at: int
     device_id: str
@@ -159,7 +160,7 @@ class Monitored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """How one family scored in the selection of one cycle."""
+    """The score of one family in the selection of one cycle."""
 
     cycle_at: int
     family: str
@@ -171,7 +172,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionReport:
-    """One condition: what it is, what it did, what was forecast of it and decided."""
+    """One condition: its declaration, devices, skill, decisions and candidates."""
 
     declared: Condition
     devices: tuple[DeviceReport, ...]
@@ -183,14 +184,14 @@ class ConditionReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """What a device should run for a condition, and what it says that it runs.
+    """The model that a device should run for a condition, and the model that it reports.
 
     Attributes:
         device_id: The device.
         condition_id: The condition; None for a reported model that the registry does not know.
-        desired: `model version` that the fleet's desired state names; None for none.
+        desired: `model version` in the device's desired state; None if it names no model.
         active: `model version` of the latest report; None before the first.
-        since: When that report was made.
+        since: Time of that report; None before the first.
     """
 
     device_id: str
@@ -201,13 +202,13 @@ class Installed:
 
     @property
     def equal(self) -> bool:
-        """Whether the device runs what it should."""
+        """Whether the device runs the model that it should run."""
         return self.desired == self.active
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A bundle that a gateway refused: which, how often, when last and why then."""
+    """A bundle that a gateway refused for one reason: how often, and when last."""
 
     device_id: str
     model: str
@@ -233,11 +234,14 @@ class Report:
     """The whole report.
 
     Attributes:
-        written_at: The instant that ages are counted to.
-        server: The database server that the figures come from, with its version.
-        readings: Per device.
-        conditions: In the order of their declaration.
-        undeclared: Conditions that tables speak of and nobody declares; left out.
+        written_at: The instant at which ages are computed.
+        server: The database server of the figures, with its version.
+        readings: Numbers of readings, one entry for each device.
+        conditions: The declared conditions, in the order of their declaration.
+        undeclared: Ids of conditions that have rows but no declaration; the report omits them.
+        installed: Desired and reported models, one entry for each device and condition.
+        refusals: Bundles that gateways refused.
+        completeness: The ledger's account.
     """
 
     written_at: int

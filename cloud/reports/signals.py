@@ -1,7 +1,7 @@
-"""A condition's signal over time, from the stored readings; for charts only.
+"""Reads a condition's signal over time from the stored readings, for charts only.
 
-It averages within steps and days, so that a year of ten-second samples is as quick to draw as a
-year of hourly ones. Whether the condition held is not read off here: that is what `truth` says.
+The values are averaged by step and by day, so that a year of ten-second samples is drawn as fast as
+a year of hourly ones. Table `truth`, not this signal, gives the times when the condition was true.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,19 +20,19 @@ from models.conditions import Condition, signals_of
 __all__ = ["SignalReader"]
 
 _DAY_S = 86_400
-_SHORT_S = 45 * _DAY_S  # of a shorter time each step is drawn
+_SHORT_S = 45 * _DAY_S  # for a shorter period, each step is drawn
 Steps = Mapping[int, float]  # mean value by number of the step since 1970
 
 
 class SignalReader:
-    """Reads signals on one connection; each is read once, however many conditions use it."""
+    """Reads signals on one connection, each signal once for all conditions that use it."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._read: dict[tuple[str, Signal, int], Steps] = {}
 
     def points(self, device_id: str, condition: Condition) -> tuple[Point, ...]:
-        """The signal of a condition on one device, a point a day, or a step if there are few."""
+        """Return a condition's signal on one device: one point a day, or a step if few days."""
         values = self._values(device_id, condition)
         if not values:
             return ()
@@ -71,7 +71,7 @@ class SignalReader:
 
 
 def _seconds(instant: ColumnElement[Any]) -> ColumnElement[Any]:
-    # UNIX_TIMESTAMP ends in 2038 on MariaDB 10.11
+    # UNIX_TIMESTAMP ends in 2038 on MariaDB 10.11, so TIMESTAMPDIFF is used.
     epoch: ColumnElement[Any] = literal_column("'1970-01-01 00:00:00'")
     return func.timestampdiff(literal_column("SECOND"), epoch, instant)
 

@@ -1,4 +1,4 @@
-"""What the page shows of a condition beside its figures: the declaration in words, the charts."""
+"""Makes the texts and charts that the page shows of a condition beside its figures."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _ROW_PX, _AROUND_PX = 26, 60
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One line of a declaration."""
+    """One line about a condition's declaration."""
 
     name: str
     text: str
@@ -38,7 +38,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart; `narrow` is the same for a phone, None where `wide` fits one."""
+    """One chart; `narrow` is the version for a phone, None if `wide` fits on a phone."""
 
     title: str
     wide: Markup
@@ -55,7 +55,7 @@ class DeviceView:
 
 @dataclass(frozen=True, slots=True)
 class ConditionView:
-    """A condition with all that is shown of it."""
+    """A condition with its texts and charts."""
 
     report: ConditionReport
     sentence: str
@@ -65,7 +65,7 @@ class ConditionView:
 
 
 def condition_views(report: Report) -> tuple[ConditionView, ...]:
-    """One view a condition; all their time axes are the report's period."""
+    """Return one view for each condition; all time axes show the report's period."""
     return tuple(_view(report, condition) for condition in report.conditions)
 
 
@@ -98,12 +98,14 @@ def _facts(condition: Condition) -> Iterator[Fact]:
         yield Fact("Computed as", condition.derived.facts.about)
     if condition.hysteresis:
         end = condition.limit + sign * condition.hysteresis
-        yield Fact("Ends", f"when it comes back to {facts.shown(end)}")
+        yield Fact("Becomes false", f"when the value is back at {facts.shown(end)}")
     if condition.duration_s:
-        yield Fact("Raised", f"after {shown_span(condition.duration_s * 1000)} beyond the limit")
-    yield Fact("Judged", f"every {shown_span(condition.step_s * 1000)}")
-    yield Fact("Forecast", f"whether it begins within {shown_span(condition.horizon_s * 1000)}")
-    yield Fact("Warns", f"from a probability of {condition.warn_at:g}")
+        yield Fact(
+            "Becomes true", f"after {shown_span(condition.duration_s * 1000)} beyond the limit"
+        )
+    yield Fact("Evaluated", f"every {shown_span(condition.step_s * 1000)}")
+    yield Fact("Forecast", f"onset within {shown_span(condition.horizon_s * 1000)}")
+    yield Fact("Forecast alert", f"from a probability of {condition.warn_at:g}")
 
 
 def _frame(report: Report, condition: ConditionReport) -> Frame | None:
@@ -133,11 +135,11 @@ def _timeline(declared: Condition, frame: Frame | None, device: DeviceReport) ->
     )
     first, last = shown_instant(frame.from_at)[:10], shown_instant(frame.until_at - 1)[:10]
     alt = (
-        f"Condition {declared.id} on {device.device_id} from {first} to {last}. Above, the "
-        f"{_subject(declared)}: a band from its lowest to its highest value of each day and a "
-        "line for the mean, the limit dashed, and the time in which the condition held shaded. "
-        "Below, by day: the share of onsets as an area, lines for the mean probability that the "
-        "gateway and the cloud forecast. The tables beside it give the figures."
+        f"Condition {declared.id} on {device.device_id} from {first} to {last}. The upper part "
+        f"shows the {_subject(declared)}. A band shows the lowest and highest values, a line "
+        "shows the mean, and a dashed line shows the limit. The times when the condition was "
+        "true are shaded. The lower part shows, by day, the share of onsets as an area and the "
+        "mean forecast probabilities of gateway and cloud as lines. The tables give the figures."
     )
     return Chart(
         device.device_id,
@@ -150,19 +152,18 @@ def _square_charts(condition: ConditionReport) -> Iterator[Chart]:
     condition_id = condition.declared.id
     if condition.reliability:
         alt = (
-            f"Reliability of the forecasts of {condition_id}: share of onsets over forecast "
-            "probability, one point a bin, larger where more forecasts fell into it. On the "
-            "dashed diagonal forecasts come true as often as they say. The table has the figures."
+            f"Reliability of the forecasts of {condition_id}. The chart shows the share of onsets "
+            "over the forecast probability, one point for each bin. A larger point has more "
+            "forecasts. On the dashed diagonal, onsets are as frequent as forecast. The table "
+            "gives the figures."
         )
         size = Size(_SQUARE, _SQUARE)
         drawn = draw_reliability(condition.reliability, size, alt)
-        yield Chart("True as often as they say?", Markup(drawn))  # noqa: S704  # escaped
+        yield Chart("Reliability of the forecasts", Markup(drawn))  # noqa: S704  # escaped
     skills = [(_whose(row), row) for row in condition.monitored]
-    yield from _skill_chart(
-        "Skill of forecasts that were made", f"{condition_id}, by device", skills
-    )
+    yield from _skill_chart("Skill in service", f"{condition_id}, by device", skills)
     gates = [(shown_instant(row.cycle_at)[:10], row) for row in condition.decisions]
-    yield from _skill_chart("Skill at the gate", f"{condition_id}, by cycle", gates)
+    yield from _skill_chart("Skill at each decision", f"{condition_id}, by cycle", gates)
 
 
 def _whose(row: Monitored) -> str:
@@ -175,8 +176,8 @@ def _skill_chart(
 ) -> Iterator[Chart]:
     if any(row.skill is not None for _, row in rows):
         alt = (
-            f"{title}, {of}: a point for the skill and a line for its bounds, against a dashed "
-            "line at no skill. The table has the figures."
+            f"{title}, {of}. A point shows the skill and a line shows its bounds. The dashed line "
+            "marks no skill. The table gives the figures."
         )
         size = Size(_SQUARE, _AROUND_PX + _ROW_PX * len(rows))
         yield Chart(title, Markup(draw_skill(rows, size, alt)))  # noqa: S704  # charts escapes its texts

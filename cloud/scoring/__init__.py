@@ -1,1 +1,1 @@
-"""Live scoring: what has landed, through the champions in force, into forecasts of the cloud."""
+"""Scores new readings live: the champions in force make the cloud's forecasts."""

@@ -1,4 +1,4 @@
-"""What a batch of the lake's rows brings: which devices, from when to when, up to which files."""
+"""Summarizes a batch of the lake's rows: devices, times of their readings, last files."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
-from cloud.lake.landed import FileSequence, Position
+from cloud.lake.positions import FileSequence, Position
 from cloud.scoring.forecast import DAY_MS, TimeSpan, day_of
 from cloud.transforms.schema import SOURCE
 from contract.records import Kind
@@ -17,13 +17,13 @@ __all__ = ["Arrival", "Arrivals", "affected", "arrivals_of"]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """The instants of a device's readings, ms since 1970 UTC: the first and the last."""
+    """Instants of the first and last of a device's readings, ms since 1970 UTC."""
 
     first_ms: int
     last_ms: int
 
     def joined(self, other: "Arrival | None") -> "Arrival":
-        """Both as one."""
+        """Return one arrival that spans both."""
         if other is None:
             return self
         return Arrival(min(self.first_ms, other.first_ms), max(self.last_ms, other.last_ms))
@@ -31,14 +31,14 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrivals:
-    """A batch at a glance.
+    """Summary of a batch.
 
     Attributes:
-        devices: Per device the instants of its dated readings.
+        devices: For each device, the instants of its dated readings.
         positions: The last file of each sequence.
-        readings_total: Readings, repeats included.
-        undated_total: How many of them have no date.
-        fixes_total: Clock fixes, which date readings that came before.
+        readings_total: Number of readings, including repeated ones.
+        undated_total: Number of these readings without a date.
+        fixes_total: Number of clock fixes. A clock fix gives dates to earlier readings.
     """
 
     devices: Mapping[str, Arrival]
@@ -49,12 +49,12 @@ class Arrivals:
 
     @property
     def dates_change(self) -> bool:
-        """Whether readings wait for a date, or get one."""
+        """Whether the batch has readings without a date, or clock fixes that give dates."""
         return bool(self.undated_total or self.fixes_total)
 
 
 def arrivals_of(rows: DataFrame) -> Arrivals:
-    """Counts a batch in one pass; the columns are those of the data source."""
+    """Summarize a batch in one pass; the columns are those of the data source."""
     found = _counted(rows).collect()
     return Arrivals(
         devices=devices_of(found),
@@ -66,7 +66,7 @@ def arrivals_of(rows: DataFrame) -> Arrivals:
 
 
 def _counted(rows: DataFrame) -> DataFrame:
-    """One row per device and sequence of files."""
+    """Return one row for each device and sequence of files."""
     place = F.split(SOURCE, " ")  # see cloud.transforms.arrow_blocks.source_of
     reading = F.col("kind") == Kind.READING.value
     observed_ms = F.when(reading, F.unix_millis("observed_at"))
@@ -82,7 +82,7 @@ def _counted(rows: DataFrame) -> DataFrame:
 
 
 def devices_of(rows: Iterable[Row]) -> dict[str, Arrival]:
-    """Per device the instants in rows of `device_id`, `first_ms` and `last_ms`."""
+    """Return each device's arrival from rows with `device_id`, `first_ms` and `last_ms`."""
     devices: dict[str, Arrival] = {}
     for row in rows:
         if row["first_ms"] is not None:
@@ -93,16 +93,16 @@ def devices_of(rows: Iterable[Row]) -> dict[str, Arrival]:
 
 def _positions(rows: Sequence[Row]) -> Iterator[Position]:
     for row in rows:
-        if row["device_id"] is None:  # each file's own row
+        if row["device_id"] is None:  # the row that marks a file
             yield Position(FileSequence(row["node"], row["start_id"], Lane(row["lane"])), row["n"])
 
 
 def affected(devices: Mapping[str, Arrival], warm: int) -> dict[str, TimeSpan]:
-    """Per device the steps that its new readings may change.
+    """Return for each device the span of steps that its new readings may change.
 
     Args:
-        devices: What arrived.
-        warm: Whole days that a day's steps rest on, from `forecast.warm_days`.
+        devices: Arrivals of the devices.
+        warm: Number of earlier days on which a day's steps depend, from `forecast.warm_days`.
     """
     return {
         device: TimeSpan(a.first_ms, day_of(a.last_ms) + (warm + 1) * DAY_MS)

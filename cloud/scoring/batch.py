@@ -1,7 +1,7 @@
-"""One batch: arrivals -> forecasts -> rows -> documents -> rows that are gone -> cursor.
+"""Scores one batch: arrivals -> forecasts -> rows -> documents -> obsolete rows -> cursor.
 
-The cursor comes last and says what is done, whatever Spark's own checkpoint holds. Every step may
-be repeated: what a batch writes depends on data and registry, not on the batch.
+The cursor is written last. It alone says which files are done; Spark's checkpoint does not. Every
+step may be repeated, because the forecasts depend on data and registry and not on the batches.
 """
 
 import time
@@ -15,7 +15,7 @@ from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world 
 
 from cloud.errors import ProjectionError
 from cloud.forecast import Forecast
-from cloud.lake.landed import Cursor
+from cloud.lake.positions import Cursor
 from cloud.scoring.arrivals import Arrival, Arrivals, affected, arrivals_of
 from cloud.scoring.champions import Term
 from cloud.scoring.forecast import TimeSpan, warm_days
@@ -31,43 +31,43 @@ __all__ = ["BatchResult", "BatchScorer", "Sink", "Terms"]
 
 
 class Terms(Protocol):
-    """Which model was in force when."""
+    """A source of terms: times in which a model was in force."""
 
     def terms(self) -> tuple[Term, ...]:
-        """Every term there was."""
+        """Return all terms, past and present."""
         ...
 
 
 class Sink(Protocol):
-    """Where forecasts go."""
+    """The target of forecasts."""
 
     def standing(self, spans: Mapping[str, TimeSpan]) -> list[Forecast]:
-        """What stands within the spans."""
+        """Return the stored forecasts within the spans."""
         ...
 
     def keep(self, made: Sequence[Forecast]) -> None:
-        """Writes the forecasts' rows, all or none."""
+        """Write the forecasts' rows, all or none."""
         ...
 
     def search(self, gone: Sequence[Forecast], made: Sequence[Forecast]) -> None:
-        """Makes the forecasts searchable, and those that are gone no longer."""
+        """Write the documents of `made` and delete the documents of `gone`."""
         ...
 
     def drop(self, gone: Sequence[Forecast]) -> None:
-        """Deletes the rows of those that are gone, all or none."""
+        """Delete the rows of `gone`, all or none."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchResult:
-    """What one batch did.
+    """Result of one batch.
 
     Attributes:
-        readings_total: Readings that came, repeats included.
-        undated_total: How many of them had no date; they are not scored until a ClockFix came.
-        forecasts_total: Forecasts written, those that stood before included.
-        removed_total: Forecasts that late readings took the place of.
-        seconds: Time of each step, s.
+        readings_total: Number of received readings, including repeated ones.
+        undated_total: Number of these readings without a date; they are scored after a ClockFix.
+        forecasts_total: Number of forecasts written, including those that existed before.
+        removed_total: Number of obsolete forecasts that were deleted.
+        seconds: Duration of each step, s.
     """
 
     readings_total: int
@@ -79,7 +79,7 @@ class BatchResult:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """Forecasts of spans: those that are none any more, and those that are."""
+    """Forecasts within the spans of a batch: `gone` are obsolete, `made` are valid."""
 
     gone: Sequence[Forecast] = ()
     made: Sequence[Forecast] = ()
@@ -104,20 +104,20 @@ class BatchScorer:
         self._transformed = transformed
         self._cursor = cursor
         self._now_s = now_s
-        # Readings up to here may wait for a date: nobody remembers what passed before this start.
+        # Readings up to here may still wait for a date: a new process does not know which ones.
         self._dates_until = cursor.load()
 
     def score(self, rows: DataFrame) -> BatchResult | None:
-        """Writes everything that the rows of the data source change, then moves the cursor.
+        """Write all changes that the rows of the data source cause, then move the cursor.
 
         Returns:
-            None for a batch without files: Spark begins every query with one.
+            The result; None for a batch without files, with which Spark begins every query.
 
         Raises:
-            DewlineError: The cursor stays; the same rows may come again.
+            DewlineError: The cursor is unchanged; the same rows can be scored again.
         """
         watch = _Watch(self._now_s)
-        with watch.step("arrivals"), converted(ProjectionError, "the batch cannot be read"):
+        with watch.step("arrivals"), converted(ProjectionError, "scoring: files cannot be read"):
             arrived = arrivals_of(rows)
         if not arrived.positions:
             return None
@@ -168,7 +168,7 @@ class BatchScorer:
 
 
 class _Watch:
-    """Times steps by name."""
+    """Measures the duration of steps by name."""
 
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
@@ -188,16 +188,19 @@ def _in_force(terms: Sequence[Term], spans: Mapping[str, TimeSpan]) -> list[Term
 
 
 def _place(f: Forecast) -> tuple[object, ...]:
-    """Where a forecast stands, in the table and in the index of its day."""
+    """Return the forecast's key in the table and in the index of its day."""
     return (f.device_id, f.stream_id, f.seq, f.condition_id, f.model, f.version, f.issued_at)
 
 
 def _dated(rows: DataFrame, known: KnownReadings) -> Mapping[str, Arrival]:
-    """What clock fixes date now: readings of this batch, or that waited for one that it brings."""
+    """Return arrivals of the readings to which clock fixes now give dates.
+
+    These are undated readings of this batch, and earlier ones that waited for a fix of this batch.
+    """
     fix = F.col("kind") == Kind.CLOCK_FIX.value
     asking = fix | ((F.col("kind") == Kind.READING.value) & F.col("observed_at").isNull())
     last = F.max("seq").alias("last")
-    with converted(ProjectionError, "the batch cannot be dated"):
+    with converted(ProjectionError, "scoring: the readings cannot be dated"):
         return known.dates_of(rows.where(asking).groupBy("device_id", "stream_id").agg(last))
 
 

@@ -1,7 +1,7 @@
-"""Which model was in force when, ready to be run: champions of the registry as terms.
+"""Loads the champions of the registry as terms: models with the times in which they are in force.
 
-Reads the registry and verifies each bundle before its bytes go anywhere. It decides nothing: the
-alias rows say who was champion from when on.
+A champion is the model in force of a condition; the registry's alias rows name the champions and
+their first instants. Each bundle is verified before its model is used.
 """
 
 import logging
@@ -24,15 +24,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """A model that forecasts its condition from one instant to another, ms since 1970 UTC.
+    """A time in which a model forecasts its condition; instants in ms since 1970 UTC.
 
     Attributes:
-        condition: The declaration.
+        condition: The condition's declaration.
         model: Name of the model.
-        version: Its version.
-        runnable: What computes.
-        from_at: First instant.
-        until_at: First instant that is its successor's; None for the one in force.
+        version: Version of the model.
+        runnable: The verified model.
+        from_at: First instant of the term.
+        until_at: First instant of the next term; None for the present term.
     """
 
     condition: Condition
@@ -44,25 +44,25 @@ class Term:
 
 
 class ModelSource(Protocol):
-    """What is recorded of models."""
+    """The part of the registry that terms need."""
 
     def champions(self) -> Sequence[AliasRow]:
-        """Every champion there was, by condition and time."""
+        """Return all champions, past and present, by condition and time."""
         ...
 
     def find(self, model: str, version: str) -> ModelRow | None:
-        """A recorded model."""
+        """Return a recorded model; None if it is not recorded."""
         ...
 
     def bundle_bytes(self, sha256: str) -> bytes:
-        """The bytes of a bundle."""
+        """Return the bytes of a bundle."""
         ...
 
 
 class Champions:
-    """The terms of the declared conditions; each bundle is read and verified once.
+    """Makes the terms of the declared conditions; reads and verifies each bundle once.
 
-    A bundle that was made for another declaration or for other features forecasts nothing.
+    A bundle for another declaration or for another version of the features makes no forecasts.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class Champions:
         self._known: dict[tuple[str, str], OnnxModel | None] = {}
 
     def terms(self) -> tuple[Term, ...]:
-        """Every term there was, as the registry tells now.
+        """Return all terms, past and present, from the registry's present rows.
 
         Raises:
             WarehouseError: The registry does not answer.
-            RegistryError: It names a model that it does not have.
-            BundleRefused: A bundle is not to be trusted, or gives wrong answers.
+            RegistryError: A champion is not recorded in the registry.
+            BundleRefused: A bundle is not trusted, or its model gives wrong answers.
         """
         rows = [r for r in self._registry.champions() if r.condition_id in self._conditions]
         return tuple(self._terms(sorted(rows, key=lambda r: (r.condition_id, r.from_at))))
@@ -107,17 +107,21 @@ class Champions:
     def _load(self, row: AliasRow) -> OnnxModel | None:
         recorded = self._registry.find(row.model, row.version)
         if recorded is None:
-            raise RegistryError(f"{row.model} {row.version} is champion and not recorded")
+            raise RegistryError(
+                f"{row.model} {row.version} is a champion, but is not recorded in table model"
+            )
         bundle = unpack(self._registry.bundle_bytes(recorded.sha256), self._trusted)
         if not bundle.manifest.made_for(self._conditions[row.condition_id]):
             _log.warning(
-                "%s %s was made for another declaration of %s: it forecasts nothing",
+                "%s %s was made for another declaration of %s: no forecasts until a new model is "
+                "released",
                 *(row.model, row.version, row.condition_id),
             )
             return None
         if not bundle.manifest.takes_our_features:
             _log.warning(
-                "%s %s was made for other features than this program's: it forecasts nothing",
+                "%s %s was made for other features than this program's: no forecasts until a new "
+                "model is released",
                 *(row.model, row.version),
             )
             return None
@@ -125,11 +129,11 @@ class Champions:
 
 
 def _checked(bundle: Bundle, sha256: str) -> OnnxModel:
-    """The model, after it has answered the bundle's golden vectors.
+    """Return the model after a check with the bundle's golden vectors, its expected answers.
 
     Raises:
-        BundleRefused: It answered otherwise.
-        ModelFailed: It cannot be run.
+        BundleRefused: The model's answers differ.
+        ModelFailed: The model cannot be run.
     """
     condition, model = bundle.manifest.condition, OnnxModel(sha256, bundle.model)
     check_golden(

@@ -1,4 +1,4 @@
-"""Forecasts of the cloud as search documents, and the template of their indices."""
+"""Converts the cloud's forecasts to search documents, and installs their index template."""
 
 import json
 from dataclasses import asdict
@@ -13,20 +13,20 @@ __all__ = ["document_id", "document_of", "install_template"]
 
 
 def install_template(target: TemplateTarget, names: IndexNames) -> None:
-    """Puts the indices' template in place; repeating it changes nothing."""
+    """Install or update the template of the forecasts' indices."""
     target.ensure_template(names.forecasts, template(names.forecasts, FORECAST_COLUMNS))
     target.extend_mapping(names.forecasts, mapping_of(FORECAST_COLUMNS))
 
 
 def document_of(forecast: Forecast, names: IndexNames) -> Document:
-    """The forecast as a document of the index of its day."""
+    """Return the forecast as a document of the index of its day."""
     fields = asdict(forecast) | {TIMESTAMP: forecast.issued_at}
     body = json.dumps(fields, separators=(",", ":"), allow_nan=False)
     return Document(names.forecast(_day(forecast.issued_at)), document_id(forecast), body)
 
 
 def document_id(forecast: Forecast) -> str:
-    """`device:stream:seq:condition:model:version`."""
+    """Return the id `device:stream:seq:condition:model:version`."""
     f = forecast
     return ":".join((f.device_id, f.stream_id, str(f.seq), f.condition_id, f.model, f.version))
 

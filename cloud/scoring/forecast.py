@@ -1,8 +1,9 @@
-"""The forecasts of one device over one span of time: pure, a function of readings and terms.
+"""Computes the forecasts of one device over a span of time from readings and terms.
 
-A step's verdict comes from a replay that begins whole days before the day of the step, so that it
-is the same from whichever batch it is computed. `warm_days` is so long that windows, ages and
-durations fit in; a value that lingers between limit and hysteresis for longer counts as none.
+A term is a time in which a model is in force. A step is a piece of time in which a condition is
+evaluated once. To evaluate a step, the condition is replayed from some whole days before the step's
+day, so that every batch gets the same result. `warm_days` covers windows, ages and durations. If a
+value stays between limit and hysteresis for longer, the condition counts as false.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,15 +22,15 @@ from models.replay import Readings, replay
 __all__ = ["DAY_MS", "DeviceReadings", "TimeSpan", "day_of", "forecasts", "warm_days"]
 
 DAY_MS = 86_400_000
-_REACH_MS = int((LAGS - 1 + max(MAX_AGE_H)) * HOUR_MS)  # how far a window looks back
-_DECIMALS = 6  # as a gateway rounds
+_REACH_MS = int((LAGS - 1 + max(MAX_AGE_H)) * HOUR_MS)  # largest age of a window's reading
+_DECIMALS = 6  # the same rounding as on the gateway
 
 Run = Callable[[OnnxModel, NDArray[np.float64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
 class TimeSpan:
-    """Instants from `from_ms` up to, without, `until_ms`; ms since 1970 UTC."""
+    """Instants in [from_ms, until_ms), ms since 1970 UTC."""
 
     from_ms: int
     until_ms: int
@@ -37,14 +38,14 @@ class TimeSpan:
 
 @dataclass(frozen=True, slots=True)
 class DeviceReadings:
-    """Readings of one device in order of their times, and where each came from.
+    """Readings of one device, sorted by time, with the origin of each.
 
     Attributes:
-        device_id: Its id.
-        readings: Fit values; NaN for what is not fit.
+        device_id: The device.
+        readings: Usable values; NaN for unusable ones.
         stream_ids: Stream of each row.
         seqs: Number of each row.
-        backfilled: Whether the row's first delivery came by the backfill lane.
+        backfilled: Whether the row's first delivery used the backfill lane.
     """
 
     device_id: str
@@ -55,12 +56,12 @@ class DeviceReadings:
 
 
 def day_of(at_ms: int) -> int:
-    """Begin of the UTC day, ms since 1970."""
+    """Return the begin of the UTC day, ms since 1970."""
     return at_ms - at_ms % DAY_MS
 
 
 def warm_days(terms: Sequence[Term]) -> int:
-    """Whole days before a day that its steps rest on."""
+    """Return the number of days before a day on which its steps depend."""
     longest_s = max((t.condition.duration_s + t.condition.max_age_s for t in terms), default=0)
     return 1 + -(-max(_REACH_MS, longest_s * 1000) // DAY_MS)
 
@@ -68,14 +69,14 @@ def warm_days(terms: Sequence[Term]) -> int:
 def forecasts(
     device: DeviceReadings, terms: Sequence[Term], span: TimeSpan, warm: int, run: Run
 ) -> Iterator[Forecast]:
-    """What the terms in force forecast at each step of the span.
+    """Yield the forecasts of the terms in force at each step of the span.
 
     Args:
-        device: Readings from `warm` days before the span's first day on, and to its end.
-        terms: Models and when they were in force.
-        span: Steps that complete within are asked for.
-        warm: From `warm_days`.
-        run: Computes probabilities.
+        device: Readings from `warm` days before the span's first day to the span's end.
+        terms: Models and the times in which they are in force.
+        span: Forecasts are made for the steps that are completed within this span.
+        warm: The result of `warm_days`.
+        run: Function that computes probabilities with a model.
     """
     for condition in dict.fromkeys(t.condition for t in terms):
         rows = _completing(device.readings, condition, span, warm)
@@ -90,7 +91,7 @@ def forecasts(
 def _completing(
     readings: Readings, condition: Condition, span: TimeSpan, warm: int
 ) -> NDArray[np.int64]:
-    """Rows that completed a step after which the condition does not hold."""
+    """Return the rows that completed a step after which the condition is false."""
     rows = np.flatnonzero(readings.are(signals_of(condition)))
     mine = readings.rows(rows)
     days = np.unique(mine.at_ms - mine.at_ms % DAY_MS)

@@ -1,8 +1,8 @@
-"""The readings that forecasts rest on: table `readings`, and what has landed beyond it.
+"""Reads the readings for forecasts: from table `readings`, and from newer files of the lake.
 
-The table holds what the transform has written, its cursor says up to where; from there to the end
-of a batch the lake's files are read. Together they hold every reading up to that end, whichever of
-transform and scoring is ahead. Writes nothing.
+The transform fills the table up to its cursor, the last files that it has processed. The files from
+there to the end of a batch are read from the lake. Together, table and files contain all readings
+up to that end, even if the transform is behind the scoring.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from operator import or_
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
-from cloud.lake.landed import Cursor
+from cloud.lake.positions import Cursor
 from cloud.scoring.arrivals import Arrival, devices_of
 from cloud.scoring.forecast import DAY_MS, TimeSpan, day_of
 from cloud.scoring.offsets import covers
@@ -37,28 +37,28 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class KnownReadings:
-    """Everything up to the end of a batch.
+    """All readings up to the end of a batch.
 
     Attributes:
-        stored: Table `readings`; None while there is none.
-        landed: What the table lacks; None if it lacks nothing.
+        stored: Table `readings`; None if it does not exist.
+        landed: Readings from files that are not yet in the table; None if there are none.
     """
 
     stored: DataFrame | None
     landed: DataFrame | None
 
     def of(self, spans: Mapping[str, TimeSpan], wanted: frozenset[Signal], warm: int) -> DataFrame:
-        """Dated readings of the wanted signals, for each device those that its span rests on."""
+        """Return dated readings of the wanted signals on which each device's span depends."""
         inside = reduce(or_, (_within(device, span, warm) for device, span in spans.items()))
         received_ms = F.unix_millis("received_at").alias("received_ms")
         rows = self._readings().where(inside)
         return of_signals(rows, wanted, ("stream_id", received_ms, SOURCE))
 
     def dates_of(self, streams: DataFrame) -> Mapping[str, Arrival]:
-        """Per device the instants of the readings whose dates a batch has told or asked for.
+        """Return each device's arrival: the instants of dated readings in the streams.
 
         Args:
-            streams: Columns `device_id`, `stream_id` and `last`: readings up to that number.
+            streams: Columns `device_id`, `stream_id` and `last`, the last number to include.
         """
         rows = self._readings().join(F.broadcast(streams), ["device_id", "stream_id"])
         at_ms = F.unix_millis("observed_at")
@@ -74,7 +74,7 @@ class KnownReadings:
 
 
 class ReadingSource:
-    """Opens what is known; one per session."""
+    """Opens the known readings; one object for each session."""
 
     def __init__(self, spark: SparkSession, tables: Tables, tasks: int) -> None:
         spark.dataSource.register(LakeSource)
@@ -83,14 +83,14 @@ class ReadingSource:
         self._tasks = tasks
 
     def known(self, transformed: Cursor, until: Cursor, *, dates_change: bool) -> KnownReadings:
-        """Everything up to `until`.
+        """Return all readings up to `until`.
 
         Args:
-            transformed: The transform's cursor, loaded before this call: so the table may hold more
-                than it says, and never less.
+            transformed: The transform's cursor, loaded before this call, so that the table
+                contains at least the files up to the cursor.
             until: The batch's end.
-            dates_change: Whether readings beyond the transform's cursor may wait for a date, or
-                clock fixes there may date readings. Finding out takes two more jobs.
+            dates_change: Whether files beyond the transform's cursor may contain undated readings
+                or clock fixes. To date these readings takes two more Spark jobs.
 
         Raises:
             LakeError: A table cannot be read.

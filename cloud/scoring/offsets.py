@@ -1,6 +1,7 @@
-"""How far a stream of the lake's files has come, as Spark's offsets: a projection's cursor as JSON.
+"""Converts a projection's cursor to Spark's offset of a stream of files, and back.
 
-An offset maps `node/start/lane` to the number of the last file. Owns no state and writes nothing.
+A cursor holds the number of the last processed file of each sequence. An offset is the same as a
+JSON object: `node/start/lane` to number. The module only computes; it stores nothing.
 """
 
 import json
@@ -9,8 +10,8 @@ from dataclasses import dataclass
 
 from cloud.errors import ProjectionError
 from cloud.lake.cursors import RAW_CURSOR, CursorStore
-from cloud.lake.landed import Cursor, FileSequence
 from cloud.lake.landing import landed_paths
+from cloud.lake.positions import Cursor, FileSequence
 from cloud.lake.raw_rows import name_of
 from cloud.lake.store import Store
 from contract.topics import Lane
@@ -41,15 +42,15 @@ class FileSpan:
 
 
 def offset_of(cursor: Cursor) -> Offset:
-    """The cursor as Spark keeps it."""
+    """Return the cursor as an offset for Spark."""
     return {name_of(sequence): n for sequence, n in sorted(cursor.passed.items())}
 
 
 def cursor_from(offset: Mapping[str, int]) -> Cursor:
-    """What `offset_of` made.
+    """Return the cursor of an offset; the inverse of `offset_of`.
 
     Raises:
-        ProjectionError: It is no offset of ours.
+        ProjectionError: The offset was not made by `offset_of`.
     """
     passed = {}
     for name, n in offset.items():
@@ -57,27 +58,31 @@ def cursor_from(offset: Mapping[str, int]) -> Cursor:
             node, start_id, lane = name.split("/")
             passed[FileSequence(node, start_id, Lane(lane))] = int(n)
         except ValueError as error:
-            raise ProjectionError(f"{name!r}: {n!r} is no offset of the lake") from error
+            raise ProjectionError(
+                f"{name!r}: {n!r} is not a valid offset; expected node/start/lane and a number"
+            ) from error
     return Cursor(passed)
 
 
 def covers(cursor: Cursor, other: Cursor) -> bool:
-    """Whether everything that `other` has passed is behind `cursor` too."""
+    """Return whether `cursor` has passed all files that `other` has passed."""
     return all(cursor.passed.get(sequence, 0) >= n for sequence, n in other.passed.items())
 
 
 def text_of(cursor: Cursor) -> str:
-    """The cursor as one line of JSON, for an option of the data source."""
+    """Return the cursor as one line of JSON, for an option of the data source."""
     return json.dumps(offset_of(cursor))
 
 
 def available(store: Store) -> Cursor:
-    """How far each sequence can be read now, from listings and the fold's cursor alone.
+    """Return the last readable file of each sequence, from listings and the fold's cursor.
+
+    The fold moves landing files to table `raw`.
 
     Raises:
         LakeError: The store failed.
     """
-    paths = landed_paths(store)  # before the cursor, as cloud.lake.reader explains
+    paths = landed_paths(store)  # before the cursor; cloud.lake.reader explains why
     folded = CursorStore(store, RAW_CURSOR).load()
     passed = {}
     for sequence in {*paths, *folded.passed}:
@@ -89,7 +94,7 @@ def available(store: Store) -> Cursor:
 
 
 def capped(start: Cursor, end: Cursor, files: int) -> Cursor:
-    """The end of a batch that begins at `start`: at most so many files, live before backlog."""
+    """Return the end of a batch from `start` with at most `files` files, backfill last."""
     passed = dict(start.passed)
     for span in spans(start, end):
         taken = min(files, span.last - span.first + 1)
@@ -100,7 +105,7 @@ def capped(start: Cursor, end: Cursor, files: int) -> Cursor:
 
 
 def spans(start: Cursor, end: Cursor) -> Iterator[FileSpan]:
-    """The files beyond `start` up to `end`, the lanes in the order in which they matter."""
+    """Yield the files beyond `start` up to `end`; lanes in the order alert, live, backfill."""
     for sequence in sorted(end.passed, key=lambda s: (_FIRST.index(s.lane), s.start_id, s.node)):
         first, last = start.passed.get(sequence, 0) + 1, end.passed[sequence]
         if first <= last:

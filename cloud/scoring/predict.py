@@ -1,7 +1,7 @@
-"""A champion that answers in a worker: loaded once a process, asked row by row.
+"""Runs champions, the models in force, in Spark's workers: one row at a time.
 
-An answer then depends on nothing but its row, whatever the batch, and is what a gateway gets that
-asks once in a step.
+A probability then depends only on its own row and not on the batch. It equals the gateway's, which
+also runs the model with one row. Each process loads a model once.
 """
 
 from dataclasses import dataclass, field
@@ -17,22 +17,22 @@ from models.inference import Inference
 
 __all__ = ["ModelFailed", "OnnxModel", "probabilities"]
 
-_LOADED = 64  # models that a worker keeps
+_LOADED = 64  # most models that a worker keeps in memory
 
 
 class ModelFailed(DewlineError):
-    """A champion cannot be loaded, or answers with what is no probability."""
+    """A champion cannot be loaded, or its answer is not a probability."""
 
     retryable: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxModel:
-    """A model's file, known by the sha256 of its bundle.
+    """A model's file, identified by the sha256 of its bundle.
 
     Attributes:
-        sha256: Of the bundle, 64 hexadecimal digits.
-        onnx: The ONNX file's bytes.
+        sha256: The bundle's hash, 64 hexadecimal digits.
+        onnx: Bytes of the ONNX file.
     """
 
     sha256: str
@@ -40,10 +40,10 @@ class OnnxModel:
 
 
 def probabilities(model: OnnxModel, features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The model's probability for each row of features.
+    """Return the model's probability for each row of features.
 
     Raises:
-        ModelFailed: It cannot be loaded, or an answer is not within 0 to 1.
+        ModelFailed: The model cannot be loaded, or an answer is not within 0 to 1.
     """
     try:
         return _loaded(model).one_by_one(features)

@@ -1,4 +1,4 @@
-"""Forecasts of many devices, each computed in one of Spark's workers."""
+"""Computes the forecasts of many devices in Spark's workers, each device in one worker."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -24,7 +24,7 @@ __all__ = ["READING_COLUMNS", "device_of", "scored"]
 READING_COLUMNS = (
     *("device_id", "stream_id", "seq", "signal", "at_ms", "value", "received_ms", SOURCE),
 )
-_ARROW = {  # a forecast's fields as they are, instants in milliseconds
+_ARROW = {  # types of a forecast's fields; instants in milliseconds
     ColumnType.WORD: pa.string(),
     ColumnType.INTEGER: pa.int64(),
     ColumnType.INSTANT: pa.int64(),
@@ -37,19 +37,19 @@ _SCHEMA = pa.schema([(column.name, _ARROW[column.type]) for column in FORECAST_C
 def scored(
     readings: DataFrame, terms: Sequence[Term], spans: Mapping[str, TimeSpan], warm: int
 ) -> list[Forecast]:
-    """The forecasts of each device within its span, in no order.
+    """Return the forecasts of each device within its span, in any order.
 
     Args:
-        readings: In `READING_COLUMNS`; a key may stand there more than once.
-        terms: Models and when they were in force.
-        spans: Per device the steps that are asked for.
-        warm: From `forecast.warm_days`.
+        readings: Rows with `READING_COLUMNS`; a key may occur more than once.
+        terms: Models and the times in which they are in force.
+        spans: For each device, the span of the wanted steps.
+        warm: The result of `forecast.warm_days`.
 
     Raises:
-        ProjectionError: A task failed: a file cannot be read or a model not be run.
+        ProjectionError: A task failed: a file cannot be read or a model cannot be run.
     """
     require(readings, READING_COLUMNS)
-    with converted(ProjectionError, "the batch cannot be scored"):
+    with converted(ProjectionError, "scoring: the forecasts cannot be computed"):
         found = readings.groupBy("device_id").applyInArrow(
             _scorer(tuple(terms), dict(spans), warm), from_arrow_schema(_SCHEMA)
         )
@@ -69,7 +69,7 @@ def _scorer(
 
 
 def device_of(rows: pa.Table) -> DeviceReadings:
-    """One device's rows in `READING_COLUMNS`: each key once, in the order of their times."""
+    """Return a device's readings from rows with `READING_COLUMNS`: each key once, by time."""
     first = [("stream_id", "ascending"), ("seq", "ascending")]
     rows = rows.sort_by([*first, ("received_ms", "ascending"), (SOURCE, "ascending")])
     streams, seqs = rows["stream_id"].to_numpy(), rows["seq"].to_numpy()

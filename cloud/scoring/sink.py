@@ -1,10 +1,10 @@
-"""Where forecasts go: table `cloud_prediction`, and Elasticsearch beside it.
+"""Writes forecasts to table `cloud_prediction` and to Elasticsearch.
 
-A batch says what the forecasts of a span of time are: what stands there and is none of them is
-removed, since a late reading may move a step's completion to another key. The table is asked what
-stands, so it must never know less than Elasticsearch: a row is written before its document and
-deleted after it. Then a batch that was broken off anywhere leaves nothing that the next one, be it
-another batch, does not find and remove.
+A batch determines all forecasts of a span of time; other stored forecasts of the span are obsolete
+and are removed. This happens when a late reading moves the completion of a step to another key.
+Obsolete forecasts are found in the table, so the table must contain every forecast that
+Elasticsearch has: a row is written before its document and deleted after it. If a batch is
+interrupted anywhere, the next batch therefore finds and removes its remains.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,19 +30,19 @@ _KEY = tuple(column.name for column in _TABLE.primary_key)
 
 
 class DocumentStore(Protocol):
-    """What takes documents for good."""
+    """A store that keeps documents permanently."""
 
     def index(self, documents: Iterable[Document]) -> None:
         """Create the documents or replace them."""
         ...
 
     def delete(self, documents: Iterable[Document]) -> None:
-        """Delete the documents by index and id; one that is gone is no failure."""
+        """Delete the documents by index and id; a missing one is not a failure."""
         ...
 
 
 class ForecastSink:
-    """Writes batches; the same one may come again."""
+    """Writes batches; the same batch may be written again."""
 
     def __init__(self, engine: Engine, documents: DocumentStore, names: IndexNames) -> None:
         self._engine = engine
@@ -50,7 +50,7 @@ class ForecastSink:
         self._names = names
 
     def standing(self, spans: Mapping[str, TimeSpan]) -> list[Forecast]:
-        """What stands in the table within each device's span.
+        """Return the stored forecasts within each device's span.
 
         Raises:
             WarehouseError: The server did not answer.
@@ -64,29 +64,29 @@ class ForecastSink:
             ]
 
     def keep(self, made: Sequence[Forecast]) -> None:
-        """First: the rows, in one transaction.
+        """Write the rows in one transaction; the first of the three writes.
 
         Raises:
-            WarehouseError: Nothing was changed; the same batch must come again.
+            WarehouseError: Nothing was changed; the same batch must be written again.
         """
         with converted(), self._engine.begin() as connection:
             for part in _parts(made):
                 connection.execute(_upsert(), [asdict(f) for f in part])
 
     def search(self, gone: Sequence[Forecast], made: Sequence[Forecast]) -> None:
-        """Second: the documents.
+        """Delete and write the documents; the second of the three writes.
 
         Raises:
-            ProjectionError: Not everything was taken; the same batch must come again.
+            ProjectionError: Not all were accepted; the same batch must be written again.
         """
         self._documents.delete(document_of(f, self._names) for f in gone)
         self._documents.index(document_of(f, self._names) for f in made)
 
     def drop(self, gone: Sequence[Forecast]) -> None:
-        """Last: the rows whose documents are deleted, in one transaction.
+        """Delete the rows of the deleted documents in one transaction; the last write.
 
         Raises:
-            WarehouseError: Nothing was changed; the same batch must come again.
+            WarehouseError: Nothing was changed; the same batch must be written again.
         """
         with converted(), self._engine.begin() as connection:
             for part in _parts(gone):
@@ -95,7 +95,7 @@ class ForecastSink:
 
 
 def _upsert() -> Insert:
-    # One row's statement for many rows: the driver makes one of it, and it is compiled once.
+    # A statement for one row: SQLAlchemy compiles it once, and the driver joins many rows.
     statement = insert(_TABLE)
     changed = {c.name: statement.inserted[c.name] for c in _TABLE.c if c.name not in _KEY}
     return statement.on_duplicate_key_update(changed)
@@ -104,7 +104,7 @@ def _upsert() -> Insert:
 def _standing(
     connection: Connection, device: str, span: TimeSpan, conditions: Sequence[str]
 ) -> Iterator[Forecast]:
-    # By condition, so that the index on (condition, device, instant) serves.
+    # The filter by condition makes the index on (condition, device, instant) usable.
     at = _TABLE.c
     query = select(_TABLE).where(
         at.condition_id.in_(conditions),

@@ -1,12 +1,12 @@
-"""The lake's files as a data source of Spark, for streams and for history.
+"""Provides the lake's files as a data source of Spark, for streams and for history.
 
     spark.readStream.format("dewline-lake").options(**stream_options(...))
     spark.read.format("dewline-lake").options(**span_options(...))
 
-Rows are the readings and clock fixes of the files, in the columns of `DECODED`; each file adds one
-row of which only `source` is set, so that a file without readings is seen to have passed. A file is
-read from the landing or, once folded, from `raw`. Planning and reading happen in Python workers;
-nothing here writes: only who has written a batch moves the cursor.
+The rows are the readings and clock fixes of the files, with the columns of `DECODED`. Each file
+adds one row with `source` only, so that files without readings are counted too. A file is read from
+the landing folder or, after the fold has moved it, from table `raw`. Python workers plan and read.
+The source never moves the cursor, the position of the last processed files: the scorer does.
 """
 
 import json
@@ -32,8 +32,8 @@ from pyspark.sql.types import StructType
 
 from cloud.errors import LakeError, LakeMissing
 from cloud.lake.cursors import CursorStore
-from cloud.lake.landed import RAW_FOLDER, Cursor, LandedFile, Position
 from cloud.lake.landing import landed_paths, read_file
+from cloud.lake.positions import RAW_FOLDER, Cursor, LandedFile, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.raw_rows import name_of
 from cloud.lake.store import FolderStore
@@ -46,17 +46,17 @@ from contract.records import Kind
 
 __all__ = ["LakeSource", "span_options", "stream_options"]
 
-_FILES_AT_ONCE = 100  # decoded into one Arrow batch
+_FILES_AT_ONCE = 100  # most files in one Arrow batch
 
 
 def stream_options(root: str, projection: str, files_per_batch: int, tasks: int) -> dict[str, str]:
-    """Options of a stream that begins at a projection's cursor.
+    """Return the options of a stream that begins at a projection's cursor.
 
     Args:
         root: Folder of the lake.
-        projection: Whose cursor.
-        files_per_batch: Most files of one batch.
-        tasks: Into how many tasks a batch is split at most.
+        projection: Name of the projection.
+        files_per_batch: Most files in one batch.
+        tasks: Most tasks of one batch.
     """
     return {
         "root": root,
@@ -67,7 +67,7 @@ def stream_options(root: str, projection: str, files_per_batch: int, tasks: int)
 
 
 def span_options(root: str, after: Cursor, until: Cursor, tasks: int) -> dict[str, str]:
-    """Options of a read of everything beyond `after` up to `until`."""
+    """Return the options of a read of all files beyond `after` up to `until`."""
     return {"root": root, "after": _text(after), "until": _text(until), "tasks": str(tasks)}
 
 
@@ -76,20 +76,20 @@ class LakeSource(DataSource):
 
     @classmethod
     def name(cls) -> str:
-        """What `format` takes."""
+        """Return the name for Spark's `format`."""
         return "dewline-lake"
 
     def schema(self) -> StructType:
-        """The columns of `DECODED`."""
+        """Return the columns of `DECODED`."""
         return DECODED
 
     def reader(self, schema: StructType) -> DataSourceReader:
-        """Reads a span of files."""
+        """Return a reader of a span of files."""
         del schema
         return _SpanReader(self.options)
 
     def streamReader(self, schema: StructType) -> DataSourceStreamReader:  # noqa: N802  # Spark's name
-        """Follows the lake."""
+        """Return a reader that follows the lake."""
         del schema
         return _Follower(self.options)
 
@@ -106,7 +106,7 @@ class _Files:
         return FolderStore(self.root)
 
     def parts(self, start: Cursor, end: Cursor) -> list[InputPartition]:
-        """The files between two cursors, as evenly split as their number allows."""
+        """Return the files between two cursors, split into parts of about equal size."""
         wanted = list(spans(start, end))
         paths = landed_paths(self.store) if wanted else {}
         files = [
@@ -118,7 +118,7 @@ class _Files:
         return [InputPartition(files[at : at + each]) for at in range(0, len(files), each)]
 
     def read(self, part: InputPartition) -> Iterator[pa.RecordBatch]:
-        """The rows of one part."""
+        """Yield the rows of one part."""
         files: list[LandedFile] = []
         for file in self._located(part.value):
             files.append(file)
@@ -140,7 +140,7 @@ class _Files:
     def _landed(self, path: str) -> LandedFile | None:
         try:
             return read_file(self.store, path)
-        except LakeMissing:  # the fold took it since the plan was made
+        except LakeMissing:  # the fold has moved the file since the plan was made
             return None
 
     def _folded(self, positions: Iterable[Position]) -> Iterator[LandedFile]:
@@ -153,7 +153,10 @@ class _Files:
                 n += 1
                 yield file
             if n <= span.last:
-                raise LakeError(f"the lake lacks file {n} of {name_of(span.sequence)}")
+                raise LakeError(
+                    f"{name_of(span.sequence)}: file {n} is missing in the lake, both in the "
+                    "landing folder and in table raw"
+                )
 
 
 def _joined(positions: Iterable[Position]) -> list[FileSpan]:
@@ -174,7 +177,7 @@ class _SpanReader(DataSourceReader):
         self._until = cursor_from(json.loads(options["until"]))
 
     def partitions(self) -> Sequence[InputPartition]:
-        # Spark takes no partition at all for one that holds None.
+        # Spark replaces an empty list by one partition with None, which `read` cannot handle.
         return self._files.parts(self._after, self._until) or [InputPartition([])]
 
     def read(self, partition: InputPartition) -> Iterator[Any]:
@@ -228,7 +231,7 @@ def _rows(files: Sequence[LandedFile]) -> Iterator[pa.RecordBatch]:
 def _arrived(file: LandedFile) -> Iterator[Arrived]:
     for row, landed in enumerate(file.blocks):
         block = block_of(landed.payload)
-        if block is not None:  # else it is in quarantine
+        if block is not None:  # blocks that cannot be decoded are in quarantine
             yield Arrived(
                 device_id=landed.device_id,
                 received_at=landed.received_at,

@@ -1,7 +1,8 @@
-"""Scoring as a stream: a query that follows the lake, started, watched and stopped.
+"""Runs scoring as a Spark stream that follows the lake: starts, watches and stops the query.
 
-Spark's checkpoint lives in a private folder that ends with the query: where to begin is told by the
-projection's cursor alone. Batches run one at a time, in a thread of Spark's.
+A query begins at the projection's cursor, the position of the last scored files. Spark's checkpoint
+is in a temporary folder that is deleted with the query. Batches run one at a time in a thread of
+Spark.
 """
 
 import logging
@@ -18,7 +19,7 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from cloud.errors import ProjectionError
 from cloud.lake.cursors import SCORING_CURSOR, CursorStore
-from cloud.lake.landed import Cursor
+from cloud.lake.positions import Cursor
 from cloud.lake.store import FolderStore
 from cloud.scoring.batch import BatchResult, BatchScorer
 from cloud.scoring.offsets import available, covers
@@ -38,13 +39,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSettings:
-    """How the lake is followed.
+    """Settings of the stream.
 
     Attributes:
         root: Folder of the lake.
         trigger_s: Time between begins of batches, s; a longer batch delays the next.
         files_per_batch: Most landing files in one batch.
-        tasks: Into how many tasks Spark splits a read of the lake.
+        tasks: Most tasks into which Spark splits a read of the lake.
     """
 
     root: str
@@ -55,7 +56,7 @@ class StreamSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringTotals:
-    """Since this object was made; fields as in `BatchResult`."""
+    """Totals since the object was created; fields as in `BatchResult`."""
 
     batches_total: int = 0
     readings_total: int = 0
@@ -64,7 +65,7 @@ class ScoringTotals:
     removed_total: int = 0
 
     def after(self, batch: BatchResult) -> "ScoringTotals":
-        """The totals once this batch is done."""
+        """Return the totals including a batch."""
         return ScoringTotals(
             batches_total=self.batches_total + 1,
             readings_total=self.readings_total + batch.readings_total,
@@ -75,10 +76,10 @@ class ScoringTotals:
 
 
 class Scoring:
-    """The stream on a session that the caller started and stops.
+    """The scoring stream; the caller starts and stops the Spark session.
 
     Attributes:
-        totals: What was done so far.
+        totals: Totals of all batches so far.
     """
 
     def __init__(
@@ -89,14 +90,14 @@ class Scoring:
         cursors: CursorStore,
         told: Callable[[BatchResult], None] = lambda _: None,
     ) -> None:
-        """Registers the projection: from now on the fold keeps what is not scored.
+        """Register the projection: from now on the fold keeps files that are not scored.
 
         Args:
-            spark: The session.
-            settings: How the lake is followed.
-            scorer: What is done with a batch; it moves the cursor.
-            cursors: To look at the cursor; the scorer has its own.
-            told: Is told of each batch.
+            spark: The Spark session.
+            settings: Settings of the stream.
+            scorer: Scorer of batches, which moves the cursor.
+            cursors: Cursors of the projection, only read here.
+            told: Function that is called with the result of each batch.
         """
         cursors.register()
         self._spark = spark
@@ -112,7 +113,7 @@ class Scoring:
         self.totals = ScoringTotals()
 
     def start(self) -> None:
-        """Follows the lake from the cursor on, until `stop`.
+        """Follow the lake from the cursor on, until `stop`.
 
         Raises:
             ProjectionError: Spark did not start the query.
@@ -121,12 +122,12 @@ class Scoring:
         self._start(lambda writer: writer.trigger(processingTime=pace))
 
     def stop(self) -> None:
-        """Ends the stream after the batch that is under way; nothing happens if there is none."""
+        """Stop the stream after the present batch; do nothing if no stream runs."""
         if self._query is None:
             return
         with self._batch:
-            self._stopping = True  # batches that begin from now on do nothing
-        with converted(ProjectionError, "the stream cannot be stopped"):
+            self._stopping = True  # later batches do nothing
+        with converted(ProjectionError, "scoring: Spark's stream cannot be stopped"):
             _wait_idle(self._query)
             self._query.stop()
         self._query = None
@@ -135,26 +136,26 @@ class Scoring:
             self._checkpoint = None
 
     def check(self) -> None:
-        """Nothing if the stream goes on.
+        """Raise the error of a stream that failed.
 
         Raises:
-            DewlineError: What a batch failed with; start again if it is retryable.
+            DewlineError: Error of a batch or of the query; start again if it is retryable.
         """
         if self._failed is not None:
             raise self._failed
         if self._query is not None and not self._query.isActive:
             with converted(ProjectionError, "scoring failed"):
                 self._query.awaitTermination(0)
-            raise ProjectionError("the stream ended although nobody stopped it")
+            raise ProjectionError("scoring: Spark's stream ended unexpectedly, without an error")
 
     def process_available(self) -> None:
-        """Returns once everything is scored that has landed by now; a running stream goes on.
+        """Score all files that have landed so far, then return; a running stream continues.
 
         Raises:
-            DewlineError: What a batch failed with; the cursor is where the last good one left it.
+            DewlineError: Error of a batch; the cursor is at the end of the last successful batch.
         """
         if self._query is not None:
-            # Spark's own wait ends only with a later trigger that finds nothing.
+            # Spark's own wait returns only after a later trigger without new files.
             target = available(FolderStore(Path(self._settings.root)))
             while not self.caught_up(target):
                 self.check()
@@ -172,7 +173,7 @@ class Scoring:
             self.stop()
 
     def caught_up(self, cursor: Cursor) -> bool:
-        """Whether everything that `cursor` has passed is scored.
+        """Return whether all files that `cursor` has passed are scored.
 
         Raises:
             LakeError: The store failed.
@@ -180,10 +181,10 @@ class Scoring:
         return covers(self._cursors.load(), cursor)
 
     def run(self, stop: threading.Event, on_error: Callable[[DewlineError], None]) -> None:
-        """Streams until `stop`, starting again after what may mend itself.
+        """Stream until `stop`; start again after retryable errors.
 
         Raises:
-            DewlineError: One that is not retryable.
+            DewlineError: An error that is not retryable.
         """
         backoff = Backoff()
         while not stop.is_set():
@@ -204,12 +205,12 @@ class Scoring:
 
     def _start(self, paced: Callable[[DataStreamWriter], DataStreamWriter]) -> None:
         if self._query is not None:
-            raise ProjectionError("the stream runs already")
+            raise ProjectionError("scoring: the stream already runs")
         s = self._settings
         options = stream_options(s.root, SCORING_CURSOR, s.files_per_batch, s.tasks)
         self._failed, self._stopping = None, False
         self._checkpoint = tempfile.TemporaryDirectory(prefix="dewline-scoring-")
-        with converted(ProjectionError, "the stream did not start"):
+        with converted(ProjectionError, "scoring: Spark's stream did not start"):
             rows = self._spark.readStream.format(LakeSource.name()).options(**options).load()
             writer = paced(rows.writeStream.foreachBatch(self._on_batch))
             place = Path(self._checkpoint.name).as_uri()
@@ -218,11 +219,11 @@ class Scoring:
     def _on_batch(self, rows: DataFrame, _batch_id: int) -> None:
         with self._batch:
             if self._stopping or self._failed is not None:
-                return  # Spark takes it for done; the cursor knows better
+                return  # Spark counts the batch as done, but the cursor does not move
             try:
                 result = self._scorer.score(rows)
             except DewlineError as error:
-                # Told by `check`: through Spark it would come as a text amid a page of Java.
+                # `check` raises the error: Spark would bury its text in a long Java stack trace.
                 self._failed = error
                 return
             if result is not None:
@@ -231,7 +232,7 @@ class Scoring:
 
 
 def _wait_idle(query: StreamingQuery) -> None:
-    """Until a batch has ended: Spark interrupts its own writing of checkpoints, with much noise."""
+    """Wait for the end of a batch, because a stop while Spark writes a checkpoint logs errors."""
     give_up_at = time.monotonic() + _IDLE_LIMIT_S
     while query.isActive and query.status["isTriggerActive"] and time.monotonic() < give_up_at:
         time.sleep(_IDLE_POLL_S)

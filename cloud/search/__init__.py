@@ -1,1 +1,1 @@
-"""What Elasticsearch must know: index templates made from the columns."""
+"""Writes to Elasticsearch and queries it: index templates, documents, bulk calls, comparison."""

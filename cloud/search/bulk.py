@@ -1,7 +1,8 @@
-"""Writes documents in bulk: chunks, outcomes, bounded repeats. Knows no Elasticsearch client.
+"""Writes documents in bulk: in chunks, with a limited number of retries.
 
-Records are written by `create` under their key, so that repeating one changes nothing; what is
-computed, and may be computed better later, by `index` under its own.
+Records are written with `create` under their key, so that repeating one changes nothing. Computed
+documents are written with `index`, so that a later computation replaces them. This module does not
+depend on the Elasticsearch client.
 """
 
 import random
@@ -25,7 +26,7 @@ __all__ = [
 
 
 class Document(NamedTuple):
-    """One document: a plain tuple, since one is made for every reading."""
+    """One document; a tuple for speed, because every reading makes one."""
 
     index_name: str
     id: str  # the record's key: device:stream:seq
@@ -33,24 +34,24 @@ class Document(NamedTuple):
 
 
 class OutcomeKind(StrEnum):
-    """What became of one item of a bulk call."""
+    """Result of one item of a bulk call."""
 
     DONE = "done"
     EXISTS = "exists"
-    REFUSED = "refused"  # the document is wrong and will be wrong again
+    REFUSED = "refused"  # the document is wrong, and a retry cannot help
     RETRY = "retry"  # the server is busy or blocked; the same item may succeed later
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one item, and for REFUSED and RETRY why."""
+    """Result of one item, with the reason for REFUSED and RETRY."""
 
     kind: OutcomeKind
     reason: str = ""
 
 
 class BulkTarget(Protocol):
-    """A server that takes documents."""
+    """A server that stores documents."""
 
     def ensure_index(self, name: str) -> None:
         """Create the index unless it exists."""
@@ -65,27 +66,27 @@ class BulkTarget(Protocol):
         ...
 
     def bulk_delete(self, documents: Sequence[Document]) -> list[Outcome]:
-        """Delete the documents by index and id; one that is gone already counts as deleted."""
+        """Delete the documents by index and id; a missing one counts as deleted."""
         ...
 
 
 class RefusedDocuments(Protocol):
-    """Where documents go that the server will never take."""
+    """Store for documents that the server refuses permanently."""
 
     def put(self, key: str, device_id: str, reason: str, document: str) -> None:
-        """Keep a refused document; the same one may come again."""
+        """Store a refused document; repeating it is safe."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkLimits:
-    """Sizes of a bulk call and patience with a busy server.
+    """Size limits of a bulk call, and limits of its retries.
 
     Attributes:
-        documents: Most documents in one call.
-        characters: Most characters of their JSON in one call.
-        attempts: Calls for one chunk before giving up.
-        first_pause_s: Bound of the pause before the second attempt; it doubles each time.
+        documents: Maximum of documents in one call.
+        characters: Maximum of their JSON characters in one call.
+        attempts: Number of calls for one chunk before it fails.
+        first_pause_s: Maximum pause before the second attempt, seconds; it doubles each time.
     """
 
     documents: int = 2000
@@ -95,7 +96,7 @@ class BulkLimits:
 
 
 class BulkWriter:
-    """Writes documents until the server has them all or is asked too often."""
+    """Writes documents, and repeats calls until all are stored or the attempts are used up."""
 
     def __init__(
         self,
@@ -112,10 +113,10 @@ class BulkWriter:
         self._source = source
 
     def create(self, documents: Iterable[Document]) -> None:
-        """Create the documents, in order, chunk by chunk; what is there already is left as it is.
+        """Create the documents, in order, chunk by chunk; existing ones do not change.
 
         Raises:
-            ProjectionError: The server did not take all of them; calling again is safe.
+            ProjectionError: The server did not store all of them; calling again is safe.
         """
         for chunk in chunks(documents, self._limits):
             self._insist(self._target.bulk_create, chunk, makes=True)
@@ -124,7 +125,7 @@ class BulkWriter:
         """Create the documents or replace them, in order, chunk by chunk.
 
         Raises:
-            ProjectionError: The server did not take all of them; calling again is safe.
+            ProjectionError: The server did not store all of them; calling again is safe.
         """
         for chunk in chunks(documents, self._limits):
             self._insist(self._target.bulk_index, chunk, makes=True)
@@ -133,7 +134,7 @@ class BulkWriter:
         """Delete the documents by index and id.
 
         Raises:
-            ProjectionError: Some may still be there; calling again is safe.
+            ProjectionError: Some may still exist; calling again is safe.
         """
         for chunk in chunks(documents, self._limits):
             self._insist(self._target.bulk_delete, chunk)
@@ -164,7 +165,7 @@ class BulkWriter:
             if attempt < self._limits.attempts:
                 self._pause(backoff.wait_s())
         raise ProjectionError(
-            f"{len(chunk)} documents not taken after {self._limits.attempts} attempts, the first "
+            f"{len(chunk)} documents not stored after {self._limits.attempts} attempts, the first "
             f"is {chunk[0].id} for {chunk[0].index_name}: {reason}; the cursor stays"
         )
 
@@ -183,7 +184,7 @@ class BulkWriter:
 
 
 def chunks(documents: Iterable[Document], limits: BulkLimits) -> Iterator[list[Document]]:
-    """The documents in lists within the limits; one that is over them alone has its own list."""
+    """Splits the documents into lists within the limits; a larger document has its own list."""
     chunk: list[Document] = []
     characters = 0
     for document in documents:

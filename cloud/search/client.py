@@ -1,7 +1,7 @@
-"""The one file that imports the Elasticsearch client.
+"""Wraps the Elasticsearch client. The one file that imports elasticsearch.
 
-Turns its exceptions into ours and its answers into values. It never repeats a call by itself:
-whoever calls decides, and sees every failure.
+The wrapper turns the client's exceptions into ours and its answers into values. It never repeats a
+call: the caller decides on retries and sees every failure.
 """
 
 import json
@@ -32,7 +32,7 @@ class SearchClient:
 
     Raises in every method:
         ProjectionError: The server did not answer, is busy or blocked; call again later.
-        ConfigError: It refuses address, credentials or request; a person must act.
+        ConfigError: The server refuses address, credentials or request; the operator must act.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class SearchClient:
         ca_file: str | None = None,
         request_timeout_s: float = 30.0,
     ) -> None:
-        """Validates the address; nothing connects yet.
+        """Checks the address, without connecting.
 
         Args:
             url: Address, such as `http://127.0.0.1:9200`.
             account: Name and password.
-            ca_file: For https: authorities (PEM) that count instead of the system's.
-            request_timeout_s: Patience with one call.
+            ca_file: For https: CA certificates (PEM) to trust instead of the system's.
+            request_timeout_s: Time limit of one call, seconds.
         """
         self._url = url
         self._known: set[str] = set()
@@ -66,23 +66,23 @@ class SearchClient:
             )
         except ValueError as error:
             raise ConfigError(
-                f"[search] url: {url!r}: {error}; expected such as http://127.0.0.1:9200"
+                f"[search] url: {url!r}: {error}; use an address such as http://127.0.0.1:9200"
             ) from error
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._client.close()
 
     def ping(self) -> None:
-        """Ask once whether the server can take writes."""
-        # Not client.info(): `GET /` is a 405 on distributions without the main module.
+        """Check once that the server accepts writes."""
+        # Not client.info(): `GET /` answers 405 on distributions without the main module.
         with _Converting(self._url):
             health = self._client.cluster.health(timeout="0s")
             if health["status"] == "red":
                 raise ProjectionError(f"{self._url}: the cluster's health is red")
 
     def wait(self, limit_s: float) -> None:
-        """Return once the server can take writes; raise its last error after `limit_s` seconds."""
+        """Return when the server accepts writes; raise its last error after `limit_s` seconds."""
         give_up_at = time.monotonic() + limit_s
         while True:
             try:
@@ -95,19 +95,19 @@ class SearchClient:
                 return
 
     def health(self) -> str:
-        """The colour of the cluster: green, yellow (a copy is missing) or red."""
+        """Return the colour of the cluster's health: green, yellow (a replica is missing), red."""
         with _Converting(self._url):
             return str(self._client.cluster.health(timeout="0s")["status"])
 
     def index_template(self, name: str) -> Mapping[str, Any] | None:
-        """An index template as it is installed; None if there is none of that name."""
+        """Return an installed index template; None if none has that name."""
         with _Converting(self._url):
             answer = self._client.options(ignore_status=404).indices.get_index_template(name=name)
             found = answer.get("index_templates", [])
             return found[0]["index_template"] if found else None
 
     def ensure_template(self, name: str, template: Mapping[str, Any]) -> None:
-        """Create the index template, or bring it up to date."""
+        """Create or update the index template."""
         with _Converting(self._url):
             self._client.indices.put_index_template(name=name, **template)
 
@@ -118,7 +118,7 @@ class SearchClient:
                 self._client.indices.put_mapping(index=alias, properties=dict(properties))
 
     def ensure_index(self, name: str) -> None:
-        """Create the index unless it exists; asked once per name."""
+        """Create the index unless it exists; the server is called once per name."""
         if name in self._known:
             return
         with _Converting(self._url):
@@ -137,16 +137,16 @@ class SearchClient:
         return self._bulk(f'{{"index":{_address(d)}}}\n{d.body}' for d in documents)
 
     def bulk_delete(self, documents: Sequence[Document]) -> list[Outcome]:
-        """Delete by index and id; one that is gone already counts as deleted."""
+        """Delete by index and id; a missing document counts as deleted."""
         return self._bulk(f'{{"delete":{_address(d)}}}' for d in documents)
 
     def refresh(self, indices: Sequence[str]) -> None:
-        """Make what was written to the indices searchable; absent ones are passed over."""
+        """Make written documents of the indices searchable; absent indices are skipped."""
         with _Converting(self._url):
             self._client.indices.refresh(index=",".join(indices), ignore_unavailable=True)
 
     def count(self, alias: str, matching: Filter = EVERYTHING) -> int:
-        """Documents under the alias; 0 if it does not exist."""
+        """Return the number of documents under the alias; 0 if the alias does not exist."""
         with _Converting(self._url):
             answer = self._client.count(
                 index=alias, query=matching.query(), ignore_unavailable=True
@@ -156,7 +156,7 @@ class SearchClient:
     def find(
         self, indices: Sequence[str], matching: Filter, *, after_seq: int = 0, limit: int = 1000
     ) -> list[Hit]:
-        """The first documents with a `seq` beyond `after_seq`, ascending; at most `limit`."""
+        """Return the first documents with a `seq` above `after_seq`, ascending; at most `limit`."""
         with _Converting(self._url):
             answer = self._client.search(
                 index=",".join(indices),
@@ -170,7 +170,7 @@ class SearchClient:
             return [Hit(h["_index"], h["_id"], h["_source"]) for h in answer["hits"]["hits"]]
 
     def count_streams(self, alias: str) -> Iterator[StreamCount]:
-        """Documents under the alias per device and stream."""
+        """Return the number of documents under the alias per device and stream."""
         sources = [{n: {"terms": {"field": n}}} for n in ("device_id", "stream_id")]
         composite: dict[str, Any] = {"size": _BUCKETS, "sources": sources}
         while True:
@@ -195,8 +195,8 @@ class SearchClient:
     def _bulk(self, operations: Iterable[str]) -> list[Outcome]:
         with _Converting(self._url):
             answer = self._client.bulk(
-                # One text for the whole call: the client would encode item by item.
-                operations=["\n".join(operations)],  # type: ignore[list-item]  # passes as it is
+                # One text for the whole call is faster: the client encodes each item by itself.
+                operations=["\n".join(operations)],  # type: ignore[list-item]  # sent unchanged
                 filter_path=_BULK_ANSWER,
             )
         return [self._outcome(item) for item in answer.get("items", [])]
@@ -212,13 +212,13 @@ class SearchClient:
         if error.get("type") == "security_exception":
             raise ConfigError(f"{self._url}: index {result['_index']}: {reason}")
         if status == 404:
-            # Somebody dropped the index: it must be made again before the next attempt.
+            # The index was deleted: it must be created again before the next attempt.
             self._known.discard(result["_index"])
         return Outcome(OutcomeKind.REFUSED if status == 400 else OutcomeKind.RETRY, reason)
 
 
 class _Converting:
-    """Context in which the client's exceptions become ours."""
+    """Context manager that turns the client's exceptions into ours."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -231,13 +231,17 @@ class _Converting:
 
 
 def converted(error: ApiError | TransportError, url: str) -> DewlineError:
-    """Our error for one of the client's: by what the caller should do about it."""
+    """Turns the client's error into one of ours, by what the caller should do."""
     if isinstance(error, TlsError):
         return _tls_error(error.message, url)
     if isinstance(error, TransportError):
-        return ProjectionError(f"{url}: no answer: {error.message}; is Elasticsearch running?")
+        return ProjectionError(
+            f"{url}: no answer: {error.message}; check that Elasticsearch runs there"
+        )
     if isinstance(error, UnsupportedProductError):
-        return ConfigError(f"[search] url: {url}: this is no Elasticsearch 8: {error.message}")
+        return ConfigError(
+            f"[search] url: {url}: the server is not Elasticsearch 8: {error.message}"
+        )
     status = error.meta.status
     text = f"{url}: {status} {error.message}: {_reason(error.body)}"
     if status in (429, 404) or status >= 500 or error.message == "cluster_block_exception":

@@ -1,8 +1,7 @@
-"""Blocks as search documents: pure, and fast where it matters.
+"""Makes search documents from blocks. Pure.
 
-A reading's JSON is put together from text that is the same for the whole series and the few numbers
-that are not; every other kind goes through `cloud.columns.row`. A test holds the two against each
-other.
+For speed, a reading's JSON is built from text that the whole series shares and from the numbers
+that differ. Every other kind uses `cloud.columns.row`. A test checks that both ways agree.
 """
 
 import json
@@ -26,12 +25,12 @@ _DAY_MS = 86_400_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockContext:
-    """What a block's documents share that does not stand in the block.
+    """Data that a block's documents share and that is not in the block.
 
     Attributes:
-        device_id: From the topic.
-        received_at: When ingest took the block, ms since 1970 UTC.
-        fix: Dates an unsynced block; None while its stream has no ClockFix.
+        device_id: Device in the topic.
+        received_at: When ingest received the block, ms since 1970 UTC.
+        fix: ClockFix that dates an unsynced block; None if its stream has none yet.
     """
 
     device_id: str
@@ -40,7 +39,7 @@ class BlockContext:
 
 
 def documents(origin: BlockContext, block: Block, names: IndexNames) -> Iterator[Document]:
-    """The block's records as documents, in the order of their numbers."""
+    """Returns the block's records as documents, in the order of their numbers."""
     seq = block.first
     for sensor in block.sensors:
         yield from _readings(origin, block, sensor, seq, names)
@@ -52,7 +51,7 @@ def documents(origin: BlockContext, block: Block, names: IndexNames) -> Iterator
 def entry_document(
     origin: BlockContext, stream_id: str, entry: Entry, names: IndexNames
 ) -> Document:
-    """One record as a document, by its columns."""
+    """Returns one record as a document, by its columns."""
     kind = kind_of(entry.record)
     cells = row(origin.device_id, stream_id, origin.received_at, entry)
     fields: dict[str, Any] = {
@@ -97,7 +96,7 @@ def _readings(
 def _times(
     origin: BlockContext, block: Block, sensor: SensorColumns, names: IndexNames
 ) -> list[tuple[str, str]]:
-    """Per row the index and the fields that tell when."""
+    """Returns for each row the index and the fields of time."""
     days: dict[int | None, tuple[str, str]] = {}
     times = []
     for offset_ms in sensor.offsets_ms:
@@ -115,7 +114,7 @@ def _times(
 
 
 def _tails(origin: BlockContext, sensor: SensorColumns, number: int) -> list[str]:
-    """Per row the end of the document: what the series, the mark and the count say."""
+    """Returns for each row the end of the document: fields of series, mark and count."""
     series = {
         "received_at": origin.received_at,
         "sensor_id": sensor.sensor_id,

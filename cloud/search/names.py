@@ -1,7 +1,7 @@
-"""Names of indices and aliases: one index per kind and period, one alias per kind.
+"""Makes the names of indices and aliases: one index per kind and period, one alias per kind.
 
-Built here and nowhere else. The period is that of the event day, so the same record finds the same
-index whenever it arrives, and its `_id` can refuse it there.
+The period is that of the event day. So a record goes to the same index whenever it arrives, and
+its `_id` there prevents a second copy.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from contract.records import Kind
 
 __all__ = ["UNSYNCED", "IndexNames"]
 
-UNSYNCED = "unsynced"  # where records wait whose clock was not believable
+UNSYNCED = "unsynced"  # index of records that were measured without a valid clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,33 +22,33 @@ class IndexNames:
 
     Attributes:
         prefix: First part of every name, such as `dewline`.
-        period: Time that one index holds.
+        period: Time span of one index.
     """
 
     prefix: str
     period: Period
 
     def alias(self, kind: Kind) -> str:
-        """The alias over all indices of a kind."""
+        """Returns the alias over all indices of a kind."""
         return f"{self.prefix}-{kind.value.replace('_', '-')}"
 
     def index(self, kind: Kind, day: date) -> str:
-        """The index of a record whose event day is `day`."""
+        """Returns the index of a record whose event day is `day`."""
         if day == UNSYNCED_DAY:
             return self.unsynced(kind)
         return self._of_period(self.alias(kind), day)
 
     def unsynced(self, kind: Kind) -> str:
-        """The index where records of a kind wait for a ClockFix."""
+        """Returns the index where records of a kind wait for a ClockFix."""
         return f"{self.alias(kind)}-{UNSYNCED}"
 
     @property
     def forecasts(self) -> str:
-        """The alias over all indices of the cloud's own predictions, which are no records."""
+        """The alias over all indices of the cloud's own forecasts, which are not records."""
         return f"{self.prefix}-cloud-prediction"
 
     def forecast(self, day: date) -> str:
-        """The index of a prediction of the cloud that was issued for an instant of `day`."""
+        """Returns the index of a cloud forecast that was issued for an instant of `day`."""
         return self._of_period(self.forecasts, day)
 
     def _of_period(self, alias: str, day: date) -> str:

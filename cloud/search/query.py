@@ -1,4 +1,4 @@
-"""Questions to a search server and their answers, as values."""
+"""Defines filters for a search server, and the values in its answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ __all__ = ["EVERYTHING", "Filter", "Hit", "StreamCount"]
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Documents whose fields have exactly these values, and lack the field `missing`."""
+    """Filter: documents whose fields have exactly these values and that lack field `missing`."""
 
     terms: tuple[tuple[str, str | int], ...] = ()
     missing: str | None = None
 
     def query(self) -> dict[str, Any]:
-        """The filter as query DSL."""
+        """Returns the filter as query DSL."""
         body: dict[str, Any] = {"filter": [{"term": {name: v}} for name, v in self.terms]}
         if self.missing is not None:
             body["must_not"] = [{"exists": {"field": self.missing}}]
@@ -27,7 +27,7 @@ EVERYTHING = Filter()
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A document as it was found."""
+    """A found document."""
 
     index: str
     id: str
@@ -36,7 +36,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class StreamCount:
-    """Documents of one stream: how many, and the sum of their numbers."""
+    """Number of documents of one stream, and the sum of their record numbers."""
 
     device_id: str
     stream_id: str

@@ -1,7 +1,7 @@
-"""Index templates, one per kind, made from `cloud.columns.COLUMNS`.
+"""Makes and installs the index templates, one per kind, from `cloud.columns.COLUMNS`.
 
-Plain indices on purpose: no data streams (they refuse late data or lose the dedupe by `_id`), no
-lifecycle policies, no scripts. Retention is dropping old indices.
+They make plain indices, without data streams (which refuse late data, or duplicates by `_id`),
+lifecycle policies or scripts. To delete old data, delete old indices.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ __all__ = [
     "template_of",
 ]
 
-TIMESTAMP = "@timestamp"  # a copy of observed_at: the name that dashboards look for
+TIMESTAMP = "@timestamp"  # a copy of observed_at, under the name that dashboards expect
 _INSTANT = {"type": "date", "format": "epoch_millis||strict_date_time"}
 _FIELDS: dict[ColumnType, dict[str, Any]] = {
     ColumnType.WORD: {"type": "keyword"},
@@ -32,18 +32,18 @@ _FIELDS: dict[ColumnType, dict[str, Any]] = {
     ColumnType.INSTANT: _INSTANT,
     ColumnType.DAY: {"type": "date", "format": "strict_date"},
     ColumnType.WORDS: {"type": "keyword"},
-    # The same JSON text as in every other store, kept but not searchable. An object with
-    # `enabled: false` would make this store's document differ from the columns; without index and
-    # doc values the 32,766 byte limit of a keyword does not apply, so no ignore_above either.
+    # The same JSON text as in every other store, stored but not searchable. An object with
+    # `enabled: false` would differ from the columns. Without index and doc values, a keyword's
+    # limit of 32,766 bytes does not apply, so ignore_above is not needed.
     ColumnType.DOCUMENT: {"type": "keyword", "index": False, "doc_values": False},
 }
 
 
 class TemplateTarget(Protocol):
-    """What `install` needs of a search server."""
+    """The calls to a search server that `install` needs."""
 
     def ensure_template(self, name: str, template: Mapping[str, Any]) -> None:
-        """Create the index template, or bring it up to date."""
+        """Create or update the index template."""
         ...
 
     def extend_mapping(self, alias: str, properties: Mapping[str, Any]) -> None:
@@ -52,25 +52,25 @@ class TemplateTarget(Protocol):
 
 
 class TemplateSource(Protocol):
-    """What `outdated` needs of a search server."""
+    """The call to a search server that `outdated` needs."""
 
     def index_template(self, name: str) -> Mapping[str, Any] | None:
-        """An index template as it is installed, None if it is not."""
+        """Return an installed index template; None if it is not installed."""
         ...
 
 
 def mapping_of(columns: tuple[Column, ...]) -> dict[str, Any]:
-    """The fields of a kind's documents: its columns and `@timestamp`."""
+    """Returns the fields of a kind's documents: its columns and `@timestamp`."""
     return {TIMESTAMP: _INSTANT} | {c.name: _FIELDS[c.type] for c in columns}
 
 
 def template_of(kind: Kind, names: IndexNames, *, replicas: int = 0) -> dict[str, Any]:
-    """The index template of a kind, as Elasticsearch takes it."""
+    """Returns the index template of a kind, in Elasticsearch's form."""
     return template(names.alias(kind), COLUMNS[kind], replicas=replicas)
 
 
 def template(alias: str, columns: tuple[Column, ...], *, replicas: int = 0) -> dict[str, Any]:
-    """The template of every index under an alias: nothing but these columns."""
+    """Returns the template of every index under an alias, which allows only these columns."""
     return {
         "index_patterns": [f"{alias}-*"],
         "priority": 100,
@@ -83,9 +83,9 @@ def template(alias: str, columns: tuple[Column, ...], *, replicas: int = 0) -> d
 
 
 def install(target: TemplateTarget, names: IndexNames, *, replicas: int = 0) -> tuple[str, ...]:
-    """Put every kind's template in place; repeating it changes nothing.
+    """Installs every kind's template; repeating it changes nothing.
 
-    Indices made by an older program get the columns that they lack.
+    Existing indices get the columns that they lack.
 
     Returns:
         The templates' names.
@@ -97,7 +97,7 @@ def install(target: TemplateTarget, names: IndexNames, *, replicas: int = 0) -> 
 
 
 def outdated(source: TemplateSource, names: IndexNames) -> tuple[str, ...]:
-    """Templates that are missing or not this program's; how many copies they ask for is free."""
+    """Returns the missing templates and those of another version; ignores the replicas' number."""
     return tuple(
         names.alias(kind)
         for kind in COLUMNS

@@ -1,7 +1,7 @@
-"""Proves that the search store holds each record of the lake exactly once.
+"""Checks that the search server has each record of the lake exactly once.
 
-Distinct keys are counted in the lake's payloads and documents in the search server, per kind and
-stream; neither side trusts what the projection remembers.
+It counts distinct keys in the lake's payloads and documents in the search server, per kind and
+stream. The projection's cursor is not used.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cloud.lake.landed import LandedFile
+from cloud.lake.positions import LandedFile
 from cloud.search.names import IndexNames
 from cloud.search.query import StreamCount
 from contract.blocks import Block, kind_of
@@ -27,7 +27,7 @@ __all__ = [
     "totals",
 ]
 
-_UNMERGED = 1024  # spans that are kept before they are merged
+_UNMERGED = 1024  # spans that are collected before they are merged
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,16 +41,16 @@ class StreamOfKind:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many records, and the sum of their numbers.
+    """Number of records, and the sum of their record numbers.
 
-    The sum shows what the count alone would hide: one record missing and another one doubled.
+    The sum shows a case that the count hides: one record is missing and another exists twice.
     """
 
     records: int = 0
     seq_total: int = 0
 
     def same(self, other: "Counted") -> bool:
-        """Whether both counted the same records; sums come back as floating point numbers."""
+        """Returns whether both are equal; Elasticsearch's sums are floating point numbers."""
         return self.records == other.records and math.isclose(
             self.seq_total, other.seq_total, rel_tol=1e-12
         )
@@ -58,7 +58,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class StreamComparison:
-    """What lake and search store hold of one kind in one stream."""
+    """Counts of the lake and of the search server for one kind in one stream."""
 
     of: StreamOfKind
     lake: Counted
@@ -74,16 +74,16 @@ class StreamCounts(Protocol):
     """Counts documents per stream."""
 
     def refresh(self, indices: Sequence[str]) -> None:
-        """Make what was written to the indices countable."""
+        """Make written documents of the indices countable."""
         ...
 
     def count_streams(self, alias: str) -> Iterator[StreamCount]:
-        """Documents under the alias per device and stream."""
+        """Return the number of documents under the alias per device and stream."""
         ...
 
 
 def keys_in_lake(files: Iterable[LandedFile]) -> dict[StreamOfKind, Counted]:
-    """Distinct keys of the readable blocks, by kind and stream."""
+    """Counts distinct keys of the readable blocks, by kind and stream."""
     found: dict[StreamOfKind, _Spans] = {}
     for file in files:
         for landed in file.blocks:
@@ -98,7 +98,7 @@ def keys_in_lake(files: Iterable[LandedFile]) -> dict[StreamOfKind, Counted]:
 
 
 def search_counts(server: StreamCounts, names: IndexNames) -> dict[StreamOfKind, Counted]:
-    """Documents of the search store, by kind and stream."""
+    """Counts documents of the search server, by kind and stream."""
     server.refresh([names.alias(kind) for kind in Kind])
     return {
         StreamOfKind(kind, c.device_id, c.stream_id): Counted(c.documents, c.seq_total)
@@ -110,7 +110,7 @@ def search_counts(server: StreamCounts, names: IndexNames) -> dict[StreamOfKind,
 def compare(
     lake: Mapping[StreamOfKind, Counted], search: Mapping[StreamOfKind, Counted]
 ) -> list[StreamComparison]:
-    """Both sides of every stream that either of them knows, in order."""
+    """Returns both counts of every stream that the lake or the search server has, in order."""
     return [
         StreamComparison(stream, lake.get(stream, Counted()), search.get(stream, Counted()))
         for stream in sorted(lake.keys() | search.keys())
@@ -120,7 +120,7 @@ def compare(
 def totals(
     comparisons: Iterable[StreamComparison], side: Callable[[StreamComparison], Counted]
 ) -> dict[Kind, int]:
-    """Records of one side by kind; every kind is named."""
+    """Sums the records of one side by kind; a kind without records has 0."""
     found = dict.fromkeys(Kind, 0)
     for comparison in comparisons:
         found[comparison.of.kind] += side(comparison).records
@@ -136,7 +136,7 @@ def _spans(block: Block) -> Iterator[tuple[Kind, int, int]]:
 
 
 class _Spans:
-    """A set of whole numbers, kept as spans since streams have few holes."""
+    """A set of whole numbers, stored as spans, because streams have few gaps."""
 
     def __init__(self) -> None:
         self._spans: list[tuple[int, int]] = []

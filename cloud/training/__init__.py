@@ -1,1 +1,1 @@
-"""Training: labelled windows from the lake, candidates, an honest judge, bundles in ONNX."""
+"""Trains models on labelled windows from the lake, judges them, and releases ONNX bundles."""

@@ -1,7 +1,7 @@
-"""History from the lake's table `readings`, device by device, in Spark's workers.
+"""Computes the history from the lake's table `readings`, device by device, in Spark's workers.
 
-Labels come from readings of fit quality before any cleaning that could see the future: what the
-gateway's rule judged is what is judged here.
+Labels come from the same readings that the gateway's rule evaluated: all readings of usable
+quality, before any cleaning that could use values from the future.
 """
 
 from collections.abc import Callable
@@ -24,18 +24,18 @@ __all__ = ["history_table", "readings_of"]
 def history_table(
     readings: DataFrame, conditions: tuple[Condition, ...], until_ms: int
 ) -> pa.Table:
-    """Every step of every device, in `HISTORY_SCHEMA`.
+    """Return all steps of all devices, in `HISTORY_SCHEMA`.
 
     Args:
-        readings: Table `readings`, whole; undated rows wait for their ClockFix.
-        conditions: What to judge.
-        until_ms: Later readings are not looked at, ms since 1970 UTC.
+        readings: All of table `readings`; undated rows are left out.
+        conditions: Conditions to evaluate.
+        until_ms: Last instant of the readings to use, ms since 1970 UTC.
 
     Raises:
         LakeError: The table cannot be read.
     """
     rows = of_signals(readings, all_signals(conditions)).where(F.col("at_ms") <= until_ms)
-    with converted(LakeError, "the readings cannot be judged"):
+    with converted(LakeError, "table readings: the conditions cannot be evaluated"):
         judged = rows.groupBy("device_id").applyInArrow(
             _judge(conditions), from_arrow_schema(HISTORY_SCHEMA)
         )
@@ -50,5 +50,9 @@ def _judge(conditions: tuple[Condition, ...]) -> Callable[[pa.Table], pa.Table]:
 
 
 def readings_of(rows: pa.Table) -> Readings:
-    """Columns `signal`, `at_ms`, `seq` and `value` of one device as a gateway took them."""
+    """Return the readings of one device's rows, in the order in which the gateway took them.
+
+    Args:
+        rows: Columns `signal`, `at_ms`, `seq` and `value`.
+    """
     return as_readings(rows.sort_by([("at_ms", "ascending"), ("seq", "ascending")]))

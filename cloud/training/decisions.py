@@ -1,4 +1,4 @@
-"""The tables of decisions and of the choices before them."""
+"""Reads and writes the tables of decisions and of the candidates' scores."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,13 +14,13 @@ __all__ = ["Decisions"]
 
 
 class Decisions:
-    """What was decided; a decision never changes."""
+    """The decisions of all cycles; a decision never changes."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def find(self, cycle_at: int, condition_id: str) -> DecisionRow | None:
-        """What a cycle (ms since 1970 UTC) decided. Raises WarehouseError."""
+        """Return the decision of a cycle (ms since 1970 UTC) or None. Raises WarehouseError."""
         at = DECISIONS.c
         query = select(DECISIONS).where(at.cycle_at == cycle_at, at.condition_id == condition_id)
         with converted(), self._engine.connect() as connection:
@@ -28,7 +28,7 @@ class Decisions:
         return None if row is None else DecisionRow(**row._asdict())
 
     def last_before(self, cycle_at: int, condition_id: str) -> int | None:
-        """The instant of the last decision before a cycle. Raises WarehouseError."""
+        """Return the instant of the last decision before a cycle or None. Raises WarehouseError."""
         at = DECISIONS.c
         query = select(func.max(at.cycle_at)).where(
             at.condition_id == condition_id, at.cycle_at < cycle_at
@@ -38,12 +38,14 @@ class Decisions:
         return None if found is None else int(found)
 
     def unused_from(self, cycle_at: int, condition_id: str) -> int | None:
-        """From when on no decision has used the data up: one without evidence enough uses none.
+        """Return the instant after which no decision on evidence has used the data.
 
-        Else a cycle every few weeks would never have weeks enough.
+        A decision for lack of evidence uses no data. Otherwise a cycle every few weeks would never
+        have enough weeks.
 
         Returns:
-            The last decision on evidence before a cycle; the first decision if there is none.
+            The last decision on evidence before a cycle; if there is none, the first decision;
+            None if there is no decision.
 
         Raises:
             WarehouseError: The server did not answer.
@@ -58,7 +60,7 @@ class Decisions:
         return None if found is None else int(found)
 
     def write(self, row: DecisionRow, scores: Sequence[CandidateScore]) -> None:
-        """Writes a decision and its choice, in one transaction. Raises WarehouseError."""
+        """Write a decision and the scores in one transaction. Raises WarehouseError."""
         told = [
             {
                 "cycle_at": row.cycle_at,

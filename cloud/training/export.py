@@ -1,8 +1,8 @@
-"""Fitted models to ONNX: one input `features` (N, F), one output `probability` (N, 1), float32.
+"""Converts fitted models to ONNX.
 
-scikit-learn goes through skl2onnx, MLlib through onnxmltools; what they share (the columns that a
-candidate learns from, the calibration) is the same graph for both. Every export passes the parity
-gate before anybody may ship it.
+A model has one input `features` (N, F) and one output `probability` (N, 1), both float32. skl2onnx
+converts scikit-learn's models, and onnxmltools converts MLlib's. Both kinds use the same graph for
+the candidate's columns. Every export must pass the parity gate before its release.
 """
 
 import io
@@ -39,18 +39,18 @@ from models.inference import Inference
 __all__ = ["PARITY_LIMIT", "ParityError", "check_parity", "mllib_to_onnx", "sklearn_to_onnx"]
 
 Floats = NDArray[np.float64]
-PARITY_LIMIT = 1e-5  # of a probability
+PARITY_LIMIT = 1e-5  # largest difference of a probability
 PARITY_ROWS = 1000
-_OPSET = 15  # what old runtimes know too
+_OPSET = 15  # old runtimes support this version
 _IR = 8
 
 
 class ParityError(DewlineError):
-    """The exported model does not answer as the trained one; it must not be shipped."""
+    """The exported model's answers differ from the trained model's; do not release it."""
 
 
 def sklearn_to_onnx(pipeline: Any, slope: float, offset: float) -> bytes:
-    """A fitted classifier of all features, with its calibration."""
+    """Convert a fitted classifier of all features, with its calibration."""
     core = convert_sklearn(
         pipeline,
         initial_types=[("features", FloatTensorType([None, len(FEATURE_NAMES)]))],
@@ -61,14 +61,14 @@ def sklearn_to_onnx(pipeline: Any, slope: float, offset: float) -> bytes:
 
 
 def mllib_to_onnx(beyond: Beyond, model: Any, spark: Any) -> bytes:
-    """An MLlib model of the columns that `beyond` makes."""
+    """Convert an MLlib model of the columns that `beyond` makes."""
     before = convert_sklearn(
         beyond,
         initial_types=[("features", FloatTensorType([None, len(FEATURE_NAMES)]))],
         target_opset=_OPSET,
     )
     width = len(FEATURE_NAMES) - FIRST + 1
-    # the converter leaves files where it works (onnxmltools#648), and prints what it does
+    # The converter leaves temporary files (onnxmltools#648) and prints its progress.
     with _private_folder(), redirect_stdout(io.StringIO()):
         core = convert_sparkml(
             model,
@@ -94,11 +94,11 @@ def _private_folder() -> Iterator[None]:
 
 
 def _finished(core: ModelProto, last: ModelProto) -> bytes:
-    """The core and what makes a probability of its two columns, as bytes."""
-    name = core.graph.output[-1].name  # the first is the class
+    """Join the core with the graph that makes a probability from its two columns; return bytes."""
+    name = core.graph.output[-1].name  # the first output is the class
     whole = _joined(core, last, {name: "raw"}, ["probability"])
-    # Converters draw a name for each graph and keep domains in a set, whose order is another one in
-    # each process: without both, the bytes of an equal model are equal.
+    # Equal models must give equal bytes. But converters give each graph a random name, and the
+    # order of domains differs from process to process. So both are set here.
     whole.graph.name, whole.graph.doc_string = "dewline", ""
     _import(whole, {entry.domain: entry.version for entry in whole.opset_import})
     onnx.checker.check_model(whole)
@@ -123,15 +123,17 @@ def _joined(
 
 
 def _import(model: ModelProto, versions: dict[str, int]) -> None:
-    """Makes the model use these versions of the operators' domains, named in one order."""
+    """Set the versions of the operators' domains in the model, in a fixed order."""
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(d, v) for d, v in sorted(versions.items()))
 
 
 def _calibration(slope: float, offset: float) -> ModelProto:
-    """Log odds to a calibrated probability; the odds of a rounded probability would be too coarse.
+    """Return a graph from log odds to a calibrated probability.
 
-    `Sigmoid(slope * Clip(logit) + offset)`, clipped as `cloud.training.learners.logit` does.
+    The graph is `Sigmoid(slope * Clip(logit) + offset)`, with the limits of
+    `cloud.training.learners.logit`. It starts from log odds, because a rounded probability would
+    be too coarse.
     """
     if (slope, offset) == (1.0, 0.0):
         return _last([_node("Sigmoid", ["second"], "probability")], {})
@@ -147,7 +149,7 @@ def _calibration(slope: float, offset: float) -> ModelProto:
 
 
 def _last(nodes: Sequence[Any], constants: dict[str, float]) -> ModelProto:
-    """A graph that takes the second of two columns and goes on with it."""
+    """Return a graph that selects the second of two columns and applies the nodes to it."""
     numbers = {"from": [1], "to": [2], "axis": [1]}
     tensors = [helper.make_tensor(n, TensorProto.INT64, [1], v) for n, v in numbers.items()]
     tensors += [helper.make_tensor(n, TensorProto.FLOAT, [], [v]) for n, v in constants.items()]
@@ -163,33 +165,33 @@ def _node(operation: str, inputs: list[str], output: str) -> Any:
 
 
 def check_parity(trained: Trained, model: bytes, windows: Floats) -> float:
-    """The export gate: the ONNX model answers as the trained one, also for unlikely weather.
+    """Compare the answers of ONNX model and trained model, also for extreme weather.
 
     Args:
-        trained: What was fitted.
-        model: Its ONNX bytes.
-        windows: Rows of features; that it may have learned from them does not matter here.
+        trained: The trained model.
+        model: Bytes of its ONNX model.
+        windows: Rows of features; training windows are allowed.
 
     Returns:
         The largest difference of a probability.
 
     Raises:
-        ParityError: It is too large, or there are too few rows to tell.
+        ParityError: The difference is too large, or there are too few rows.
     """
     if len(windows) < PARITY_ROWS:
-        raise ParityError(f"the export gate needs {PARITY_ROWS} rows, found {len(windows)}")
+        raise ParityError(f"export: the comparison needs {PARITY_ROWS} rows, found {len(windows)}")
     rows = np.vstack([windows, *unlikely(windows)]).astype(np.float32).astype(np.float64)
     difference = float(np.abs(Inference(model).probability(rows) - trained.probability(rows)).max())
     if not difference <= PARITY_LIMIT:
         raise ParityError(
-            f"the exported model differs from the trained one by {difference:.2g}, "
-            f"allowed is {PARITY_LIMIT:g}"
+            f"export: the ONNX model differs from the trained one by {difference:.2g}; "
+            f"at most {PARITY_LIMIT:g} is allowed. The model is not released"
         )
     return difference
 
 
 def unlikely(rows: Floats) -> Iterator[Floats]:
-    """Rows at the limit, and beyond what was seen."""
+    """Yield extreme rows: at the condition's limit, and beyond the range of the windows."""
     mean, deviation = rows.mean(axis=0), rows.std(axis=0)
     yield np.vstack([rows.min(axis=0), rows.max(axis=0), mean])
     for far in (-10.0, -4.0, 4.0, 10.0):
@@ -226,7 +228,7 @@ def _columns(values: Any, begin: int, end: int, to: dict[str, Any]) -> Any:
 
 
 def _linear(beyond: Beyond) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The baseline's weighted logit as one matrix and one offset."""
+    """Return the baseline's weighted logit as one matrix and one offset."""
     columns, regression = (step for _, step in beyond.baseline_.steps)
     scaler = columns.named_transformers_["scaled"]
     weights = LOGIT_WEIGHT * regression.coef_[0] / scaler.scale_

@@ -1,7 +1,8 @@
-"""History: every step of a condition on every device, with label and features, as columns.
+"""Computes the history: all steps of a condition on all devices, with labels and features.
 
-One row per device and step, grouped by device, each device's oldest first. What a condition's truth
-is, what a model learns from and what its forecasts are judged by are columns of this one table.
+A step is a piece of time in which a condition is evaluated once. The history has one row for each
+device and step, grouped by device, oldest first. Truth, training data and outcomes of forecasts all
+come from the columns of this one table.
 """
 
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-GRID_EVERY = 23  # windows kept for golden vectors: a prime, so that every hour of day is among them
+GRID_EVERY = 23  # every 23rd window is kept for golden vectors: a prime gives all hours of the day
 _WIDTHS = {"features": len(FEATURE_NAMES), "grids": len(MODEL_INPUTS) * LAGS}
 
 HISTORY_SCHEMA = pa.schema(
@@ -50,15 +51,15 @@ class History:
     Attributes:
         devices: Device of each step.
         begins_ms: Begin of the step.
-        at_ms: When it completed: when a forecast is issued.
+        at_ms: Instant of completion, at which a forecast is issued.
         values: The signal's value.
-        holds: Whether the condition held after it.
-        changed: Whether that changed with it.
-        full: Whether a reading completed it.
-        usable: Whether its window has all that a forecast needs.
-        labels: 1 if the condition began within the horizon, 0 if not, NaN if nobody knows.
-        features: Shape (steps, features).
-        grids: Shape (steps, inputs * LAGS); NaN rows except for every so many steps.
+        holds: Whether the condition is true after the step.
+        changed: Whether `holds` changed with the step.
+        full: Whether a reading completed the step.
+        usable: Whether the window has all values that a forecast needs.
+        labels: 1 if the condition became true within the horizon, 0 if not, NaN if unknown.
+        features: Features of the window, shape (steps, features).
+        grids: Windows, shape (steps, inputs * LAGS); NaN except for every `GRID_EVERY`-th step.
     """
 
     devices: NDArray[np.object_]
@@ -78,30 +79,30 @@ class History:
 
     @property
     def forecastable(self) -> Flags:
-        """Steps at which a gateway makes a forecast: what already holds is the rule's affair."""
+        """Steps at which a gateway makes a forecast; if the condition is true, it makes none."""
         return self.full & ~self.holds & self.usable
 
     @property
     def examples(self) -> "History":
-        """The steps with a forecast and a known truth."""
+        """Steps with a forecast and a known truth."""
         return self.rows(self.forecastable & ~np.isnan(self.labels))
 
     def rows(self, chosen: NDArray[Any]) -> "History":
-        """The chosen steps."""
+        """Return the chosen steps."""
         return History(*(getattr(self, f.name)[chosen] for f in fields(self)))
 
     def by_device(self) -> Iterator[tuple[str, "History"]]:
-        """Each device's own steps."""
+        """Yield each device with its steps."""
         for device in np.unique(self.devices.astype(str)).tolist():
             yield device, self.rows(self.devices == device)
 
     def truth(self) -> list[tuple[str, Interval]]:
-        """When the condition held on each device."""
+        """Return each device's intervals in which the condition was true."""
         return [(device, i) for device, own in self.by_device() for i in intervals(_steps(own))]
 
     @classmethod
     def of(cls, table: pa.Table, condition_id: str) -> "History":
-        """The rows of one condition of a table in `HISTORY_SCHEMA`."""
+        """Return the history of one condition from a table in `HISTORY_SCHEMA`."""
         mine = table.filter(pa.compute.equal(table["condition_id"], condition_id))
         mine = mine.sort_by([("device_id", "ascending"), ("begins_ms", "ascending")])
         columns = {name: _column(mine[name], name) for name in mine.column_names}
@@ -127,12 +128,12 @@ def _steps(own: History) -> Steps:
 def device_history(
     device_id: str, readings: Readings, conditions: tuple[Condition, ...]
 ) -> pa.Table:
-    """The history of one device, in `HISTORY_SCHEMA`.
+    """Return the history of one device, in `HISTORY_SCHEMA`.
 
     Args:
-        device_id: Whose.
-        readings: All there are, in the order in which the gateway took them.
-        conditions: What to judge.
+        device_id: The device.
+        readings: All its readings, in the order in which the gateway took them.
+        conditions: Conditions to evaluate.
     """
     parts = [_of_condition(device_id, readings, c) for c in conditions]
     return pa.concat_tables(parts) if parts else HISTORY_SCHEMA.empty_table()
@@ -162,6 +163,6 @@ def _of_condition(device_id: str, readings: Readings, condition: Condition) -> p
 
 
 def list_column(rows: Floats) -> pa.Array:
-    """Rows of an array, shape (rows, width), as one cell each."""
+    """Return a column with one list for each row of an array, shape (rows, width)."""
     ends = np.arange(0, rows.size + 1, rows.shape[1], dtype=np.int32)
     return pa.ListArray.from_arrays(pa.array(ends), pa.array(rows.ravel()))

@@ -1,8 +1,9 @@
-"""The judge: whether a candidate has earned to go out.
+"""Decides whether a candidate model is released.
 
-Candidates are chosen on weeks that earlier decisions have used; the chosen one is judged once, on
-weeks that no decision has seen, against the baseline and against the champion. Too few weeks with
-events are no evidence, and the lower bound of its skill must be above zero. Pure, but for learners.
+The judge selects a candidate on weeks that earlier decisions have used. Then it judges this
+candidate once, on weeks that no decision has seen, against the baseline and the champion (the model
+in force). The lower bound of the skill's 95 % interval must be above zero. Too few weeks with
+events are not enough evidence.
 """
 
 from collections.abc import Sequence
@@ -21,24 +22,24 @@ __all__ = ["CandidateScore", "Decision", "Judgement", "fresh_from", "judge", "un
 
 Floats = NDArray[np.float64]
 
-CLEARLY = 0.99  # of the first candidate's Brier score: less of a difference is chance
-SELECTION_MONTHS = 1  # the last one before the weeks that judge
+CLEARLY = 0.99  # share of the first candidate's Brier score; a smaller difference is chance
+SELECTION_MONTHS = 1  # months before the judged weeks on which candidates are compared
 _NO_WINDOWS = Skill(windows_total=0, onsets_total=0, event_weeks=0)
 
 
 class Decision(StrEnum):
-    """What a cycle decided for a condition."""
+    """Decision of a cycle for a condition."""
 
-    ADOPTED = "adopted"  # the candidate goes out
-    REFUSED = "refused"  # it is not better than the baseline, or not surely
+    ADOPTED = "adopted"  # the candidate is released
+    REFUSED = "refused"  # the candidate is not better than the baseline, or not certainly
     INSUFFICIENT_EVIDENCE = "insufficient_evidence"  # too few weeks with events
-    KEPT = "kept"  # a learned champion stays: the candidate is not better than it
-    BASELINE = "baseline"  # a learned champion is withdrawn: it no longer beats the baseline
+    KEPT = "kept"  # a learned champion stays: the candidate is not better
+    BASELINE = "baseline"  # a learned champion is withdrawn: it is worse than the baseline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateScore:
-    """What one candidate came to on the weeks of the choice."""
+    """Scores of one candidate on the weeks of the selection."""
 
     family: str
     brier: float
@@ -47,20 +48,20 @@ class CandidateScore:
 
     @property
     def skill(self) -> float:
-        """Against the baseline on the same windows."""
+        """Skill against the baseline on the same windows."""
         return 1 - self.brier / self.brier_baseline if self.brier_baseline else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What the judge says.
+    """Result of the judge.
 
     Attributes:
-        decision: What shall happen.
-        reason: Why, for a person.
-        winner: The candidate that was judged; None where none could be.
-        scores: The choice.
-        skill: Of the winner against the baseline, on weeks that no decision had seen.
+        decision: The decision.
+        reason: Reason of the decision, as text.
+        winner: Family of the judged candidate; None if none could be judged.
+        scores: Scores of the selection.
+        skill: Skill of the winner against the baseline, on weeks that no decision had seen.
     """
 
     decision: Decision
@@ -71,9 +72,10 @@ class Judgement:
 
 
 def fresh_from(first_ms: int, now_ms: int, last_decision_ms: int | None) -> int:
-    """From when on no decision has seen the data.
+    """Return the instant from which no decision has seen the data.
 
-    Before the first decision it is the last month or so: the months before it must choose.
+    For the first decision this is the begin of the last month: the months before are needed for
+    the selection.
     """
     if last_decision_ms is not None:
         return last_decision_ms
@@ -88,19 +90,19 @@ def judge(
     champion: Trained | None,
     span: tuple[int, int],
 ) -> Judgement:
-    """Chooses among candidates and judges the chosen one.
+    """Select a candidate and judge it.
 
     Args:
         examples: All windows with known truth up to the cycle.
-        condition: What they are of.
+        condition: The condition of the windows.
         learners: The baseline, and the candidates.
-        champion: A learned model that is in force; None if that is a baseline.
-        span: From when to when no decision has seen the data, ms since 1970 UTC.
+        champion: The learned model in force; None if a baseline or no model is in force.
+        span: First and last instant of the data that no decision has seen, ms since 1970 UTC.
     """
     baseline, candidates = learners
     if not learnable(examples.labels):
-        return undecided("too few beginnings to learn from")
-    if not _enough(examples, span):  # a choice would decide nothing: the first one's figures do
+        return undecided("too few windows with an onset, or without one, to learn from")
+    if not _enough(examples, span):  # no decision is possible: report the first candidate's figures
         candidates = candidates[:1]
     scores, chosen = _choose(examples, condition, baseline, candidates, span[0])
     walked = walk(examples, folds(*span, condition), [baseline, chosen])
@@ -115,7 +117,7 @@ def judge(
 
 
 def _enough(examples: History, span: tuple[int, int]) -> bool:
-    """Whether there can be weeks enough with events, whoever is judged on them."""
+    """Return whether the span can have enough weeks with events."""
     inside = (examples.begins_ms >= span[0]) & (examples.begins_ms < span[1])
     weeks = examples.begins_ms[inside & (examples.labels == 1)] // WEEK_MS
     return len(np.unique(weeks)) >= MIN_EVENT_WEEKS
@@ -127,7 +129,7 @@ def undecided(
     winner: str | None = None,
     scores: tuple[CandidateScore, ...] = (),
 ) -> Judgement:
-    """The judgement where there is no evidence to decide on."""
+    """Return the judgement for insufficient evidence."""
     return Judgement(
         decision=Decision.INSUFFICIENT_EVIDENCE,
         reason=text,
@@ -144,7 +146,11 @@ def _choose(
     candidates: Sequence[Learner],
     until_ms: int,
 ) -> tuple[tuple[CandidateScore, ...], Learner]:
-    """The first candidate, unless another one is clearly better; it also where no month tells."""
+    """Return the scores and the best candidate.
+
+    This is the first candidate, unless another one is clearly better. Without a month for the
+    comparison there are no scores.
+    """
     starts = month_starts(int(examples.begins_ms.min()), until_ms)
     if not starts or len(candidates) == 1:
         return (), candidates[0]
@@ -174,7 +180,7 @@ def _skill(examples: History, walked: Walked) -> Skill:
 
 @dataclass(frozen=True, slots=True)
 class _Champion:
-    """How a learned champion did on the same windows: against the baseline, and the candidate."""
+    """Brier score and skill of a learned champion on the same windows."""
 
     brier: float
     skill: float
@@ -196,7 +202,7 @@ def _decide(found: Skill, champion: _Champion | None) -> tuple[Decision, str]:
     bounds = f"skill {found.skill:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
     earned = found.low is not None and found.low > 0
     if earned and (champion is None or (found.brier_model or 0.0) < champion.brier):
-        return Decision.ADOPTED, f"{bounds}: better than the baseline, also at the lower bound"
+        return Decision.ADOPTED, f"{bounds}: better than the baseline, lower bound above zero"
     if champion is not None and champion.skill >= 0:
         return Decision.KEPT, f"{bounds}: not better than the champion, Brier {champion.brier:.4f}"
     if champion is not None:

@@ -1,4 +1,4 @@
-"""The lake's history for a cycle: the tables brought up to date, then read by Spark."""
+"""Provides the lake's history for a cycle: updates the tables, then reads them with Spark."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ class LakeHistory:
     """Reads table `readings`.
 
     Attributes:
-        spark: A running session.
-        tables: Where the lake's tables are.
-        conditions: What to judge.
-        refreshed: Brings the tables up to what has been folded.
+        spark: A running Spark session.
+        tables: Paths of the lake's tables.
+        conditions: Conditions to evaluate.
+        refreshed: Function that runs the transform, which updates the tables.
     """
 
     spark: SparkSession
@@ -33,11 +33,11 @@ class LakeHistory:
     refreshed: Callable[[], object]
 
     def refresh(self) -> None:
-        """Runs the transform."""
+        """Run the transform."""
         self.refreshed()
 
     def version(self) -> str:
-        """Delta version of table `readings`; `none` where there is none yet.
+        """Return the Delta version of table `readings`; `none` if it does not exist yet.
 
         Raises:
             LakeError: The table cannot be read.
@@ -45,12 +45,12 @@ class LakeHistory:
         path = self.tables.readings
         if table_at(self.spark, path) is None:
             return "none"
-        with converted(LakeError, f"{path}: its history cannot be read"):
+        with converted(LakeError, f"{path}: the table's version cannot be read"):
             row = self.spark.sql(f"DESCRIBE HISTORY delta.`{path}` LIMIT 1").collect()[0]
         return str(row["version"])
 
     def history(self, until_ms: int) -> pa.Table:
-        """Every step of every device up to an instant, in `HISTORY_SCHEMA`.
+        """Return all steps of all devices up to an instant, in `HISTORY_SCHEMA`.
 
         Raises:
             LakeError: The table cannot be read.

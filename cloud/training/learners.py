@@ -1,8 +1,8 @@
-"""The baseline and the scikit-learn candidate.
+"""Trains the baseline and the scikit-learn candidate.
 
 The baseline is strong: a logistic regression on the signal's distance to its limit, with hinges
-before it, and the hour of day. A candidate must add something: it learns from the baseline's logit
-beside the changes of the past day, so with nothing to add it repeats the baseline.
+before the limit, and the hour of day. The candidate learns from the baseline's logit (log odds) and
+the changes of the past day. If these changes add nothing, the candidate repeats the baseline.
 """
 
 from collections.abc import Callable
@@ -40,45 +40,45 @@ Score = Callable[[NDArray[np.bool_], NDArray[np.bool_]], Floats]
 
 BASELINE, SKLEARN = "baseline", "sklearn"
 FIRST = len(BASELINE_NAMES)
-CLIP = 4.0  # standard deviations: an hour that nobody has seen yet shall not decide alone
-LOGIT_WEIGHT = 5.0  # the logit's own penalty is so many squared times smaller
+CLIP = 4.0  # standard deviations: an hour with extreme values must not dominate the result
+LOGIT_WEIGHT = 5.0  # a weight w makes the penalty on the logit's coefficient w² times smaller
 REGULARISATION = 0.03  # C of scikit-learn
-_SOLVER = "newton-cholesky"  # many windows, few features: a handful of steps
-_THREADS = 1  # for matrices so narrow the threads of BLAS wait for each other: 4 times slower
-_PARTS = 6  # of the weeks, for calibration
+_SOLVER = "newton-cholesky"  # needs few iterations for many windows and few features
+_THREADS = 1  # for such narrow matrices, several BLAS threads are 4 times slower
+_PARTS = 6  # parts into which calibration divides the weeks
 _CERTAIN = 1e-6
 
 
 def logit(probability: Floats) -> Floats:
-    """Log odds; probabilities nearer than a millionth to 0 or 1 are taken as that."""
+    """Return log odds of probabilities, which are first clipped to [1e-6, 1 - 1e-6]."""
     p = np.clip(probability, _CERTAIN, 1 - _CERTAIN)
     found: Floats = np.log(p / (1 - p))
     return found
 
 
 def baseline_pipeline() -> Pipeline:
-    """The baseline's estimator; of all features it takes the first columns."""
+    """Return the baseline's estimator, which uses only the first columns of the features."""
     scaled = ColumnTransformer([("scaled", StandardScaler(), slice(0, FIRST))])
     return make_pipeline(scaled, LogisticRegression(solver=_SOLVER))
 
 
 class Beyond(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """All features to what a candidate learns from: the baseline's logit, and clipped changes.
+    """Transforms features to the candidate's columns: the baseline's logit, clipped changes.
 
     Attributes:
         baseline_: The fitted baseline.
-        scaler_: Mean and deviation of the changes.
+        scaler_: The scaler with mean and deviation of the changes.
     """
 
     def fit(self, values: Floats, onset: Floats) -> Self:
-        """Fits the baseline and the scales."""
+        """Fit the baseline and the scaler."""
         with threadpool_limits(_THREADS, user_api="blas"):
             self.baseline_ = baseline_pipeline().fit(values, onset)
             self.scaler_ = StandardScaler().fit(values[:, FIRST:])
         return self
 
     def transform(self, values: Floats) -> Floats:
-        """One row a window."""
+        """Return the candidate's columns, one row for each window."""
         score = LOGIT_WEIGHT * self.baseline_.decision_function(values)
         changes = np.clip(self.scaler_.transform(values[:, FIRST:]), -CLIP, CLIP)
         return np.hstack([score[:, None], changes])
@@ -86,11 +86,11 @@ class Beyond(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
 @dataclass(frozen=True, slots=True)
 class SklearnModel:
-    """A fitted pipeline, and how its logit is calibrated.
+    """A fitted pipeline and the calibration of its logit.
 
     Attributes:
-        pipeline: Features to probability.
-        slope: The calibrated logit is slope * logit + offset.
+        pipeline: Pipeline from features to probability.
+        slope: Slope of the calibrated logit, slope * logit + offset.
         offset: See `slope`.
     """
 
@@ -99,36 +99,36 @@ class SklearnModel:
     offset: float = 0.0
 
     def probability(self, values: Floats) -> Floats:
-        """Probability of onset for each row of features."""
+        """Return the probability of onset for each row of features."""
         raw = self.pipeline.predict_proba(values)[:, 1]
         return calibrated(raw, self.slope, self.offset)
 
 
 def calibrated(raw: Floats, slope: float, offset: float) -> Floats:
-    """A raw probability after sigmoid calibration (Platt 1999)."""
+    """Return raw probabilities after sigmoid calibration (Platt 1999)."""
     if (slope, offset) == (1.0, 0.0):
         return raw
     return sigmoid(slope * logit(raw) + offset)
 
 
 class BaselineLearner:
-    """What every model must beat."""
+    """Trains the baseline, which every other model must beat."""
 
     family = BASELINE
 
     def fit(self, examples: History) -> SklearnModel:
-        """The baseline of these examples."""
+        """Return a baseline that is fitted to the examples."""
         with threadpool_limits(_THREADS, user_api="blas"):
             return SklearnModel(baseline_pipeline().fit(examples.features, examples.labels))
 
 
 class SklearnLearner:
-    """Logistic regression by scikit-learn on the baseline's logit and the changes."""
+    """Trains scikit-learn's logistic regression on the baseline's logit and the changes."""
 
     family = SKLEARN
 
     def fit(self, examples: History) -> SklearnModel:
-        """A calibrated model of these examples."""
+        """Return a calibrated model that is fitted to the examples."""
         with threadpool_limits(_THREADS, user_api="blas"):
             return self._fit(examples)
 
@@ -156,17 +156,17 @@ def _last(
 
 
 def calibration(examples: History, score: Score) -> tuple[float, float]:
-    """Slope and offset of sigmoid calibration, from logits of weeks that were left out.
+    """Return slope and offset of sigmoid calibration, from logits of left-out weeks.
 
-    Calibration must prove itself as well: where it does not lower the Brier score of weeks that it
-    has not seen, the logits stay as they are.
+    If calibration does not lower the Brier score of weeks that it has not seen, the logits stay
+    unchanged.
 
     Args:
         examples: The training examples.
-        score: (rows to learn from, rows asked) to logits of the rows asked.
+        score: Function from (training rows, test rows) to the logits of the test rows.
 
     Returns:
-        1 and 0 where the logits stay.
+        Slope and offset; 1 and 0 if the logits stay unchanged.
     """
     week = examples.begins_ms // WEEK_MS
     part = np.zeros_like(week)
@@ -199,6 +199,6 @@ def _fitted_sigmoid(logits: Floats, onset: Floats) -> tuple[float, float]:
 
 
 def sigmoid(logits: Floats) -> Floats:
-    """The probability of log odds."""
+    """Return the probabilities of log odds."""
     found: Floats = 1 / (1 + np.exp(-logits))
     return found

@@ -1,4 +1,4 @@
-"""A trained model to a signed bundle in the registry, with its lineage and golden vectors."""
+"""Packs a trained model as a signed bundle with lineage and golden vectors, and records it."""
 
 import json
 from collections.abc import Callable
@@ -25,21 +25,21 @@ __all__ = ["MIN_EXAMPLES", "Provenance", "Publisher", "TooFewGolden", "releasabl
 Export = Callable[[Trained], bytes]
 MIN_EXAMPLES = PARITY_ROWS
 _GOLDEN_ROWS = (32, 64)
-_SEED = 0  # nothing in the training of a logistic regression is drawn; the bootstrap's
+_SEED = 0  # seed of the skill's bootstrap; the training of logistic regressions is not random
 
 
 class TooFewGolden(DewlineError):
-    """There are not windows enough to tell a gateway what the model must answer."""
+    """There are too few windows for golden vectors, the answers that a gateway checks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What a model was made of.
+    """Origin of a model.
 
     Attributes:
-        cycle_at: The cycle, ms since 1970 UTC.
+        cycle_at: Instant of the cycle, ms since 1970 UTC.
         dataset_version: Version of the lake's table.
-        code_version: Of this program.
+        code_version: Version of this program.
     """
 
     cycle_at: int
@@ -48,13 +48,18 @@ class Provenance:
 
 
 def version_of(cycle_at: int, family: str) -> str:
-    """Version of what a cycle releases, such as `20260401t0000-baseline`; ms since 1970 UTC."""
+    """Return the version of a cycle's model, such as `20260401t0000-baseline`.
+
+    Args:
+        cycle_at: Instant of the cycle, ms since 1970 UTC.
+        family: Family of the model.
+    """
     at = datetime.fromtimestamp(cycle_at / 1000, tz=UTC)
     return f"{at:%Y%m%dt%H%M}-{family}"
 
 
 def releasable(examples: History) -> bool:
-    """Whether there are windows enough for the export gate and for golden vectors."""
+    """Return whether there are enough windows for the export gate and for golden vectors."""
     return len(examples) >= MIN_EXAMPLES and len(_with_grids(examples)) >= _GOLDEN_ROWS[0]
 
 
@@ -66,9 +71,9 @@ class Publisher:
     """Makes bundles and records them.
 
     Args:
-        registry: Where they go.
-        signer: Vouches for them.
-        export: Trained model to ONNX bytes.
+        registry: Registry that stores the bundles.
+        signer: Signer of the bundles.
+        export: Function that converts a trained model to ONNX bytes.
     """
 
     def __init__(self, registry: Registry, signer: Signer, export: Export) -> None:
@@ -84,12 +89,12 @@ class Publisher:
         examples: History,
         provenance: Provenance,
     ) -> ModelRow:
-        """The recorded bundle; what an interrupted cycle had recorded already is taken as it is.
+        """Pack and record a model. If an interrupted cycle has recorded it, return that row.
 
         Raises:
             ParityError: The export differs from the trained model; nothing is recorded.
             TooFewGolden: Too few windows for golden vectors; nothing is recorded.
-            DewlineError: Registry or warehouse did not take it; call again.
+            DewlineError: Registry or warehouse failed; call again.
         """
         known = self._registry.find(condition.id, version_of(provenance.cycle_at, family))
         if known is not None:
@@ -144,10 +149,10 @@ def _iso(at_ms: int) -> str:
 
 
 def golden_of(condition: Condition, examples: History, inference: Inference) -> Golden:
-    """Windows spread over the history, with the answers of the exported model.
+    """Return windows spread over the history, with the exported model's answers.
 
     Raises:
-        TooFewGolden: There are too few.
+        TooFewGolden: There are too few windows.
     """
     fewest, most = _GOLDEN_ROWS
     kept = _with_grids(examples)
@@ -191,12 +196,13 @@ def _card(manifest: Manifest, windows_total: int, parity: float) -> str:
     lineage = manifest.lineage
     return (
         f"# {manifest.model} {manifest.version}\n\n"
-        f"Forecasts how probable it is that condition `{manifest.condition.id}` begins within "
-        f"{hours:g} h, where it does not hold now. Family: {manifest.family}.\n\n"
+        f"Forecasts the probability that condition `{manifest.condition.id}` becomes true within "
+        f"{hours:g} h, while it is false now. Family: {manifest.family}.\n\n"
         f"- Trained on {windows_total} windows, {lineage.trained_from} to {lineage.trained_to}, "
         f"data version {lineage.dataset_version}, program {lineage.code_version}.\n"
         f"- The ONNX file differs from the trained model by at most {parity:.1g}.\n"
-        f"- It sees {', '.join(MODEL_INPUTS)} of the past day and the hour in UTC, no season and "
-        "no other site. It knows the weather that it was trained on and no other.\n"
-        "- No forecast is made where the window lacks values.\n"
+        f"- Input: {', '.join(MODEL_INPUTS)} of the past day, and the hour in UTC. The model does "
+        "not know the season or other sites. Weather unlike its training data may give poor "
+        "forecasts.\n"
+        "- If values of the window are missing, no forecast is made.\n"
     )

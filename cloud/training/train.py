@@ -1,7 +1,7 @@
-"""One condition through one cycle: judge, release what has earned it, write the decision.
+"""Trains one condition in one cycle: judges candidates, releases models, writes the decision.
 
-Safe to repeat for the same instant: what an interrupted run recorded is found again, and the
-decision, written last, ends it.
+You can repeat a cycle safely for the same instant: an interrupted run's bundles are found again,
+and the decision is written last. An alias is the role of a model version, such as `champion`.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ __all__ = ["Publishes", "Trainer", "load_model"]
 
 
 class Publishes(Protocol):
-    """What makes a recorded bundle of a trained model."""
+    """Publisher of trained models."""
 
     def publish(
         self,
@@ -34,32 +34,32 @@ class Publishes(Protocol):
         examples: History,
         provenance: Provenance,
     ) -> ModelRow:
-        """The recorded bundle."""
+        """Record a bundle of a trained model and return its row."""
         ...
 
 
 def load_model(registry: Registry, row: ModelRow, trusted: TrustedKeys) -> Inference:
-    """The model of a recorded bundle, verified.
+    """Return the model of a recorded bundle after verification.
 
     Raises:
-        BundleRefused: The bundle is not what its name says, or nobody of trust signed it.
-        ModelError: Its model cannot be loaded.
-        DewlineError: It cannot be read.
+        BundleRefused: The bundle's hash is wrong, or no trusted key has signed it.
+        ModelError: The model cannot be loaded.
+        DewlineError: The bundle cannot be read.
     """
     return Inference(unpack(registry.bundle_bytes(row.sha256), trusted).model)
 
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """What a cycle trains with.
+    """Trains the conditions of a cycle.
 
     Attributes:
-        registry: Of models.
-        decisions: Table of decisions and choices.
-        publisher: Makes bundles.
+        registry: Registry of models.
+        decisions: Tables of decisions and scores.
+        publisher: Publisher of trained models.
         learners: The baseline, and the candidates.
-        trusted: Keys of bundles that may be loaded.
-        told: Told each step, for a person.
+        trusted: Keys that may sign bundles.
+        told: Function that reports progress; called with a text for each step.
     """
 
     registry: Registry
@@ -72,11 +72,11 @@ class Trainer:
     def train(
         self, condition: Condition, history: History, provenance: Provenance, why: str
     ) -> DecisionRow:
-        """Judges, releases and decides for one condition.
+        """Judge candidates of one condition, release models and write the decision.
 
         Args:
-            condition: Which.
-            history: Its steps on every device up to the cycle.
+            condition: The condition.
+            history: Its steps on all devices up to the cycle.
             provenance: The cycle and its data.
             why: The reason for training now.
 
@@ -97,7 +97,7 @@ class Trainer:
     def _judge(self, condition: Condition, examples: History, cycle_at: int) -> Judgement:
         if not forecastable(condition):
             seen = ", ".join(MODEL_INPUTS)
-            return undecided(f"models look at {seen}, and its signal is {condition.signal}")
+            return undecided(f"models use only {seen}, but the signal is {condition.signal}")
         if not releasable(examples):
             needed = f"{MIN_EXAMPLES} are needed to release a model"
             return undecided(f"{len(examples)} windows, {needed}")
@@ -111,7 +111,7 @@ class Trainer:
     def _release(
         self, condition: Condition, examples: History, provenance: Provenance, judgement: Judgement
     ) -> ModelRow | None:
-        """The champion from now on; None while there is nothing to learn from."""
+        """Release models and return the new champion; None if no model can be trained yet."""
         before = self.registry.champion_at(condition.id, provenance.cycle_at - 1)
         if not (learnable(examples.labels) and releasable(examples)):
             return before

@@ -1,7 +1,7 @@
-"""Walk-forward: months, trained on all before each, purged where windows would overlap.
+"""Evaluates learners by walk-forward validation: train on all data before a month, test on it.
 
-Pure. A model is never asked about a window that shares an hour with one it learned from: the first
-hours of each month, as many as a window's span and a horizon, are not judged.
+A fold is one such split. Test windows must not share an hour with training windows. So the first
+hours of each month, the length of a window and a horizon, are left out (purged).
 """
 
 from collections.abc import Callable, Iterator
@@ -30,25 +30,25 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-_OLDEST_H = 6  # before the last lag, at most: an age limit of three hours, doubled
-MIN_ONSETS = 20  # windows with a beginning, to learn anything from
+_OLDEST_H = 6  # a reading is at most this old at the last lag: twice an age limit of three hours
+MIN_ONSETS = 20  # fewest windows with an onset, and fewest without, for training
 
 
 class Trained(Protocol):
-    """A model that was fitted."""
+    """A fitted model."""
 
     def probability(self, values: Floats) -> Floats:
-        """Probability of onset for each row of features."""
+        """Return the probability of onset for each row of features."""
         ...
 
 
 class Learner(Protocol):
-    """A way to make a model."""
+    """Trains models of one family."""
 
     family: str
 
     def fit(self, examples: History) -> Trained:
-        """A model that learned from these examples and nothing else."""
+        """Return a model that is fitted to these examples only."""
         ...
 
 
@@ -63,11 +63,11 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """Probabilities for the windows that some fold judged.
+    """Probabilities of all test windows.
 
     Attributes:
-        rows: Which rows of the examples.
-        probability: One column a learner.
+        rows: Indices of the test windows in the examples.
+        probability: Probabilities, one column for each learner.
     """
 
     rows: NDArray[np.int64]
@@ -75,13 +75,13 @@ class Walked:
 
 
 def purge_ms(condition: Condition) -> int:
-    """How long after the last training step's begin the first one is judged."""
-    ahead_ms = (condition.horizon_s + condition.step_s) * 1000  # the last step's end is a label too
+    """Return the time between the begins of the last training step and the first test step."""
+    ahead_ms = (condition.horizon_s + condition.step_s) * 1000  # labels reach to the step's end
     return (LAGS - 1 + _OLDEST_H) * 3_600_000 + ahead_ms
 
 
 def month_starts(from_ms: int, to_ms: int) -> list[int]:
-    """The first instant of each UTC month in [from_ms, to_ms)."""
+    """Return the first instant of each UTC month in [from_ms, to_ms)."""
     found, at = [], datetime.fromtimestamp(from_ms / 1000, tz=UTC)
     at = at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     while (at_ms := round(at.timestamp() * 1000)) < to_ms:
@@ -92,7 +92,7 @@ def month_starts(from_ms: int, to_ms: int) -> list[int]:
 
 
 def folds(from_ms: int, to_ms: int, condition: Condition) -> list[Fold]:
-    """A fold for each month that [from_ms, to_ms) touches, cut to it."""
+    """Return a fold for each month that overlaps [from_ms, to_ms), limited to this span."""
     edges = sorted({from_ms, *month_starts(from_ms, to_ms), to_ms})
     return [Fold(begin, begin + purge_ms(condition), end) for begin, end in pairwise(edges)]
 
@@ -103,13 +103,13 @@ def walk(
     learners: list[Learner],
     told: Callable[[Fold], None] = lambda _: None,
 ) -> Walked:
-    """Judges learners on every fold.
+    """Train and test the learners on every fold.
 
     Args:
-        examples: Of one condition.
-        splits: From `folds`; one without enough onsets before it is left out.
-        learners: Each is fitted anew for each fold.
-        told: Called before each fold.
+        examples: Windows of one condition.
+        splits: Folds from `folds`; those without enough onsets for training are left out.
+        learners: Learners; each is fitted again for each fold.
+        told: Function that is called before each fold.
     """
     rows, probabilities = [], []
     for fold, train, test in _cut(examples, splits):
@@ -135,6 +135,6 @@ def _cut(
 
 
 def learnable(labels: Floats) -> bool:
-    """Whether both answers occur often enough to learn from."""
+    """Return whether both labels occur often enough for training."""
     onsets = int(labels.sum())
     return min(onsets, len(labels) - onsets) >= MIN_ONSETS

@@ -1,5 +1,5 @@
-"""The transform: what has landed becomes rows of the warehouse and of the lake's tables.
+"""The transform: converts the lake's raw blocks to rows of the warehouse and of Delta tables.
 
-`run`, `batch`, `dating`, `delta` and `load` read and write. Every other module turns a DataFrame
-into a DataFrame, without a path or a clock, the same for batch and stream.
+`run`, `batch`, `dating`, `delta` and `load` read and write. All other modules convert a DataFrame
+to a DataFrame, without paths or clocks; batches and streams use them alike.
 """

@@ -1,7 +1,7 @@
-"""Blocks as Arrow record batches; runs in Spark's Python workers, knows nothing of Spark.
+"""Converts decoded blocks to Arrow record batches, in Spark's Python workers but without Spark.
 
-Readings stay columns from the payload on: one Python object a series, none a reading. Events go
-through `cloud.columns.row`; a test holds both against it.
+Readings stay in columns: there is one Python object for each series, not for each reading. Events
+are converted by `cloud.columns.row`. A test compares the results of both ways with `row`.
 """
 
 import json
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from cloud.columns import COLUMNS, COMMON, row
-from cloud.lake.landed import Position
+from cloud.lake.positions import Position
 from contract.blocks import Block, SensorColumns, entries, kind_of
 from contract.records import Kind
 
@@ -25,13 +25,13 @@ _MS = pa.timestamp("ms", "UTC")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
-    """A decoded block and where its payload stands in `raw`.
+    """A decoded block and the place of its payload in `raw`.
 
     Attributes:
-        device_id: From the topic.
-        received_at: When ingest took it, ms since 1970 UTC.
-        source: From `source_of`.
-        block: What the payload says.
+        device_id: Device id from the topic.
+        received_at: Time when ingest received the block, ms since 1970 UTC.
+        source: Place in the lake, from `source_of`.
+        block: The decoded payload.
     """
 
     device_id: str
@@ -41,15 +41,15 @@ class Arrived:
 
     @property
     def shift_ms(self) -> int | None:
-        """What turns an offset into UTC; None if the clock was not believable."""
+        """Number to add to an offset to get UTC, ms; None if the clock was not believable."""
         at = self.block.utc_at
         return None if at is None else at - self.block.offset_ms
 
 
 def source_of(position: Position, row: int) -> str:
-    """A block's place in the lake, as a text that sorts as (node, n, start, lane, row).
+    """Return a block's place in the lake, as a text that sorts as (node, n, start, lane, row).
 
-    A space, since it sorts before all that a node's name is made of.
+    The parts are separated by a space, which sorts before all characters of a node's name.
     """
     sequence = position.sequence
     return f"{sequence.node} {position.n:012d} {sequence.start_id} {sequence.lane} {row:06d}"
@@ -66,7 +66,7 @@ class _Run:
 
 
 def reading_columns(arrived: Sequence[Arrived], schema: pa.Schema) -> pa.RecordBatch:
-    """Every reading of the blocks, in the order of blocks and numbers."""
+    """Return all readings of the blocks, in the order of blocks and numbers."""
     runs = [run for a in arrived for run in _runs(a)]
     lengths = np.array([len(r.sensor.offsets_ms) for r in runs], np.int64)
     starts = np.cumsum(lengths) - lengths
@@ -94,7 +94,7 @@ def _runs(arrived: Arrived) -> Iterator[_Run]:
 
 
 def _run_cells(runs: Sequence[_Run]) -> dict[str, list[Any]]:
-    """Columns that have one value per run."""
+    """Return the columns that have one value for each run."""
     return {
         "kind": [Kind.READING.value] * len(runs),
         "device_id": [r.arrived.device_id for r in runs],
@@ -123,8 +123,8 @@ def _times(runs: Sequence[_Run], of_run: Any) -> dict[str, pa.Array]:
 
 
 def _values(runs: Sequence[_Run]) -> dict[str, pa.Array]:
-    # None becomes NaN, which no value can be: scaled integers are below 2^53, where a float's
-    # division rounds as Python's does.
+    # None becomes NaN, which is never a value. Scaled integers are below 2^53, so NumPy's division
+    # gives the same floats as Python's.
     parts = [
         np.array(r.sensor.columns[r.series], np.float64) / 10 ** r.sensor.series[r.series].decimals
         for r in runs
@@ -138,7 +138,7 @@ def _values(runs: Sequence[_Run]) -> dict[str, pa.Array]:
 
 
 def _marks(runs: Sequence[_Run], starts: Any, total: int) -> dict[str, pa.Array]:
-    """Quality and flags: good and none, but for the few marked rows."""
+    """Return the columns of quality and flags: `good` and none, except for the marked rows."""
     marked = {
         int(start) + mark.row: mark
         for run, start in zip(runs, starts, strict=True)
@@ -164,9 +164,9 @@ def _joined(parts: list[Any], kind: Any) -> Any:
 
 
 def event_rows(arrived: Sequence[Arrived], schema: pa.Schema) -> pa.RecordBatch:
-    """Every record of the blocks that is not a reading, in the order of blocks and numbers.
+    """Return all records of the blocks except readings, in the order of blocks and numbers.
 
-    The kind's own columns stand in `fields`, a JSON text; instants in it are ms since 1970.
+    Column `fields` contains the kind's own columns as JSON; its instants are ms since 1970.
     """
     rows = [cells for a in arrived for cells in _event_cells(a)]
     names = ("kind", *(c.name for c in COMMON), "fields", "source")

@@ -1,8 +1,8 @@
-"""New rows of table `raw` as a batch, and a batch into the Delta tables `readings` and `events`.
+"""Reads new rows of table `raw` as a batch, and writes it to Delta tables `readings` and `events`.
 
-The batch is what the fold has appended beyond this projection's cursor, decoded, one row per key,
-dated by ClockFixes. Reading a batch changes nothing; only the caller moves the cursor, after every
-target has been written.
+The fold appends landing files to `raw`. A batch contains the rows beyond this projection's cursor,
+the position of the last processed files. The rows are decoded, with one row per key, and dated by
+ClockFixes. Only the caller moves the cursor, after all targets are written.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
 from cloud.errors import LakeError
-from cloud.lake.landed import Cursor, FileSequence
+from cloud.lake.positions import Cursor, FileSequence
 from cloud.spark import converted
 from cloud.transforms.clean import flag
 from cloud.transforms.dating import dated
@@ -40,7 +40,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """How many rows of one kind and period a batch has, and how many of them have no date."""
+    """Number of a batch's rows of one kind and period, and number of those without a date."""
 
     kind: Kind
     event_period: str
@@ -50,13 +50,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Rows to be written, kept by Spark as long as this value lives.
+    """Rows to be written; Spark keeps them as long as this value exists.
 
     Attributes:
-        batch_id: The same for every attempt from one cursor.
-        rows: The columns of `DECODED` and `event_period`, one row per key.
-        parts: What is in them.
-        cursor: The cursor once every target has been written.
+        batch_id: Id of the batch, the same for every attempt from one cursor.
+        rows: Rows with the columns of `DECODED` and `event_period`, one row per key.
+        parts: Numbers of rows by kind and period.
+        cursor: Cursor to save after all targets are written.
     """
 
     batch_id: str
@@ -65,7 +65,7 @@ class Batch:
     cursor: Cursor
 
     def rows_total(self, kinds: Iterable[Kind]) -> int:
-        """Rows of these kinds."""
+        """Return the number of rows of these kinds."""
         wanted = set(kinds)
         return sum(p.rows_total for p in self.parts if p.kind in wanted)
 
@@ -76,7 +76,7 @@ EVENT_KINDS = tuple(kind for kind in Kind if kind is not Kind.READING)
 def batch_after(
     spark: SparkSession, tables: Tables, passed: Cursor, folded: Cursor
 ) -> Batch | None:
-    """What stands in `raw` beyond `passed` and up to `folded`; None if that is nothing.
+    """Return the rows of `raw` beyond `passed` and up to `folded`; None if there are none.
 
     Raises:
         LakeError: A table cannot be read.
@@ -86,7 +86,7 @@ def batch_after(
         return None
     raw = table_at(spark, tables.raw)
     if raw is None:
-        raise LakeError(f"{tables.raw} is not there, but the fold's cursor says so")
+        raise LakeError(f"{tables.raw} does not exist, but the fold's cursor has passed files")
     with converted(LakeError, f"{tables.raw} cannot be decoded"):
         decoded = decode(raw.where(reduce(or_, map(_within, spans))))
         rows = _frozen(with_period(deduplicate(decoded), tables.period))
@@ -111,7 +111,7 @@ def _spans(passed: Cursor, folded: Cursor) -> list[_Span]:
 
 
 def _within(span: _Span) -> Column:
-    # Comparisons with constants, so that Delta skips files by their statistics.
+    # Delta can compare constants with its statistics, and skips files.
     sequence = span.sequence
     return (
         (F.col("node") == sequence.node)
@@ -123,14 +123,14 @@ def _within(span: _Span) -> Column:
 
 def _batch_id(passed: Cursor) -> str:
     lines = (f"{s.node}/{s.start_id}/{s.lane}={n}" for s, n in sorted(passed.passed.items()))
-    # The prefix is older than the transform's name: rows of an attempt that an older program broke
-    # off stand in the staging tables under it, and the same id clears them.
+    # Never change the prefix: an interrupted attempt of an older program may have left rows in the
+    # staging tables. The same id deletes them.
     return "derive-" + hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _frozen(rows: DataFrame) -> DataFrame:
-    # Not `persist`: Spark computes a persisted frame anew when a table that it was made from is
-    # written, and this one is made from waiting rows of the very tables that it goes to.
+    # Do not use `persist`: Spark computes a persisted frame again when one of its source tables is
+    # written. This frame contains waiting rows of the same tables to which it is written.
     return rows.localCheckpoint(eager=False)
 
 
@@ -151,20 +151,20 @@ def _parts(rows: DataFrame) -> tuple[Part, ...]:
 
 
 def write_readings(batch: Batch, tables: Tables) -> None:
-    """Readings of the batch into their table.
+    """Write the batch's readings to table `readings`.
 
     Raises:
-        LakeError: Nothing of this table was changed; call again.
+        LakeError: The table is unchanged; call again.
     """
     rows = flag(batch.rows.where(F.col("kind") == Kind.READING.value)).select(READINGS.names)
     _write(batch, rows, tables.readings, (Kind.READING,))
 
 
 def write_events(batch: Batch, tables: Tables) -> None:
-    """Every other kind of the batch into the other table.
+    """Write the batch's records of all other kinds to table `events`.
 
     Raises:
-        LakeError: Nothing of this table was changed; call again.
+        LakeError: The table is unchanged; call again.
     """
     rows = expand(batch.rows).select(EVENTS.names)
     _write(batch, rows, tables.events, EVENT_KINDS)
@@ -178,7 +178,7 @@ def _write(batch: Batch, rows: DataFrame, path: str, kinds: tuple[Kind, ...]) ->
 
 
 def counts_of(parts: Iterable[Part]) -> Mapping[Kind, int]:
-    """Rows per kind."""
+    """Return the number of rows of each kind."""
     totals: dict[Kind, int] = {}
     for part in parts:
         totals[part.kind] = totals.get(part.kind, 0) + part.rows_total
@@ -186,14 +186,14 @@ def counts_of(parts: Iterable[Part]) -> Mapping[Kind, int]:
 
 
 def stored_counts(spark: SparkSession, tables: Tables) -> Mapping[Kind, int]:
-    """Rows per kind in the derived tables.
+    """Return the number of rows of each kind in tables `readings` and `events`.
 
     Raises:
         LakeError: A table cannot be read.
     """
     readings, events = table_at(spark, tables.readings), table_at(spark, tables.events)
     totals: dict[Kind, int] = {}
-    with converted(LakeError, f"{tables.root}: the derived tables cannot be counted"):
+    with converted(LakeError, f"{tables.root}: tables readings and events cannot be read"):
         if readings is not None:
             totals[Kind.READING] = readings.count()
         if events is not None:

@@ -1,4 +1,4 @@
-"""Which readings a model may learn from. Rows are flagged with the reason, never dropped."""
+"""Flags readings that models must not learn from, with the reason; never drops rows."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
@@ -14,7 +14,7 @@ OUT_OF_RANGE = Flag.OUT_OF_RANGE.value
 
 
 def flag(readings: DataFrame) -> DataFrame:
-    """The readings with `clean_flags`: why a row is not fit; empty for a fit one."""
+    """Return the readings with column `clean_flags`: reasons not to use a row; empty if usable."""
     require(readings, ("quantity", "value", "quality", "flags"))
     reasons = F.array(
         F.when(F.col("quality") == Quality.BAD.value, F.lit(BAD_QUALITY)),
@@ -25,7 +25,7 @@ def flag(readings: DataFrame) -> DataFrame:
 
 
 def _out_of_range() -> Column:
-    # Both what the gateway said and the number itself: an old gateway may know other limits.
+    # Check the gateway's flag and the value itself: an old gateway may have used other limits.
     said = F.coalesce(F.array_contains("flags", OUT_OF_RANGE), F.lit(False))
     for quantity in Quantity:
         inside = F.col("value").between(quantity.facts.low, quantity.facts.high)

@@ -1,4 +1,8 @@
-"""Dates rows of streams whose clock became believable later: `cloud.clock_fix` as columns."""
+"""Gives dates to rows that were recorded before the gateway's clock was believable.
+
+A ClockFix record of the same stream names the UTC time of an offset. The functions compute the same
+as `cloud.clock_fix`, but on columns.
+"""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
@@ -15,12 +19,12 @@ _LATEST_MS = 253_402_300_799_999
 
 
 def fixed_observed_at(offset_ms: Column, fix_offset_ms: Column, fix_utc_at: Column) -> Column:
-    """UTC instant of a record told by its stream's ClockFix; null where it can be no date.
+    """Return a record's UTC instant from its stream's ClockFix; null if it is not a valid date.
 
     Args:
         offset_ms: Monotonic offset of the record in its stream.
-        fix_offset_ms: The same of the ClockFix record.
-        fix_utc_at: The instant that the ClockFix names, a timestamp.
+        fix_offset_ms: Monotonic offset of the ClockFix record.
+        fix_utc_at: UTC timestamp in the ClockFix.
     """
     instant_ms = F.unix_millis(fix_utc_at) + offset_ms - fix_offset_ms
     at = F.timestamp_millis(F.when(instant_ms.between(_EARLIEST_MS, _LATEST_MS), instant_ms))
@@ -28,7 +32,7 @@ def fixed_observed_at(offset_ms: Column, fix_offset_ms: Column, fix_utc_at: Colu
 
 
 def first_fixes(clock_fixes: DataFrame) -> DataFrame:
-    """Per stream the ClockFix with the lowest number, in the columns of `FIXES`."""
+    """Return the ClockFix with the lowest number of each stream, with columns `FIXES`."""
     require(clock_fixes, (*_STREAM, "seq", "offset_ms", "utc_at"))
     first = F.min_by(F.struct("offset_ms", "utc_at"), "seq")
     return (
@@ -43,7 +47,7 @@ def first_fixes(clock_fixes: DataFrame) -> DataFrame:
 
 
 def date_rows(rows: DataFrame, fixes: DataFrame) -> DataFrame:
-    """The rows, those without `observed_at` dated where `fixes` has their stream."""
+    """Return the rows; those without `observed_at` are dated if `fixes` has their stream."""
     require(rows, (*_STREAM, "offset_ms", "observed_at", "event_day"))
     require(fixes, FIXES)
     told = fixed_observed_at(F.col("offset_ms"), F.col("fix_offset_ms"), F.col("fix_utc_at"))

@@ -1,6 +1,6 @@
-"""Dates a batch by the ClockFixes that are known, and fetches the stored rows that waited for one.
+"""Dates a batch by the known ClockFixes, and adds the stored rows that waited for one.
 
-Reads the derived tables, writes nothing.
+The module reads tables `readings` and `events` and does not write.
 """
 
 from pyspark.sql import DataFrame
@@ -20,18 +20,19 @@ _STREAM = ["device_id", "stream_id"]
 
 
 def dated(rows: DataFrame, tables: Tables, *, with_waiting: bool) -> DataFrame:
-    """The rows, those of streams that have a ClockFix dated.
+    """Return the rows; undated rows of streams that have a ClockFix are dated.
 
     Args:
-        rows: The columns of `DECODED` and `event_period`, one row per key.
-        tables: Where stored fixes and waiting rows are.
-        with_waiting: Whether a fix is among the rows: then stored rows that waited for it come
-            with them.
+        rows: Rows with the columns of `DECODED` and `event_period`, one row per key.
+        tables: Tables with stored fixes and waiting rows.
+        with_waiting: Whether the rows contain fixes: then the stored rows that waited for these
+            fixes are added.
     """
     spark = rows.sparkSession
     events = table_at(spark, tables.events)
     found = _fixes(rows, events)
-    # A fix a stream: few enough to pass through here, and cheaper than to be found in every join.
+    # There is one fix for each stream. To collect these few rows here is cheaper than to compute
+    # them again in every join.
     fixes = spark.createDataFrame(found.collect(), found.schema)
     batch = rows.select(DECODED.names)
     if with_waiting and events is not None:
@@ -44,7 +45,7 @@ def dated(rows: DataFrame, tables: Tables, *, with_waiting: bool) -> DataFrame:
 
 
 def _fixes(batch: DataFrame, events: DataFrame | None) -> DataFrame:
-    """The first fix, of the batch or stored, of each stream in the batch."""
+    """Return the first fix, of the batch or stored, of each stream in the batch."""
     known = of_kind(batch, Kind.CLOCK_FIX)
     if events is not None:
         stored = events.where(F.col("kind") == Kind.CLOCK_FIX.value)
@@ -53,7 +54,7 @@ def _fixes(batch: DataFrame, events: DataFrame | None) -> DataFrame:
 
 
 def _waiting(stored: DataFrame, fixes: DataFrame) -> DataFrame:
-    """Stored rows without a date whose stream has a fix, in the columns of `DECODED`."""
+    """Return stored, undated rows of streams that have a fix, with the columns of `DECODED`."""
     undated = (F.col(PERIOD) == UNSYNCED) & F.col("observed_at").isNull()
     chosen = stored.where(undated).join(F.broadcast(fixes), _STREAM, "left_semi")
     absent = [f for f in DECODED.fields if f.name not in stored.columns]

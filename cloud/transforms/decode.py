@@ -1,6 +1,6 @@
-"""Payloads of table `raw` to rows: one pass that serves every kind.
+"""Decodes payloads of table `raw` to rows of all kinds in one pass.
 
-Payloads that cannot be decoded are passed over: the quarantine projection keeps and counts them.
+Payloads that cannot be decoded are skipped: the quarantine projection keeps and counts them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from cloud.lake.landed import FileSequence, Position
+from cloud.lake.positions import FileSequence, Position
 from cloud.transforms.arrow_blocks import Arrived, event_rows, reading_columns, source_of
 from cloud.transforms.schema import DECODED, require
 from contract.blocks import Block
@@ -26,7 +26,7 @@ _BLOCKS_AT_ONCE = 512  # about 40,000 readings in the worker's memory
 
 
 def decode(raw: DataFrame) -> DataFrame:
-    """Every record in the payloads of `raw`, in the columns of `DECODED`."""
+    """Return all records in the payloads of `raw`, with the columns of `DECODED`."""
     require(raw, _WANTED)
     return raw.select(*_WANTED).mapInArrow(_decode, DECODED)
 
@@ -58,12 +58,12 @@ def _arrived(batch: pa.RecordBatch) -> Iterator[Arrived]:
 
 
 def block_of(payload: bytes) -> Block | None:
-    """The block in a payload; None if it cannot be decoded, or a store not hold its times."""
+    """Return a payload's block; None if it cannot be decoded or has times that cannot be stored."""
     try:
         block = decode_payload(payload)
         event_day(block.observed_at(_last_offset(block)))
     except (ContractError, ValueError, OverflowError):
-        return None  # the last two: a time beyond the year 9999, which no store can hold
+        return None  # ValueError, OverflowError: a time after the year 9999 cannot be stored
     return block
 
 

@@ -1,4 +1,4 @@
-"""One row per key: deliveries repeat, records do not."""
+"""Keeps one row per key, because a record may be delivered more than once."""
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
@@ -11,7 +11,7 @@ _PLACE = "_place"
 
 
 def deduplicate(rows: DataFrame) -> DataFrame:
-    """Of each key the earliest row, by (received_at, node, n) and then by place in the lake."""
+    """Return the earliest row of each key, by `received_at` and then by place in the lake."""
     require(rows, (*KEY, *ORDER))
     window = Window.partitionBy(*KEY).orderBy(*ORDER)
     placed = rows.withColumn(_PLACE, F.row_number().over(window))

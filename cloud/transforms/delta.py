@@ -1,7 +1,7 @@
-"""Delta tables as keyed sets of rows: a row is inserted, or replaced as `cloud.precedence` says.
+"""Reads Delta tables, and merges rows into them by key (device, stream, number).
 
-Written by one process at a time for each table; a second one fails in Delta's own conflict check.
-Grain of both tables: one row per key (device, stream, number).
+Each table has one row per key. `cloud.precedence` decides whether a new row replaces a stored one.
+Only one process may write a table at a time; a second one fails in Delta's conflict check.
 """
 
 from collections.abc import Collection
@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from cloud.config import Period
 from cloud.errors import LakeError
-from cloud.lake.landed import RAW_FOLDER
+from cloud.lake.positions import RAW_FOLDER
 from cloud.precedence import replaces
 from cloud.spark import converted
 from cloud.transforms.schema import KEY, PERIOD
@@ -26,11 +26,11 @@ _SAME_KEY = " AND ".join(f"t.{name} = s.{name}" for name in KEY)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tables:
-    """Where the lake's tables are.
+    """Paths of the lake's tables.
 
     Attributes:
         root: Folder of the lake.
-        period: Time that one partition holds, fixed for the life of a table.
+        period: Period of one partition, which never changes for an existing table.
     """
 
     root: str
@@ -38,25 +38,25 @@ class Tables:
 
     @property
     def raw(self) -> str:
-        """Every landed block."""
+        """Path of the table with all received blocks."""
         return f"{self.root}/{RAW_FOLDER}"
 
     @property
     def readings(self) -> str:
-        """One row per reading."""
+        """Path of the table with one row per reading."""
         return f"{self.root}/readings"
 
     @property
     def events(self) -> str:
-        """One row per record of any other kind."""
+        """Path of the table with one row per record of any other kind."""
         return f"{self.root}/events"
 
 
 def table_at(spark: SparkSession, path: str) -> DataFrame | None:
-    """The Delta table at a path, None if there is none yet.
+    """Return the Delta table at a path; None if it does not exist.
 
     Raises:
-        LakeError: It cannot be read.
+        LakeError: The table cannot be read.
     """
     with converted(LakeError, f"{path} cannot be read"):
         try:
@@ -68,17 +68,17 @@ def table_at(spark: SparkSession, path: str) -> DataFrame | None:
 
 
 def merge(rows: DataFrame, path: str, periods: Collection[str], rows_total: int) -> None:
-    """Puts rows into the table at a path; as often as one likes.
+    """Merge rows into the table at a path. You can repeat the call safely.
 
     Args:
-        rows: One row per key, in the columns of the table.
-        path: The table's folder; the table is made if it is not there.
-        periods: Every period in which the rows stand, or stood before a ClockFix moved them.
-            A key that stands under another period is not looked for.
-        rows_total: How many rows there are.
+        rows: Rows with the columns of the table, one row per key.
+        path: The table's folder; the table is created if it does not exist.
+        periods: All periods of the rows, including those before a ClockFix moved them. Stored
+            rows of other periods are not compared.
+        rows_total: Number of rows.
 
     Raises:
-        LakeError: Nothing of a failed transaction stays; call again.
+        LakeError: The failed transaction has changed nothing; call again.
     """
     if not rows_total:
         return
@@ -89,17 +89,17 @@ def merge(rows: DataFrame, path: str, periods: Collection[str], rows_total: int)
     with converted(LakeError, f"{path} cannot be written"):
         view = _view(path)
         rows.createOrReplaceTempView(view)
-        # Insert-only is the cheap form of MERGE: it rewrites no file.
+        # MERGE with inserts only is cheap, because it rewrites no file.
         inserted = _run(spark, _merge_into(path, periods) + " WHEN NOT MATCHED THEN INSERT *")
-        if inserted < rows_total:  # some keys stand there already: do ours replace them?
+        if inserted < rows_total:  # some keys exist: replace their rows where precedence says so
             changed = f" WHEN MATCHED AND {replaces('s', 't')} THEN UPDATE SET *"
             _run(spark, _merge_into(path, periods) + changed)
         spark.catalog.dropTempView(view)
 
 
 def _create(rows: DataFrame, path: str) -> None:
-    with converted(LakeError, f"{path} cannot be made"):
-        # One file a period, not one a period and task.
+    with converted(LakeError, f"{path} cannot be created"):
+        # Write one file for each period, not one for each period and task.
         writer = rows.repartition(PERIOD).write.format("delta").mode("error")
         writer.partitionBy(PERIOD).save(path)
 
@@ -113,7 +113,7 @@ def _merge_into(path: str, periods: Collection[str]) -> str:
 
 
 def _view(path: str) -> str:
-    """Name of the arriving rows; the two tables may be written side by side in one session."""
+    """Return the name of the view of new rows; one session may write both tables in parallel."""
     return f"arriving_{PurePath(path).name}"
 
 

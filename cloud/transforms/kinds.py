@@ -1,4 +1,4 @@
-"""Single kinds out of the frame that holds them all."""
+"""Selects the rows of one kind from a frame with all kinds, and expands their columns."""
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
@@ -24,7 +24,7 @@ _FIELDS = StructType(
 
 
 def of_kind(rows: DataFrame, kind: Kind) -> DataFrame:
-    """The rows of one kind, in the columns of the kind."""
+    """Return the rows of one kind, with the columns of the kind."""
     names = [column.name for column in COLUMNS[kind]]
     require(rows, ("kind", *(_COMMON_NAMES if kind is not Kind.READING else names)))
     chosen = rows.where(F.col("kind") == kind.value)
@@ -32,7 +32,7 @@ def of_kind(rows: DataFrame, kind: Kind) -> DataFrame:
 
 
 def expand(rows: DataFrame) -> DataFrame:
-    """The rows that are no readings, the columns of all their kinds in place of `fields`."""
+    """Return the rows except readings, with all their kinds' columns in place of `fields`."""
     require(rows, ("kind", *_COMMON_NAMES, FIELDS))
     kept = [name for name in rows.columns if name not in {*_READING_NAMES, FIELDS}]
     events = rows.where(F.col("kind") != Kind.READING.value)
@@ -45,7 +45,7 @@ def expand(rows: DataFrame) -> DataFrame:
 
 
 def collapse(events: DataFrame) -> DataFrame:
-    """What `expand` made, with `fields` again."""
+    """Return rows of `expand` with column `fields` again; the inverse of `expand`."""
     require(events, _OWN_NAMES)
     cells = (
         (F.unix_millis(name) if name in _INSTANTS else F.col(name)).alias(name)

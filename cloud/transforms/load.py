@@ -1,4 +1,4 @@
-"""A batch into the warehouse, its kinds side by side."""
+"""Loads a batch into the warehouse, two kinds in parallel."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -11,19 +11,19 @@ from contract.records import Kind
 
 __all__ = ["Loader", "load"]
 
-_AT_ONCE = 2  # most of a small kind's time Spark plans and the database waits for its disk
+_AT_ONCE = 2  # a small kind mostly waits, for Spark's planning and for the database's disk
 
 
 class Loader(Protocol):
-    """What takes rows for good: called twice with the same rows, it has them once."""
+    """A store of rows; rows that are loaded twice are stored once."""
 
     def load(self, kind: Kind, rows: DataFrame, batch_id: str) -> int:
-        """Puts rows in the columns of a kind where they belong; how many there were."""
+        """Store rows with the columns of a kind; return their number."""
         ...
 
 
 def load(batch: Batch, loader: Loader) -> None:
-    """Every kind of the batch that has rows.
+    """Load all kinds of the batch that have rows.
 
     Raises:
         WarehouseError: Other kinds may be loaded; call again with the same batch.
@@ -34,4 +34,4 @@ def load(batch: Batch, loader: Loader) -> None:
 
     kinds = [kind for kind in Kind if batch.rows_total((kind,))]
     with ThreadPoolExecutor(_AT_ONCE) as beside:
-        list(beside.map(one, kinds))  # raises what the first one raised
+        list(beside.map(one, kinds))  # raises the first kind's error

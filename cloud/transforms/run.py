@@ -1,9 +1,9 @@
-"""The Spark projection as a whole: raw -> warehouse -> Delta tables -> cursor, in this order.
+"""Runs the transform: raw -> warehouse -> Delta tables -> cursor, in this order.
 
-MySQL before Delta: rows that waited for a ClockFix are found where they wait, in the Delta tables.
-Were they moved there first, a run that died before MySQL would never find them again; this way
-round every step can be repeated. Twice is once, and a killed run leaves nothing that the next one
-does not complete.
+The warehouse (MySQL) is written before the Delta tables, because the rows that wait for a ClockFix
+are read from the Delta tables. If these rows were moved there first, a run that was killed before
+MySQL would not find them again. In this order, every step can be repeated without another result,
+and the next run completes a killed one.
 """
 
 import time
@@ -14,7 +14,7 @@ from typing import Protocol
 
 from pyspark.sql import SparkSession
 
-from cloud.lake.landed import Cursor
+from cloud.lake.positions import Cursor
 from cloud.transforms.batch import (
     Batch,
     batch_after,
@@ -30,10 +30,10 @@ __all__ = ["CursorReader", "CursorWriter", "Transform", "TransformResult"]
 
 
 class CursorReader(Protocol):
-    """A cursor that somebody else moves."""
+    """The cursor of another projection: the position of its last processed files."""
 
     def load(self) -> Cursor:
-        """The latest one."""
+        """Return the latest cursor."""
         ...
 
 
@@ -41,21 +41,21 @@ class CursorWriter(Protocol):
     """The cursor of this projection."""
 
     def load(self) -> Cursor:
-        """The latest one."""
+        """Return the latest cursor."""
         ...
 
     def save(self, cursor: Cursor) -> None:
-        """Writes the next one."""
+        """Save the next cursor."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransformResult:
-    """What one run wrote.
+    """Result of one run.
 
     Attributes:
-        rows: Distinct records per kind, the ones that stood there before included.
-        seconds: Time of each step, s.
+        rows: Number of distinct records of each kind, including those that existed before.
+        seconds: Duration of each step, s.
     """
 
     rows: Mapping[Kind, int]
@@ -63,7 +63,7 @@ class TransformResult:
 
 
 class Transform:
-    """Runs the projection on a session that the caller started and stops."""
+    """Runs the projection; the caller starts and stops the Spark session."""
 
     def __init__(  # the composition of a projection: its sources and targets
         self,
@@ -83,11 +83,14 @@ class Transform:
         self._now_s = now_s
 
     def run(self) -> TransformResult | None:
-        """Writes what the fold has appended since the last run; None if that is nothing.
+        """Process the files that the fold has appended since the last run.
+
+        Returns:
+            The result; None if there are no new files.
 
         Raises:
-            LakeError: A table cannot be read or written; the cursor stays.
-            WarehouseError: MySQL did not take everything; the cursor stays.
+            LakeError: A table cannot be read or written; the cursor does not move.
+            WarehouseError: MySQL did not store everything; the cursor does not move.
             ProjectionError: Another process runs this projection too.
         """
         began_s = self._now_s()

@@ -1,8 +1,8 @@
-"""The columns of every frame of the transforms, as Spark types, derived from `cloud.columns`.
+"""Defines the columns of the transforms' frames as Spark types, from `cloud.columns`.
 
-How a cell is held: INSTANT as timestamp (microseconds, UTC), DAY as date, WORDS as an array of
-strings (JSON text only on the way to MySQL), DOCUMENT as JSON text. All columns may be null; what
-is required is the contract's affair, decided before a row exists.
+An INSTANT is a timestamp (microseconds, UTC), and a DAY is a date. WORDS are an array of strings,
+which becomes JSON text only for MySQL. A DOCUMENT is JSON text. All columns may be null: the
+contract checks required fields before a row exists.
 """
 
 from collections.abc import Iterable
@@ -46,9 +46,9 @@ KEY = ("device_id", "stream_id", "seq")
 PERIOD = "event_period"
 CLEAN_FLAGS = "clean_flags"
 SOURCE = "source"  # the block's place in the lake, see cloud.transforms.arrow_blocks
-# Of two rows with one key the one wins that is lower in these columns.
+# Of two rows with the same key, the one with the lower values in these columns is kept.
 ORDER = ("received_at", SOURCE)
-FIELDS = "fields"  # JSON text: what a record that is not a reading says
+FIELDS = "fields"  # JSON text: the own columns of a record that is not a reading
 
 _TYPES: dict[ColumnType, DataType] = {
     ColumnType.WORD: StringType(),
@@ -63,14 +63,14 @@ _TYPES: dict[ColumnType, DataType] = {
 
 
 class MissingColumns(DewlineError):
-    """A transform was given a frame without columns that it needs."""
+    """A frame lacks columns that a transform needs."""
 
 
 def require(frame: DataFrame, names: Iterable[str]) -> None:
-    """Makes sure that a frame has the columns `names`.
+    """Check that a frame has the columns `names`.
 
     Raises:
-        MissingColumns: The text lists what is missing and what is there.
+        MissingColumns: Columns are missing; the message lists missing and present ones.
     """
     missing = [name for name in names if name not in frame.columns]
     if missing:
@@ -83,19 +83,19 @@ def _fields(columns: Iterable[Column]) -> list[StructField]:
 
 
 def kind_schema(kind: Kind) -> StructType:
-    """The columns of one kind, in the order of its `COLUMNS`."""
+    """Return the columns of one kind, in the order of its `COLUMNS`."""
     return StructType(_fields(COLUMNS[kind]))
 
 
 def spark_type(column: Column) -> DataType:
-    """The type of a column."""
+    """Return the type of a column."""
     return _TYPES[column.type]
 
 
 def _own(kinds: Iterable[Kind]) -> list[Column]:
-    """Columns that are not common to all, each name once.
+    """Return the columns that are not common to all kinds, each name once.
 
-    Two kinds may share a name only with one type: `value`, `model`, `reason`, ...
+    Columns of two kinds may have the same name (`value`, `model`, `reason`) only with one type.
     """
     found: dict[str, Column] = {}
     for kind in kinds:
@@ -109,8 +109,8 @@ def _own(kinds: Iterable[Kind]) -> list[Column]:
 _EVENT_KINDS = tuple(kind for kind in Kind if kind is not Kind.READING)
 EVENT_COLUMNS: tuple[Column, ...] = tuple(_own(_EVENT_KINDS))
 
-# One frame holds every kind, so that a payload is decoded once. It is narrow, since 99 rows of 100
-# are readings and every cell of a row costs: what else a record says is one text until `expand`.
+# One frame has all kinds, so that each payload is decoded once. Of 100 rows 99 are readings, and
+# each cell costs time. So the other kinds' own columns are one JSON text until `expand`.
 DECODED = StructType(
     [
         StructField("kind", StringType()),

@@ -1,7 +1,8 @@
-"""Readings as a gateway's rule takes them: signal, instant, and a value only where it is fit.
+"""Converts readings to the form that a gateway's rule uses: signal, instant and usable value.
 
-Training and live scoring begin here, so that both judge what the rule judged: quality alone says
-what is fit, before any cleaning that could see the future.
+Training and live scoring both use this module, so that they evaluate the same values as the rule.
+Quality alone decides whether a value is usable. Cleaning comes later, because it could use values
+from the future.
 """
 
 from collections.abc import Collection
@@ -24,12 +25,12 @@ _NEEDED = ("device_id", "seq", "sensor_id", "quantity", "value", "quality", "obs
 def of_signals(
     readings: DataFrame, wanted: Collection[Signal], more: Collection[Column | str] = ()
 ) -> DataFrame:
-    """The wanted signals: `device_id`, `seq`, `signal`, `at_ms`, `value`, and `more` columns.
+    """Return the wanted signals: `device_id`, `seq`, `signal`, `at_ms`, `value`, and `more`.
 
     Args:
-        readings: Rows of table `readings`, or of a batch that goes there.
-        wanted: Which ones.
-        more: Columns of `readings` to keep beside.
+        readings: Rows of table `readings`, or of a batch for this table.
+        wanted: The wanted signals.
+        more: More columns of `readings` to keep.
     """
     require(readings, _NEEDED)
     return readings.select(
@@ -43,7 +44,7 @@ def of_signals(
 
 
 def as_readings(rows: pa.Table) -> Readings:
-    """Rows of `of_signals`, of one device and in the order in which a gateway took them."""
+    """Return one device's readings from rows of `of_signals` in the gateway's order."""
     signal = rows["signal"].combine_chunks().dictionary_encode()
     return Readings(
         tuple(Signal.parse(name) for name in signal.dictionary.to_pylist()),

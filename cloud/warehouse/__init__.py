@@ -1,1 +1,1 @@
-"""The warehouse: MySQL tables, their migrations, and the loader."""
+"""Defines the warehouse's MySQL tables, their migrations and the loader."""

@@ -1,7 +1,6 @@
-"""The way to MySQL: connections, and the driver's errors as ours. Nobody else creates an engine.
+"""Connects to MySQL, and converts the driver's errors. Only this module creates an engine.
 
-It must not know any table but Alembic's `alembic_version`, and that one only to say that the schema
-is not this program's.
+The module uses only one table, Alembic's `alembic_version`, to check the schema's version.
 """
 
 import re
@@ -23,7 +22,7 @@ _UNKNOWN_COLUMN = 1054
 _NO_SUCH_TABLE = 1146
 _VERSION = "SELECT version_num FROM alembic_version"
 _DDL = re.compile(r"\s*(?:CREATE TABLE(?: IF NOT EXISTS)?|ALTER TABLE) `?(\w+)")
-# The server's own defaults may be lax (a text too long is cut silently) and local (its time zone).
+# The server's defaults may cut long texts silently, or use a local time zone.
 _SESSION = (
     "SET SESSION time_zone = '+00:00', "
     "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'"
@@ -32,16 +31,16 @@ _SESSION = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where the warehouse is and as whom to enter it.
+    """Address and account of the warehouse.
 
     Attributes:
         host: Name or address of the MySQL server.
-        port: Its TCP port.
+        port: TCP port of the server.
         user: Account.
-        password: Its password, empty for none.
-        database: The database that holds the tables.
-        ca_file: Authorities (PEM) that the server's certificate must be of; None: the line is
-            secret if the server can do TLS, and whoever answers is believed.
+        password: The account's password, empty for none.
+        database: Database of the tables.
+        ca_file: Trusted CA certificates (PEM); None: the connection is encrypted if the server
+            supports TLS, but the server's identity is not checked.
     """
 
     host: str
@@ -53,18 +52,18 @@ class Address:
 
 
 def connect(address: Address | str, *, answer_s: float | None = None) -> Engine:
-    """A pool of connections to the warehouse; the first use connects.
+    """Return a pool of connections to the warehouse; the first use connects.
 
     Args:
-        address: Its parts, or a URL `mysql+pymysql://user:password@host:port/database`.
-        answer_s: Connecting, and each answer, may take so long, seconds; None: as long as it does.
+        address: The address, or a URL `mysql+pymysql://user:password@host:port/database`.
+        answer_s: Timeout of connecting and of each answer, seconds; None for no timeout.
 
     Raises:
-        ConfigError: The URL is none, or names another driver, or `ca_file` cannot be used.
+        ConfigError: The URL is not valid or names another driver, or `ca_file` cannot be used.
     """
     arguments: dict[str, object] = {"init_command": _SESSION}
     if isinstance(address, Address) and address.ca_file is not None:
-        # given a context, the driver breaks off where a server announces no TLS
+        # With a context, the driver refuses a server without TLS.
         arguments["ssl"] = client_context(TlsFiles(ca_file=address.ca_file), "[warehouse]")
     if answer_s is not None:
         arguments |= dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), answer_s)
@@ -85,22 +84,25 @@ def _url(address: Address | str) -> URL:
     try:
         url = make_url(address)
     except SQLAlchemyError as error:
-        # The text of this error repeats the URL, which holds a password.
+        # Do not show the error's text: it repeats the URL, which contains a password.
         raise ConfigError(
-            "the warehouse's URL is not mysql+pymysql://user:password@host:port/database"
+            "the warehouse's URL is not valid; expected "
+            "mysql+pymysql://user:password@host:port/database"
         ) from error
     if url.drivername != "mysql+pymysql":
-        raise ConfigError(f"the warehouse's URL begins {url.drivername}, expected mysql+pymysql")
+        raise ConfigError(
+            f"the warehouse's URL begins with {url.drivername}, expected mysql+pymysql"
+        )
     return url
 
 
 @contextmanager
 def converted() -> Iterator[None]:
-    """Turns what SQLAlchemy and PyMySQL raise inside the block into `WarehouseError`.
+    """Convert errors of SQLAlchemy and PyMySQL in the block to `WarehouseError`.
 
     Raises:
         SchemaOutdated: A table or column is missing.
-        WarehouseError: Anything else the server or the line refused.
+        WarehouseError: Any other error of the server or the connection.
     """
     try:
         yield
@@ -118,22 +120,22 @@ def converted() -> Iterator[None]:
 
 
 def _table(error: DBAPIError) -> str:
-    """The table that a statement makes or changes; the server's own text rarely names it."""
+    """Return the table of a DDL statement as text, because the server's message rarely has it."""
     found = _DDL.match(error.statement or "")
     return f"table {found[1]}: " if found else ""
 
 
 def require_current(engine: Engine) -> None:
-    """Makes sure that the schema is the one this program was written for.
+    """Check that the schema has the version that this program needs.
 
     Raises:
-        SchemaOutdated: It is older, newer or not there; the text says what to do.
+        SchemaOutdated: The schema is older, newer or missing; the message says what to do.
         WarehouseError: The server did not answer.
     """
     with converted(), engine.connect() as connection:
         found = connection.scalar(text(_VERSION))
     if found != HEAD:
         raise SchemaOutdated(
-            f"the warehouse's schema is {found}, this program expects {HEAD}: "
+            f"the warehouse's schema has version {found}, this program needs {HEAD}: "
             "run `dewline-cloud warehouse migrate` with the newest program"
         )

@@ -1,8 +1,8 @@
-"""Tables of the ledger and of the quarantine.
+"""Defines the tables of the ledger and of the quarantine.
 
-The ledger's tables hold facts as they came, each row immutable but for `received_at`, which is the
-earliest of its deliveries. So the order of arrival and repetition change nothing; what the facts
-mean is computed when somebody asks (`cloud.ledger`).
+The ledger's tables contain facts from the received blocks. A row never changes, except that
+`received_at` becomes the time of the earliest delivery. So order and repetition of deliveries do
+not matter. `cloud.ledger` computes the account from these facts at each query.
 """
 
 from typing import Any
@@ -40,12 +40,12 @@ def _position(*, nullable: bool = False) -> list[Column[Any]]:
 
 
 def _event_key() -> list[Column[Any]]:
-    # The digest of the block: two blocks that claim one number are two facts, not a race.
+    # The key has the block's digest, so that two blocks with the same number give two rows.
     return [_word("device_id"), _word("stream_id", 13), _integer("seq"), _word("digest", 16)]
 
 
-# Grain: one row per readable block in a committed file. The key is in the order in which the
-# account reads it: a stream's blocks by their numbers, of equal numbers the winner first.
+# Grain: one row per readable block in a committed file. The account reads the rows in the order of
+# the key: a stream's blocks by their numbers; of blocks with equal numbers, the valid one first.
 DELIVERIES = Table(
     "ledger_delivery",
     METADATA,
@@ -75,7 +75,7 @@ DELIVERIES = Table(
     **OPTIONS,
 )
 
-# Grain: one row per Status record of phase `start`, which names the stream before its own.
+# Grain: one row per Status record of phase `start`, which names the previous stream.
 STARTS = Table(
     "ledger_stream",
     METADATA,
@@ -87,7 +87,7 @@ STARTS = Table(
     **OPTIONS,
 )
 
-# Grain: one row per Loss record; either lost_* or, where no numbers are known, from_at to to_at.
+# Grain: one row per Loss record, with lost_*, or with from_at and to_at if no numbers are known.
 LOSSES = Table(
     "ledger_loss",
     METADATA,
@@ -116,8 +116,8 @@ HELD = Table(
     **OPTIONS,
 )
 
-# Grain: one row per refused thing and reason: a block (digest of its payload) or a document that a
-# target refused (digest of its record's key). The position is that of the earliest delivery.
+# Grain: one row per refused block (digest of its payload) or refused document (digest of its
+# record's key), and reason. The position is that of the earliest delivery.
 QUARANTINE = Table(
     "quarantine_block",
     METADATA,

@@ -1,4 +1,4 @@
-"""Brings the warehouse's schema to the one of this program. No rows are written here."""
+"""Migrates the warehouse's schema to the version of this program; writes no rows."""
 
 from pathlib import Path
 
@@ -14,30 +14,33 @@ from cloud.warehouse.engine import converted
 
 __all__ = ["current", "head", "migrate"]
 
-# A path and not a module name: it works from a checkout and from an installed wheel.
+# A path works both from a checkout and from an installed wheel.
 _SCRIPTS = Path(__file__).parent / "migrations"
 _LOCK = "dewline_migrate"
 
 
 def migrate(engine: Engine, wait_s: int = 60) -> str:
-    """Runs the revisions that are missing; the revision that the schema then has.
+    """Run the missing revisions. Return the schema's new revision.
 
-    Two processes may call it at once: the second waits for the first and finds nothing to do.
+    Two processes may migrate at the same time: the second waits for the first, then does nothing.
 
     Args:
         engine: The warehouse.
-        wait_s: How long to wait for another migration, seconds.
+        wait_s: Time to wait for another migration, seconds.
 
     Raises:
-        WarehouseError: The server did not answer, or another migration does not end.
-        SchemaOutdated: The schema was made by a newer program.
+        WarehouseError: The server did not answer, or another migration did not end in time.
+        SchemaOutdated: A newer program has made the schema.
     """
     with converted(), engine.connect() as connection:
         taken = connection.execute(
             text("SELECT GET_LOCK(:name, :wait)"), {"name": _LOCK, "wait": wait_s}
         ).scalar()
         if taken != 1:
-            raise WarehouseError(f"another migration has been running for {wait_s} s")
+            raise WarehouseError(
+                f"warehouse: another migration runs and did not end within {wait_s} s: wait for "
+                "its end, then run `dewline-cloud warehouse migrate` again"
+            )
         try:
             _upgrade(connection)
         finally:
@@ -47,13 +50,13 @@ def migrate(engine: Engine, wait_s: int = 60) -> str:
 
 
 def current(engine: Engine) -> str | None:
-    """The revision that the schema has; None for an empty database."""
+    """Return the schema's revision; None for an empty database."""
     with converted(), engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
 def head() -> str:
-    """The newest revision of this program."""
+    """Return the newest revision of this program."""
     return str(ScriptDirectory.from_config(_config()).get_current_head())
 
 
@@ -64,13 +67,13 @@ def _upgrade(connection: Connection) -> None:
         command.upgrade(config, "head")
     except CommandError as error:
         raise SchemaOutdated(
-            f"{error}: a newer program made this schema, update dewline"
+            f"{error}: a newer program has made this schema. Update dewline"
         ) from error
     connection.commit()
 
 
 def _config() -> Config:
     config = Config()
-    # ConfigParser would take a % in the path for an interpolation.
+    # Escape % in the path, because ConfigParser uses it for interpolation.
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     return config

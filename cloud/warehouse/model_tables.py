@@ -1,7 +1,7 @@
-"""Tables of models: truth, forecasts and what became of them, the registry, the fleet's desired.
+"""Defines the tables of truth, forecasts, outcomes, the registry, decisions and desired states.
 
-Truth, forecasts and outcomes are functions of the lake and of the registry; the registry, decisions
-and what the fleet is told to run are the cloud's own and have no other copy.
+Truth, forecasts and outcomes can be computed again from the lake and the registry. The registry,
+decisions and desired states (the bundles that each device should run) have no other copy.
 """
 
 from collections.abc import Callable
@@ -54,12 +54,12 @@ def _model(*, nullable: bool = False) -> list[Column[Any]]:
 
 
 def _reals(*names: str) -> list[Column[Any]]:
-    """Figures that do not exist where nothing was counted."""
+    """Return columns of figures that are NULL if nothing was counted."""
     return [_real(name, nullable=True) for name in names]
 
 
 def _column(column: RecordColumn) -> Column[Any]:
-    """A column of a dataclass of the cloud's own, all of whose fields are required."""
+    """Return the column of a field of a cloud dataclass; all these fields are required."""
     if column.type is ColumnType.WORD:
         return _word(column.name, 13 if column.name == "stream_id" else 63)
     makers: dict[ColumnType, Callable[[str], Column[Any]]] = {
@@ -71,7 +71,7 @@ def _column(column: RecordColumn) -> Column[Any]:
     return makers[column.type](column.name)
 
 
-# Grain: one row per interval in which a condition held; without an end while it holds.
+# Grain: one row per interval in which a condition was true; ended_at is NULL while it still is.
 TRUTH = Table(
     "truth",
     METADATA,
@@ -85,7 +85,8 @@ TRUTH = Table(
     **OPTIONS,
 )
 
-# Grain: one row per forecast of the cloud: the reading that completed the step, and the model.
+# Grain: one row per forecast of the cloud; the key is the reading that completed the step, the
+# condition and the model.
 CLOUD_PREDICTIONS = Table(
     "cloud_prediction",
     METADATA,
@@ -95,7 +96,7 @@ CLOUD_PREDICTIONS = Table(
     **OPTIONS,
 )
 
-# Grain: one row per forecast whose truth is known; origin says who made it.
+# Grain: one row per forecast with a known truth; origin is edge or cloud.
 OUTCOMES = Table(
     "outcome",
     METADATA,
@@ -113,7 +114,7 @@ OUTCOMES = Table(
     **OPTIONS,
 )
 
-# Grain: one row per version of a model; its file is named by sha256, its parameters are JSON.
+# Grain: one row per version of a model; the bundle file's name is its sha256, parameters are JSON.
 MODELS = Table(
     "model",
     METADATA,
@@ -132,12 +133,13 @@ MODELS = Table(
     _integer("size_bytes"),
     _real("parity_max"),
     PrimaryKeyConstraint("model", "version"),
-    # Gateways refuse a lower counter: two bundles of one condition must never share one.
+    # Gateways refuse a lower counter, so two bundles of one condition must not have the same one.
     Index("ux_model_counter", "condition_id", "counter", unique=True),
     **OPTIONS,
 )
 
-# Grain: one row per change of an alias; the one in force at t is the latest from_at <= t.
+# Grain: one row per change of an alias, the role of a version; the latest from_at <= t is in force
+# at t.
 MODEL_ALIASES = Table(
     "model_alias",
     METADATA,
@@ -149,7 +151,7 @@ MODEL_ALIASES = Table(
     **OPTIONS,
 )
 
-# Grain: one row per cycle and condition: what was decided, on which figures.
+# Grain: one row per cycle and condition: the decision and its figures.
 DECISIONS = Table(
     "decision",
     METADATA,
@@ -166,7 +168,7 @@ DECISIONS = Table(
     **OPTIONS,
 )
 
-# Grain: one row per cycle, condition and family that was tried: scores of the selection.
+# Grain: one row per cycle, condition and tried family: scores of the selection.
 CANDIDATES = Table(
     "candidate",
     METADATA,
@@ -179,7 +181,7 @@ CANDIDATES = Table(
     **OPTIONS,
 )
 
-# Grain: one row per cycle, condition, device and origin; an empty device or origin is all of them.
+# Grain: one row per cycle, condition, device and origin; an empty device or origin means all.
 MONITORING = Table(
     "monitoring",
     METADATA,
@@ -197,7 +199,7 @@ MONITORING = Table(
     **OPTIONS,
 )
 
-# Grain: one row per cycle, condition, origin and bin of probability: forecast against share.
+# Grain: one row per cycle, condition, origin and bin of probability.
 RELIABILITY = Table(
     "reliability",
     METADATA,
@@ -211,7 +213,7 @@ RELIABILITY = Table(
     **OPTIONS,
 )
 
-# Grain: one row per device: the signed message that says what it should run.
+# Grain: one row per device: its signed desired state, the bundles that the device should run.
 DESIRED = Table(
     "desired",
     METADATA,

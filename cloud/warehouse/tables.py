@@ -1,8 +1,8 @@
-"""The warehouse's tables as SQLAlchemy Core knows them, kinds derived from `cloud.columns`.
+"""Defines the warehouse's fact and staging tables for SQLAlchemy, from `cloud.columns`.
 
-`METADATA` is what queries are written with; the schema itself is made by the migrations, and a test
-holds both against each other. Works on MySQL 8 and MariaDB 10.11, so: no JSON type (MySQL reorders
-what is put in, MariaDB calls it LONGTEXT), texts compared byte by byte.
+Queries use `METADATA`; the migrations create the schema, and a test compares both. The tables work
+on MySQL 8 and MariaDB 10.11. They have no JSON type, because MySQL reorders its content and MariaDB
+uses LONGTEXT instead. Texts are compared byte by byte.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -38,14 +38,14 @@ class Instant(TypeDecorator[int]):
         super().__init__(fsp=3)
 
     def process_bind_param(self, value: int | None, dialect: Dialect) -> datetime | None:
-        """Milliseconds to the database's naive UTC."""
+        """Convert milliseconds to the database's naive UTC."""
         del dialect
         if value is None:
             return None
         return (_EPOCH + timedelta(milliseconds=value)).replace(tzinfo=None)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
-        """The database's naive UTC to milliseconds."""
+        """Convert the database's naive UTC to milliseconds."""
         del dialect
         if value is None:
             return None
@@ -54,7 +54,7 @@ class Instant(TypeDecorator[int]):
 
 
 def word(name: str) -> mysql.VARCHAR:
-    """The type of a word column: the contract's lengths (stream ids 13, ids 63, texts 200)."""
+    """Return the type of a word column: length 13 for stream ids, 63 for ids, else 200."""
     if name.endswith("stream_id"):
         return mysql.VARCHAR(13)
     return mysql.VARCHAR(63 if name.endswith("_id") else 200)
@@ -82,8 +82,8 @@ def _columns(kind: Kind) -> list[Column[Any]]:
 
 
 def _fact(kind: Kind) -> Table:
-    # Grain: one row per record, by its key; event_day is in the key so that a table can be
-    # partitioned by it, and a row whose day moves is deleted and inserted (see upsert.py).
+    # Grain: one row per record. The key contains event_day, so that a table can be partitioned by
+    # it. If the day of a row changes, the row is deleted and inserted (see upsert.py).
     name = f"fct_{kind}"
     parts: list[Any] = [
         *_columns(kind),
@@ -98,12 +98,12 @@ def _fact(kind: Kind) -> Table:
 
 
 def _staging(kind: Kind) -> Table:
-    # Grain: one row per record and attempt of a load; a task that Spark repeats appends again.
+    # Grain: one row per record and attempt of a load; a task that Spark repeats appends rows again.
     name = f"stg_{kind}"
     return Table(
         name,
         METADATA,
-        # of no meaning: some servers refuse tables without a primary key
+        # Without a meaning: some servers refuse tables without a primary key.
         Column("row_id", mysql.BIGINT(), primary_key=True, autoincrement=True),
         Column("batch_id", mysql.VARCHAR(63), nullable=False),
         *_columns(kind),

@@ -1,7 +1,7 @@
-"""From a staging table into the fact table, in one transaction, as often as one likes.
+"""Moves rows from a staging table to the fact table in one transaction, which may be repeated.
 
-Which of two rows with one key stays is said in `cloud.precedence`. A batch must name each key with
-one event day.
+`cloud.precedence` decides which of two rows with the same key stays. A batch must have only one
+event day for each key.
 """
 
 from sqlalchemy import Engine, text
@@ -18,7 +18,7 @@ _SAME_KEY = "f.`device_id` = s.`device_id` AND f.`stream_id` = s.`stream_id` AND
 
 
 def delete_moved(kind: Kind) -> str:
-    """SQL that deletes rows which the batch `:batch_id` replaces under another event day."""
+    """Return SQL that deletes rows which batch `:batch_id` replaces with another event day."""
     return (
         f"DELETE f FROM `fct_{kind}` AS f JOIN `stg_{kind}` AS s ON {_SAME_KEY}"
         " WHERE s.`batch_id` = :batch_id AND f.`event_day` <> s.`event_day`"
@@ -27,15 +27,15 @@ def delete_moved(kind: Kind) -> str:
 
 
 def upsert_from_staging(kind: Kind) -> str:
-    """SQL that inserts the batch `:batch_id`, or replaces what stands on the same event day.
+    """Return SQL that inserts batch `:batch_id`, or replaces rows of the same event day.
 
-    It runs after `delete_moved` in the same transaction: a row that still stands under another day
-    has won, and its rival in the batch is left out.
+    Run this SQL after `delete_moved` in the same transaction. A row that still exists with another
+    event day has precedence: the batch's row with this key is left out.
     """
     target = f"`fct_{kind}`"
     names = [f"`{c.name}`" for c in COLUMNS[kind]]
     wins = replaces("s", target)
-    # received_at last: MySQL assigns from left to right, and the comparison needs the old value.
+    # received_at is last: MySQL assigns from left to right, and `wins` needs the old value.
     changed = (f"`{c.name}`" for c in COLUMNS[kind] if c.name not in (*KEY, "received_at"))
     changes = [f"{n} = IF({wins}, s.{n}, {target}.{n})" for n in changed]
     changes.append(f"`received_at` = LEAST({target}.`received_at`, s.`received_at`)")
@@ -49,12 +49,12 @@ def upsert_from_staging(kind: Kind) -> str:
 
 
 def clear_staging(kind: Kind) -> str:
-    """SQL that empties the staging table of the batch `:batch_id`."""
+    """Return SQL that deletes batch `:batch_id` from the staging table."""
     return f"DELETE FROM `stg_{kind}` WHERE `batch_id` = :batch_id"  # noqa: S608 - names of columns
 
 
 def load_batch(engine: Engine, kind: Kind, batch_id: str) -> int:
-    """Moves one staged batch into its fact table; the number of staged rows.
+    """Move a staged batch to its fact table. Return the number of staged rows.
 
     Raises:
         WarehouseError: Nothing was changed; the batch is still staged.

@@ -1,1 +1,1 @@
-"""The whole stack for an engine of containers; here stands only what its containers run."""
+"""Runs in the containers of the stack; `compose.yml` in this folder defines the stack."""

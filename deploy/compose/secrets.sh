@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes every file that compose.yml names below site/secrets: certificates of an authority of your
-# own (site/authority) and passwords. What is there stays, so it may be repeated.
+# Makes every file that compose.yml names below site/secrets: passwords, and certificates of your own
+# authority (site/authority). Existing files are kept, so you may run it again.
 #
-#   sh secrets.sh NAME ...      names and addresses by which gateways call this host
+#   sh secrets.sh NAME ...      names and addresses that gateways use for this host
 #
-# DEWLINE_CLOUD is the program that issues, if `dewline-cloud` is not on the path.
+# Set DEWLINE_CLOUD to the path of `dewline-cloud` if it is not in PATH.
 set -eu
 [ $# -ge 1 ] || { echo "usage: sh secrets.sh NAME ..., such as cloud.example.org" >&2; exit 2; }
 program="${DEWLINE_CLOUD:-dewline-cloud}"
@@ -36,7 +36,7 @@ for password in elastic_password kibana_system_password kibana_password kibana_e
     || od -An -N24 -tx1 /dev/urandom | tr -d ' \n' > "site/secrets/$password"
 done
 
-# Containers run under several accounts and get single files of this folder, as they are: so files
-# are open to all, and the folder to its owner alone.
+# Containers run under several accounts and mount single files of this folder. So all users may read
+# the files, but only the owner may enter the folder.
 chmod 0444 site/secrets/*
 chmod 0700 site/secrets site/authority

@@ -1,1 +1,1 @@
-"""Real servers as private child processes, and the demo that runs on them."""
+"""Starts real servers as private child processes, and runs the demo on them."""

@@ -1,8 +1,8 @@
-"""Two agreements that the demo proves: label and rule, gateway and cloud.
+"""Checks that rules agree with labels, and that gateways and cloud compute the same forecasts.
 
-Label = rule: the alerts that the gateways' rules raised and cleared are the intervals that the
-cloud computed from readings. Same numbers: a window's forecast is the same on the gateway and in
-the cloud's stream. Both are asked of the warehouse's rows.
+Rules and labels agree if the alerts that gateways raised and cleared are the intervals that the
+cloud computed from readings. Forecasts agree if gateway and cloud computed the same probability for
+the same window. Both checks read the warehouse.
 """
 
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ from contract.records import AlertBasis, AlertState, Kind
 
 __all__ = ["Agreement", "agree"]
 
-MOST_APART = 1e-5  # of a probability, gateway and cloud
+MOST_APART = 1e-5  # largest allowed difference of two probabilities
 _Change = tuple[str, str, str, int]  # device, condition, raised or cleared, instant
 _Window = tuple[str, str, int, str]  # device, condition, instant, version of the model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How far rule and label, gateway and cloud agree.
+    """Holds the results of both checks.
 
     Attributes:
         changes_total: Alerts raised and cleared by rules.
-        changes_apart: Of these and of the truth's, the ones that the other side lacks.
-        windows_total: Forecasts that gateway and cloud made of one window with one model.
-        windows_apart: Forecasts of gateways that the cloud lacks.
-        largest: Largest difference of a probability; 0 where nothing was compared.
+        changes_apart: Changes that only the rules have, or only the labels.
+        windows_total: Windows that gateway and cloud forecast with the same model.
+        windows_apart: Windows that a gateway forecast and the cloud did not.
+        largest: Largest difference of two probabilities; 0 if nothing was compared.
     """
 
     changes_total: int
@@ -42,13 +42,13 @@ class Agreement:
 
     @property
     def agreed(self) -> bool:
-        """Whether there is something to compare, and both pairs say the same."""
+        """True if there are changes and windows to compare, and all of them agree."""
         compared = self.changes_total > 0 and self.windows_total > 0
         return compared and not self.changes_apart and self.largest <= MOST_APART
 
 
 def agree(engine: Engine) -> Agreement:
-    """Compares all there is. Raises WarehouseError."""
+    """Compares all alerts and forecasts in the warehouse. Raises WarehouseError."""
     with converted(), engine.connect() as connection:
         rule, label = _rule(connection), _label(connection)
         edge, cloud = _edge(connection), _cloud(connection)
@@ -96,5 +96,6 @@ def _named(at: Any, instant: Any) -> tuple[Any, ...]:
 
 
 def _probabilities(connection: Connection, query: Select[Any]) -> dict[_Window, float]:
-    # compared here and not by a join: MySQL may choose an index that looks at millions of pairs
+    # Compared here and not by a join, because MySQL may choose an index that reads millions of
+    # pairs.
     return {(d, c, when, v): float(p) for d, c, when, v, p in connection.execute(query)}

@@ -1,7 +1,8 @@
-"""What the cache holds: the Elasticsearch distribution, Spark's jars and MySQL.
+"""Finds the files in the cache: the Elasticsearch distribution, Spark's jars and MySQL.
 
-Owns the cache's layout and the pins (`setup/artifacts.toml`). Must not fetch: that is the set-up's.
-Standard library only, since the set-up reads it before there is a virtual environment.
+This module defines the cache's layout and reads the pins (`setup/artifacts.toml`). Only the set-up
+fetches files. Standard library only, since the set-up imports this module before there is a virtual
+environment.
 """
 
 import os
@@ -26,7 +27,7 @@ PINS = Path(__file__).with_name("setup") / "artifacts.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """One file of a Maven repository, pinned by its SHA-256."""
+    """Describes one file of a Maven repository, pinned by its SHA-256."""
 
     group: str
     name: str
@@ -36,21 +37,21 @@ class Artifact:
 
     @property
     def file_name(self) -> str:
-        """Name that Maven gives the file."""
+        """File name in the Maven repository."""
         return f"{self.name}-{self.version}.{self.type}"
 
     @property
     def place(self) -> Path:
-        """Where it is in the cache: a jar as it is, a zip as the folder it holds."""
+        """Path in the cache: of the jar itself, or of the folder unpacked from a zip."""
         if self.type == "zip":
             return cache_folder() / f"{self.name}-{self.version}"
         return cache_folder() / "jars" / self.file_name
 
 
 def cache_folder() -> Path:
-    """`$DEWLINE_CACHE`; else for root /var/cache/dewline, for others ~/.cache/dewline.
+    """Returns `$DEWLINE_CACHE`, or /var/cache/dewline for root, ~/.cache/dewline for others.
 
-    Root's home is closed to the user nobody, whom root's servers run as.
+    For root, servers run as the user nobody, who cannot read root's home.
     """
     if chosen := os.environ.get("DEWLINE_CACHE"):
         return Path(chosen).absolute()
@@ -58,40 +59,40 @@ def cache_folder() -> Path:
 
 
 def pinned() -> tuple[Artifact, ...]:
-    """Every artifact that the set-up fetches."""
+    """Returns every artifact that the set-up fetches."""
     with PINS.open("rb") as file:
         return tuple(Artifact(**entry) for entry in tomllib.load(file)["artifact"])
 
 
 def elasticsearch_home() -> Path:
-    """Folder of the Elasticsearch distribution, to be used read-only.
+    """Returns the folder of the Elasticsearch distribution, to be used read-only.
 
     Raises:
-        ConfigError: the set-up has not been run.
+        ConfigError: The set-up has not been run.
     """
     (artifact,) = (artifact for artifact in pinned() if artifact.type == "zip")
     return _present(artifact)
 
 
 def mysql_home() -> Path | None:
-    """Folder with MySQL, `root` and `data` in it; None if the set-up could not fetch it.
+    """Returns MySQL's folder, with `root` and `data` in it; None if the set-up could not fetch it.
 
-    A newer version has a folder of its own; the one that came last is used.
+    Each version has its own folder; the newest folder is used.
     """
     homes = [path for path in cache_folder().glob("mysql-*") if (path / "data").is_dir()]
     return max(homes, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def spark_jars() -> list[Path]:
-    """Jars for `spark.jars`: Delta Lake with what Spark does not ship of it, and MySQL's driver.
+    """Returns the jars for `spark.jars`: Delta Lake, its dependencies and MySQL's driver.
 
     Raises:
-        ConfigError: the set-up has not been run.
+        ConfigError: The set-up has not been run.
     """
     return [_present(artifact) for artifact in pinned() if artifact.type == "jar"]
 
 
 def _present(artifact: Artifact) -> Path:
     if not artifact.place.exists():
-        raise ConfigError(f"{artifact.place} is missing: run `make setup` (or set DEWLINE_CACHE)")
+        raise ConfigError(f"{artifact.place} is missing. Run `make setup`, or set DEWLINE_CACHE")
     return artifact.place

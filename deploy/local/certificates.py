@@ -1,6 +1,7 @@
-"""An authority of this machine's own, and the files of what it has issued.
+"""Creates a private certificate authority and issues certificates for one machine.
 
-For servers and clients of a demo or a test on 127.0.0.1; everything is thrown away with the folder.
+The certificates are for servers and clients of a demo or a test on 127.0.0.1. They are deleted with
+their folder.
 """
 
 from collections.abc import Sequence
@@ -19,12 +20,12 @@ _HOSTS = ("localhost", "127.0.0.1")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateFiles:
-    """What a client's configuration names.
+    """Names the files for a client's configuration.
 
     Attributes:
-        ca: Root that signs the broker's certificate.
-        certificate: The client's own.
-        key: Its private key.
+        ca: Root certificate that signs the broker's certificate.
+        certificate: The client's own certificate.
+        key: The client's private key.
     """
 
     ca: Path
@@ -33,11 +34,11 @@ class CertificateFiles:
 
 
 class Certificates:
-    """A new authority below `folder`, and a server certificate for this machine.
+    """Creates an authority below `folder`, and a server certificate for this machine.
 
     Args:
-        folder: Where; files of clients go there too.
-        hosts: Names and addresses by which clients call the broker.
+        folder: Folder for the authority and for the clients' files.
+        hosts: Names and addresses that clients use for the broker.
     """
 
     def __init__(self, folder: Path, hosts: Sequence[str] = _HOSTS) -> None:
@@ -48,30 +49,30 @@ class Certificates:
 
     @property
     def ca(self) -> Path:
-        """Root by which clients know the broker."""
+        """File of the root certificate by which clients check the broker."""
         return self._home / "ca.pem"
 
     def device(self, device_id: str) -> CertificateFiles:
-        """A new certificate of a gateway."""
+        """Issues a new certificate for a gateway."""
         return self.keep(device_id, self.authority.issue_device(device_id, _now(), _DAYS))
 
     def service(self, name: str) -> CertificateFiles:
-        """A new certificate of a process of the cloud."""
+        """Issues a new certificate for a process of the cloud."""
         return self.keep(name, self.authority.issue_service(name, _now(), _DAYS))
 
     def server(self, stem: str) -> CertificateFiles:
-        """A new certificate of another server on this machine."""
+        """Issues a new certificate for another server on this machine."""
         return self.keep(stem, self.authority.issue_server(_HOSTS, _now(), _DAYS))
 
     def keep(self, stem: str, issued: Issued) -> CertificateFiles:
-        """Writes what was issued as `<stem>.pem` and `<stem>.key`."""
+        """Writes an issued certificate and its key as `<stem>.pem` and `<stem>.key`."""
         certificate, key = self._folder / f"{stem}.pem", self._folder / f"{stem}.key"
         files.write_whole(key, issued.key_pem, files.PRIVATE)
         files.write_whole(certificate, issued.certificate_pem, files.PUBLIC)
         return CertificateFiles(ca=self.ca, certificate=certificate, key=key)
 
     def install(self, folder: Path) -> None:
-        """Copies what a broker needs: both roots, both lists of the revoked, its own pair."""
+        """Copies a broker's files: both roots, both revocation lists, its certificate and key."""
         for name in ("ca.pem", "services.pem", "crl.pem", "services-crl.pem"):
             files.write_whole(folder / name, files.read(self._home / name), files.PUBLIC)
         files.write_whole(folder / "server.key", self._server.key_pem, files.PRIVATE)

@@ -1,6 +1,6 @@
-"""The demo's cloud: its configuration, its processes, and questions to its stores.
+"""Runs the demo's cloud: writes its configuration, starts its processes, counts in its stores.
 
-Every process is the product's own command, run as on a real host.
+Each process is a `dewline-cloud` command, run as on a real host.
 """
 
 import json
@@ -78,13 +78,13 @@ conditions_file = "{conditions}"
 
 
 def write_config(folder: Path, stack: Stack, certificates: Certificates, conditions: Path) -> Path:
-    """Writes `cloud.toml` and its secrets for servers that run on this machine.
+    """Writes `cloud.toml` and its secrets for the servers on this machine.
 
     Args:
-        folder: Where.
+        folder: Folder for the files.
         stack: The servers.
-        certificates: Of the broker, of its clients, and of the API.
-        conditions: File of `[[condition]]` tables.
+        certificates: Certificates of the broker, its clients and the API.
+        conditions: File with `[[condition]]` tables.
     """
     (api_port,) = free_ports(1)
     password = folder / "warehouse.password"
@@ -118,11 +118,11 @@ def _tls_keys(files: CertificateFiles) -> str:
 
 
 class CloudSide:
-    """The cloud's commands on one configuration.
+    """Runs `dewline-cloud` commands with one configuration.
 
     Args:
         config_path: `cloud.toml`.
-        folder: Where processes run and log.
+        folder: Working folder and log folder of the processes.
     """
 
     def __init__(self, config_path: Path, folder: Path) -> None:
@@ -132,7 +132,7 @@ class CloudSide:
         self._running: dict[str, PrivateServer] = {}
 
     def start(self, *words: str) -> PrivateServer:
-        """Starts a command that runs until it is stopped; it ends with this process in any case."""
+        """Starts a command that runs until `stop`, or until this process ends."""
         name = "-".join(words)
         folder = self._folder / name
         folder.mkdir(exist_ok=True)
@@ -153,42 +153,48 @@ class CloudSide:
         return server
 
     def call(self, *words: str) -> str:
-        """Runs a command to its end; what it printed.
+        """Runs a command to its end, and returns its output.
 
         Raises:
-            ServerError: It failed; the text ends with its last words.
+            ServerError: The command failed; the text ends with the last lines of its output.
         """
         done = subprocess.run(
             self._command(words), capture_output=True, text=True, check=False, cwd=self._folder
         )
         if done.returncode:
             last = "\n".join((done.stdout + done.stderr).splitlines()[-12:])
-            raise ServerError(f"dewline-cloud {' '.join(words)}: code {done.returncode}:\n{last}")
+            raise ServerError(
+                f"dewline-cloud {' '.join(words)} exited with code {done.returncode}:\n{last}"
+            )
         return done.stdout
 
     def stop(self, *names: str) -> None:
-        """Stops commands by name, all if none is named."""
+        """Stops the named commands, or all if none is named."""
         for name in names or tuple(self._running):
             self._running.pop(name).stop()
 
     def check_alive(self) -> None:
-        """Raises ServerError for a command that ended by itself."""
+        """Raises ServerError if a command has ended by itself."""
         for name, server in self._running.items():
             if not server.running:
-                raise ServerError(f"dewline-cloud {name} ended: see {self._folder / name}")
+                raise ServerError(
+                    f"dewline-cloud {name} ended unexpectedly; see its log in {self._folder / name}"
+                )
 
     def wait_projected(self, names: Sequence[str], limit_s: float) -> None:
-        """Waits until the projections have passed everything that the lake holds now.
+        """Waits until the projections have processed all files that the lake has now.
 
         Raises:
-            ServerError: They did not within the limit, or one ended.
+            ServerError: A projection did not finish within the limit, or ended.
         """
         deadline_s = time.monotonic() + limit_s
         for name in names:
             while not self._passed(name):
                 self.check_alive()
                 if time.monotonic() > deadline_s:
-                    raise ServerError(f"{name} did not catch up within {limit_s:.0f} s")
+                    raise ServerError(
+                        f"projection {name} did not process the whole lake within {limit_s:.0f} s"
+                    )
                 time.sleep(_POLL_S)
 
     def _passed(self, name: str) -> bool:
@@ -196,7 +202,7 @@ class CloudSide:
         return next(iter(open_lake(self.config).after(cursor)), None) is None
 
     def search_counts(self, devices: Sequence[str]) -> Counts:
-        """Documents per device and kind, counted by Elasticsearch."""
+        """Returns documents per device and kind, counted by Elasticsearch."""
         with self._searching() as (client, names):
             client.refresh([names.alias(kind) for kind in Kind])
             return {
@@ -208,7 +214,7 @@ class CloudSide:
             }
 
     def reported(self, device: str, model: str, version: str) -> bool:
-        """Whether Elasticsearch has the device's own report that it runs this."""
+        """Returns whether Elasticsearch has the device's report that it runs this bundle."""
         terms = {"device_id": device, "model": model, "version": version, "outcome": "active"}
         with self._searching() as (client, names):
             alias = names.alias(Kind.MODEL_REPORT)
@@ -216,7 +222,7 @@ class CloudSide:
             return client.count(alias, Filter(terms=tuple(terms.items()))) > 0
 
     def forecasts_searchable(self) -> int:
-        """The cloud's own forecasts in Elasticsearch, counted there."""
+        """Returns the number of the cloud's own forecasts in Elasticsearch."""
         with self._searching() as (client, names):
             client.refresh([names.forecasts])
             return client.count(names.forecasts)
@@ -232,7 +238,7 @@ class CloudSide:
             client.close()
 
     def warehouse_counts(self) -> Counts:
-        """Rows per device and kind, counted by MySQL."""
+        """Returns rows per device and kind, counted by MySQL."""
         engine = open_warehouse(self.config)
         counts: Counts = {}
         with converted(), engine.connect() as connection:

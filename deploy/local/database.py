@@ -1,4 +1,4 @@
-"""Which database server this machine runs dewline on: MySQL, or MariaDB where there is no MySQL."""
+"""Chooses this machine's database server: MySQL, or MariaDB if MySQL is not available."""
 
 from deploy.local.artifacts import mysql_home
 from deploy.local.database_server import DatabaseServer
@@ -9,10 +9,10 @@ __all__ = ["available", "preferred"]
 
 
 def preferred() -> type[DatabaseServer]:
-    """MySQL if the set-up has put it into the cache, else MariaDB."""
+    """Returns MySQL if it is in the cache, else MariaDB."""
     return MariaDb if mysql_home() is None else MySql
 
 
 def available() -> tuple[type[DatabaseServer], ...]:
-    """Every server that can be started here, the preferred one first."""
+    """Returns every server that this machine can start, the preferred one first."""
     return (MariaDb,) if mysql_home() is None else (MySql, MariaDb)

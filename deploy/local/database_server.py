@@ -1,7 +1,7 @@
-"""What MySQL and MariaDB as private children have in common: one database and its one user.
+"""Starts MySQL or MariaDB as a private child process with one database and one user.
 
-Owns the account, the address and the course of a start. Must not know any table, nor the flags of
-either server: those are in `mysql` and `mariadb`.
+This module makes the account and starts the server. The flags of each server are in `mysql` and
+`mariadb`; tables are not made here.
 """
 
 import secrets
@@ -30,8 +30,7 @@ COMMON_FLAGS = (
     "--sql-mode=STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO",
 )
 
-# Run at every start, before the port opens. Databases named dewline_... are for tests that want one
-# of their own.
+# Run at every start, before the port opens. Tests may create their own databases named dewline_...
 _FIRST_STATEMENTS = """\
 CREATE DATABASE IF NOT EXISTS {database};
 CREATE USER IF NOT EXISTS '{user}'@'127.0.0.1' IDENTIFIED BY '{password}';
@@ -42,19 +41,19 @@ GRANT ALL PRIVILEGES ON `{database}%`.* TO '{user}'@'localhost';
 
 
 class DatabaseServer(PrivateServer):
-    """A private database server on 127.0.0.1; see `start`.
+    """Runs a private database server on 127.0.0.1; see `start`.
 
     Attributes:
         product: The vendor's name of the server.
-        without_tls: Flags of a server that cannot do TLS.
-        keys_required: Flags of one that refuses tables without a primary key.
+        without_tls: Flags that disable TLS.
+        keys_required: Flags with which the server refuses tables without a primary key.
     """
 
     product: ClassVar[str]
     daemon: ClassVar[str]
     without_tls: ClassVar[tuple[str, ...]]
     keys_required: ClassVar[tuple[str, ...]]
-    first_statements: ClassVar[str] = ""  # before those of every server
+    first_statements: ClassVar[str] = ""  # run before _FIRST_STATEMENTS
 
     database = _DATABASE
     user = _USER
@@ -65,7 +64,7 @@ class DatabaseServer(PrivateServer):
 
     @property
     def url(self) -> str:
-        """SQLAlchemy's address of the database, password included."""
+        """SQLAlchemy's address of the database, including the password."""
         at = f"{self.user}:{self.password}@127.0.0.1:{self.port}"
         return f"mysql+pymysql://{at}/{self.database}?charset=utf8mb4"
 
@@ -73,7 +72,7 @@ class DatabaseServer(PrivateServer):
     def launch(
         cls, base: Path, certificates: Certificates | None = None, flags: tuple[str, ...] = ()
     ) -> Self:
-        """Begin to start a server in a new folder below `base`; `wait_ready` must follow."""
+        """Starts a server in a new folder below `base` without waiting; call `wait_ready` next."""
         folder = private_folder(base, cls.daemon)
         port = free_ports(1)[0]
         password = secrets.token_hex(16)
@@ -98,15 +97,15 @@ class DatabaseServer(PrivateServer):
     def start(
         cls, base: Path, certificates: Certificates | None = None, flags: tuple[str, ...] = ()
     ) -> Self:
-        """Running server with one empty database and one user who owns it.
+        """Starts a server with one empty database and one user, and waits until it answers.
 
         Args:
             base: Folder that the server's user can reach.
-            certificates: Where its own comes from, for clients that want TLS.
+            certificates: Source of the server's certificate, for clients that use TLS.
             flags: More options of the server.
 
         Raises:
-            ServerError: it did not start.
+            ServerError: The server did not start.
         """
         server = cls.launch(base, certificates, flags)
         server.wait_ready()
@@ -114,12 +113,12 @@ class DatabaseServer(PrivateServer):
 
     @classmethod
     def command(cls, folder: Path, port: int) -> tuple[str, ...]:
-        """The server's command line, its files in `folder`."""
+        """Returns the server's command line for the files in `folder`."""
         raise NotImplementedError
 
     @classmethod
     def initialise(cls, folder: Path) -> None:
-        """Makes the data folder `folder / "data"` with a root account that only the socket has."""
+        """Makes the data folder `folder / "data"`; root can log in only through the socket."""
         raise NotImplementedError
 
     @classmethod
@@ -136,7 +135,7 @@ class DatabaseServer(PrivateServer):
 
 
 def place_flags(folder: Path, port: int) -> tuple[str, ...]:
-    """Where the server's files are, and its port."""
+    """Returns the flags that name the server's files and port."""
     return (
         f"--datadir={folder / 'data'}",
         f"--socket={folder / 'm.sock'}",
@@ -154,7 +153,7 @@ def _tls_flags(folder: Path) -> tuple[str, ...]:
 
 
 def _answers(port: int) -> bool:
-    """Whether the server greets: length (3 bytes), sequence, then protocol 10."""
+    """Returns whether the server sends a greeting: 3 bytes length, sequence, protocol 10."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             return connection.recv(64)[4:5] == b"\x0a"

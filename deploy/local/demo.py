@@ -1,14 +1,14 @@
-"""The demo: a year of real weather from sensor chips into every store, and the proof of it.
+"""Runs the demo: a year of real weather from simulated chips into every store, with a proof.
 
     python -m deploy.local.demo [--stay]
 
-Three gateways measure what three airports recorded, on virtual time and in lock-step: at each mark
-they wait until the cloud has acked and projected everything. At four of them the cloud runs its
-cycle: models are trained and judged, and what has earned it goes out to the gateways. One gateway
-is cut off from mid-July to mid-September. Gateways and cloud speak TLS with each other, with
+Three gateways measure recorded weather of three airports on virtual time. They run in lock-step: at
+each mark (a fixed date) all wait until the cloud has acked and projected every block. At four marks
+the cloud runs its cycle: it trains and judges models and releases those that are better. One
+gateway is cut off from mid-July to mid-September. Gateways and cloud connect by TLS, with
 certificates of an authority that the demo makes. At the end every record is counted in every store,
-and December, which no decision has seen, judges the models. Exit code 0 only if nothing is lost or
-doubled and the gateways run what the registry says.
+and the models are judged on December, which no decision has used. The exit code is 0 only if no
+record is lost or doubled and the gateways run the bundles that the registry names.
 """
 
 import argparse
@@ -26,19 +26,19 @@ from rich.console import Console
 from contract.errors import DewlineError
 from contract.topics import presence_topic
 from deploy.local.certificates import CertificateFiles, Certificates
-from deploy.local.closing import Proof, Steps, show, summary, verdict
 from deploy.local.cloud_side import FOLLOWERS
+from deploy.local.demo_run import Year
 from deploy.local.forecasts import Closing, show_forecasts
 from deploy.local.kibana import PanelCheck, write_panels
 from deploy.local.servers import Stack, open_folder, start_stack, term_as_interrupt
+from deploy.local.summary import Proof, Steps, show, summary, verdict
 from deploy.local.versions import versions_of
-from deploy.local.year import Year
 
 __all__ = ["main"]
 
 
 def run(folder: Path, console: Console, *, stay: bool) -> int:
-    """Runs the demo in `folder`; the exit code."""
+    """Runs the demo in `folder`, and returns the exit code."""
     steps = Steps(console)
     if folder.exists():
         shutil.rmtree(folder)
@@ -49,7 +49,7 @@ def run(folder: Path, console: Console, *, stay: bool) -> int:
         with steps.step("servers", "Starting broker, database server and Elasticsearch"):
             stack = running.enter_context(start_stack(base, [], steps.say, certificates))
             servers = _named(stack, steps)
-        with steps.step("prepare", "Writing the recordings, migrating, starting the cloud"):
+        with steps.step("prepare", "Writing recordings, creating tables, starting the cloud"):
             year = Year(folder, stack, certificates, steps)
             running.callback(year.close)
             year.prepare()
@@ -69,24 +69,24 @@ def run(folder: Path, console: Console, *, stay: bool) -> int:
 
 
 def _named(stack: Stack, steps: Steps) -> Mapping[str, str]:
-    """The servers and their versions, also printed."""
+    """Prints and returns the servers with their versions."""
     servers = versions_of(stack)
     steps.say(", ".join(servers.values()))
     return servers
 
 
 def _live_through(year: Year, steps: Steps) -> tuple[Proof, Closing, tuple[PanelCheck, ...]]:
-    """The year itself, and what it came to."""
-    with steps.step("flow", "A year of weather, in lock-step"):
+    """Runs the year, and returns the results."""
+    with steps.step("flow", "Running a year of weather, gateways and cloud in lock-step"):
         year.flow()
-    with steps.step("drain", "Stopping the gateways in order"):
+    with steps.step("drain", "Stopping the gateways"):
         year.drain()
     with steps.step("project", "Waiting for the projections, folding the lake"):
         year.project()
-    with steps.step("derive", "Spark: lake to warehouse, and what December says of the models"):
+    with steps.step("derive", "Spark: filling the warehouse, judging the models on December"):
         december = year.derive()
     with (
-        steps.step("prove", "Counting again in every store, and writing the report"),
+        steps.step("prove", "Counting records in every store, writing the report"),
         ThreadPoolExecutor() as beside,
     ):
         written = beside.submit(year.report)
@@ -98,7 +98,7 @@ def _live_through(year: Year, steps: Steps) -> tuple[Proof, Closing, tuple[Panel
 
 def _say_where(folder: Path, kibana: Mapping[str, int], console: Console) -> None:
     console.print(
-        f"Kibana's panels: {kibana['asked']} questions, {kibana['apart']} apart from MySQL: "
+        f"Kibana's panels: {kibana['asked']} queries, {kibana['apart']} differ from MySQL: "
         f"{folder / 'panels.md'}\nreport: {folder / 'report.html'}",
         soft_wrap=True,
         highlight=False,
@@ -133,19 +133,19 @@ def _ways_in(year: Year, stack: Stack, observer: CertificateFiles) -> str:
         f"  mosquitto_sub -h 127.0.0.1 -p {broker.services_port} -t {presence_topic('+')} -v "
         f"--cafile {observer.ca} --cert {observer.certificate} --key {observer.key}\n"
         f"  curl -s {stack.elasticsearch.url}/dewline-alert/_search?size=1\n"
-        f"Ctrl-C ends the servers; the lake stays in {config.parent}."
+        f"Ctrl-C stops the servers; the lake stays in {config.parent}."
     )
 
 
 def _console() -> Console:
-    # a pipe has no width: rich would take 80 and cut the table
+    # A pipe has no width: rich would use 80 columns and cut off the table.
     return Console() if sys.stdout.isatty() else Console(width=120)
 
 
 def main() -> int:
-    """Parses the arguments and runs."""
+    """Parses the arguments and runs the demo."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stay", action="store_true", help="leave the servers up at the end")
+    parser.add_argument("--stay", action="store_true", help="keep the servers running at the end")
     parser.add_argument("--folder", type=Path, default=Path("var/demo"))
     args = parser.parse_args()
     term_as_interrupt()

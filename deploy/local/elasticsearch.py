@@ -1,6 +1,6 @@
-"""Elasticsearch as a private child: one node, no security, nothing created automatically.
+"""Starts Elasticsearch as a private child process: one node, no security, no automatic indices.
 
-Owns the node's files. The distribution itself is shared, read-only, and comes from the set-up.
+Each node has its own files. The distribution is shared and read-only; the set-up provides it.
 """
 
 import http.client
@@ -21,9 +21,9 @@ from deploy.local.processes import (
 
 __all__ = ["Elasticsearch"]
 
-_HEAP_MB = 512  # 0.7 GiB resident; 256 starts no faster
-# A node that lives for minutes: without the optimising compiler its start takes 8 s of processor
-# time instead of 15. The code cache would then be 48 MB.
+_HEAP_MB = 512  # 0.7 GiB resident; with 256 the start is no faster
+# For nodes that run for minutes: without the optimising compiler the start takes 8 s of processor
+# time instead of 15. The code cache must be set, because its default would then be only 48 MB.
 _JVM = (
     *(f"-Xms{_HEAP_MB}m", f"-Xmx{_HEAP_MB}m"),
     *("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m"),
@@ -44,19 +44,19 @@ action.auto_create_index: false
 
 
 class Elasticsearch(PrivateServer):
-    """A private node on 127.0.0.1; see `start`."""
+    """Runs a private node on 127.0.0.1; see `start`."""
 
     @property
     def url(self) -> str:
-        """Address for the client."""
+        """Address for clients."""
         return f"http://127.0.0.1:{self.port}"
 
     @classmethod
     def launch(cls, base: Path) -> Self:
-        """Begin to start a node in a new folder below `base`; `wait_ready` must follow.
+        """Starts a node in a new folder below `base` without waiting; call `wait_ready` next.
 
         Raises:
-            ConfigError: the distribution is not on this machine.
+            ConfigError: The distribution is not on this machine.
         """
         home = elasticsearch_home()
         folder = private_folder(base, "elasticsearch")
@@ -79,10 +79,10 @@ class Elasticsearch(PrivateServer):
 
     @classmethod
     def start(cls, base: Path) -> Self:
-        """Running node without any index.
+        """Starts a node without any index, and waits until it answers.
 
         Raises:
-            ServerError: it did not start.
+            ServerError: The node did not start.
         """
         server = cls.launch(base)
         server.wait_ready()

@@ -1,8 +1,8 @@
-"""A Debian package of the Elasticsearch that the tests have, laid out as the vendor's package is.
+"""Builds a Debian package of the tests' Elasticsearch, with the layout of the vendor's package.
 
-For proofs of the role that installs it: the vendor's own package is not to be had on a test
-machine. The bytes of the server are the vendor's; folders, account and unit are as its package
-makes them, and as there the keystore begins with passwords of certificates that nobody uses.
+The proofs of role elasticsearch need it, because the vendor's package is not available on test
+machines. The server's files are the vendor's. Folders, account and unit are the same as in the
+vendor's package, and the new keystore also contains unused passwords of certificates.
 """
 
 import shutil
@@ -67,7 +67,7 @@ WantedBy=multi-user.target
 
 
 def make_elasticsearch_package(folder: Path) -> Path:
-    """Builds the package for this machine's architecture; its path in `folder`.
+    """Builds the package for this machine's architecture in `folder`, and returns its path.
 
     Raises:
         ConfigError: The distribution is not on this machine.

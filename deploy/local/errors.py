@@ -1,8 +1,8 @@
-"""Errors of the tools that run dewline on one machine.
+"""Defines the errors of the tools that run dewline on one machine.
 
 DewlineError
-├ ServerError   not retryable   a server did not start or stop; shows its log's tail
-└ SetupError    not retryable   a step of the set-up failed; the text names the step and what to do
+├ ServerError   not retryable   a server did not start or stop; the text ends with its log
+└ SetupError    not retryable   a step of the set-up failed; the text names step and remedy
 """
 
 from contract.errors import DewlineError
@@ -11,8 +11,8 @@ __all__ = ["ServerError", "SetupError"]
 
 
 class ServerError(DewlineError):
-    """A server did not do what it was told; the text ends with its log's tail."""
+    """Reports that a server failed; the text ends with the last lines of its log."""
 
 
 class SetupError(DewlineError):
-    """A step of the set-up failed; the text names it and says what can be done."""
+    """Reports that a step of the set-up failed; the text names the step and what to do."""

@@ -1,7 +1,7 @@
-"""The demo's gateways: three processes on virtual time, and an observer beside each.
+"""Runs the demo's gateways: three processes on virtual time, each with an observer.
 
-The observer counts what the gateway says was committed, after the commit returned; the proof holds
-these counts against the stores. Owns the gateways' folders, configurations and processes.
+The observer counts the records that the gateway reports after each commit. The proof compares these
+counts with the stores. This module also makes the gateways' folders and configurations.
 """
 
 import json
@@ -24,7 +24,7 @@ from edge.storage.outbox import Outbox, QueueState
 __all__ = ["CONDITIONS", "SITES", "Gateway", "Observer", "Site", "committed_total"]
 
 CONDITIONS = Path(__file__).with_name("conditions.toml")
-_ALL = 2**62  # more than any outbox holds
+_ALL = 2**62  # larger than any outbox
 
 _TEMPLATE = """\
 device_id = "{device}"
@@ -82,18 +82,19 @@ interval_s = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One station and the chips that stand there.
+    """Describes one weather station and its chips.
 
     Attributes:
-        device: The gateway's id, the station's code.
-        sensors: (id, driver, driver's keys as TOML) each.
+        device: Id of the gateway, the station's code.
+        sensors: For each sensor (id, driver, driver's keys as TOML).
     """
 
     device: str
     sensors: tuple[tuple[str, str, str], ...]
 
 
-# EWR's one BME280 is two sensors: an hour without pressure in the recording silences only that one
+# EWR's BME280 is declared as two sensors, so that an hour without recorded pressure affects only
+# one.
 _PRESSURE = ("barometer", "bme280", 'quantities = ["pressure"]')
 SITES = (
     Site(
@@ -107,12 +108,12 @@ SITES = (
 
 @dataclass(slots=True)
 class Observer:
-    """Counts what a gateway's trace says was committed.
+    """Counts the committed records in a gateway's trace.
 
     Attributes:
-        committed: Records by kind.
-        blocks: Committed blocks.
-        waiting_at_ms: The mark at which the gateway waits, None while it runs.
+        committed: Committed records by kind.
+        blocks: Number of committed blocks.
+        waiting_at_ms: Mark at which the gateway waits; None while it runs.
     """
 
     committed: Counter[Kind] = field(default_factory=Counter)
@@ -120,7 +121,7 @@ class Observer:
     waiting_at_ms: int | None = None
 
     def take(self, line: str) -> None:
-        """Takes one line of the trace."""
+        """Evaluates one line of the trace."""
         table = json.loads(line)
         if "mark" in table:
             self.waiting_at_ms = int(table["mark"])
@@ -131,14 +132,14 @@ class Observer:
 
 
 class Gateway:
-    """One gateway process.
+    """Runs one gateway process.
 
     Args:
-        site: What it measures.
-        folder: Its own folder, made here.
-        recording: What feeds its chips.
-        certificate: Its files of TLS; their authority is the bundles' server's too.
-        ports: Of the broker and of the bundles' server, or of proxies before them.
+        site: The station.
+        folder: Folder of the gateway; it is made here.
+        recording: Recording that the simulated chips replay.
+        certificate: Files for TLS; the same authority also issued the API's certificate.
+        ports: Ports of the broker and of the API, or of proxies before them.
         start_ms: Begin of virtual time, ms since 1970.
     """
 
@@ -163,16 +164,16 @@ class Gateway:
 
     @property
     def models_folder(self) -> Path:
-        """Where its bundles are."""
+        """Folder of the gateway's bundles."""
         return self._folder / "models"
 
     @property
     def config_path(self) -> Path:
-        """The gateway's configuration."""
+        """File of the gateway's configuration."""
         return self._folder / "gateway.toml"
 
     def start(self, mark_ms: int) -> None:
-        """Starts the process; it runs up to the first mark."""
+        """Starts the process, which runs up to the first mark."""
         command = [sys.executable, "-m", "deploy.local.virtual_gateway"]
         command += ["--config", str(self.config_path)]
         command += ["--start-ms", str(self._start_ms), "--mark-ms", str(mark_ms)]
@@ -195,43 +196,49 @@ class Gateway:
         self._say(str(mark_ms))
 
     def stop(self) -> None:
-        """Asks the gateway to stop in order; `wait_stopped` waits for it."""
+        """Asks the gateway to stop cleanly; `wait_stopped` waits for its end."""
         self._say("stop")
 
     def wait_stopped(self, limit_s: float) -> None:
         """Waits until the process has ended.
 
         Raises:
-            ServerError: It did not, or it failed; the text names its log.
+            ServerError: The process did not stop in time, or failed; the text names its log.
         """
         if self._process is None or self._reader is None:
             return
         try:
             code = self._process.wait(limit_s)
         except subprocess.TimeoutExpired as error:
-            raise ServerError(f"{self.device} did not stop within {limit_s:.0f} s") from error
+            raise ServerError(
+                f"gateway {self.device} did not stop within {limit_s:.0f} s"
+            ) from error
         self._reader.join()
         if code:
-            raise ServerError(f"{self.device} ended with code {code}: see {self._folder / 'log'}")
+            raise ServerError(
+                f"gateway {self.device} exited with code {code}; see {self._folder / 'log'}"
+            )
 
     def kill(self) -> None:
-        """Ends the process at once, if it still runs."""
+        """Kills the process if it still runs."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
 
     def is_waiting(self, mark_ms: int) -> bool:
-        """Whether it waits at that mark.
+        """Returns whether the gateway waits at that mark.
 
         Raises:
-            ServerError: It has ended instead.
+            ServerError: The gateway's process has ended.
         """
         if self._process is not None and self._process.poll() is not None:
-            raise ServerError(f"{self.device} ended early: see {self._folder / 'log'}")
+            raise ServerError(
+                f"gateway {self.device} ended unexpectedly; see {self._folder / 'log'}"
+            )
         return self.observer.waiting_at_ms == mark_ms
 
     def queued(self) -> QueueState:
-        """What its outbox holds, asked of the file."""
+        """Returns the state of the gateway's outbox, read from its file."""
         outbox = Outbox(self._folder / "outbox.db", durable=False)
         try:
             return outbox.state()
@@ -239,7 +246,7 @@ class Gateway:
             outbox.close()
 
     def queued_kinds(self) -> Counter[Kind]:
-        """What its outbox holds, by kind of record, decoded from the blocks."""
+        """Returns the records in the gateway's outbox by kind, decoded from the blocks."""
         outbox = Outbox(self._folder / "outbox.db", durable=False)
         kinds: Counter[Kind] = Counter()
         try:
@@ -251,7 +258,7 @@ class Gateway:
 
     def _say(self, line: str) -> None:
         if self._process is None or self._process.stdin is None:
-            raise ServerError(f"{self.device} does not run")
+            raise ServerError(f"gateway {self.device} is not running")
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
@@ -287,5 +294,5 @@ def _configuration(
 
 
 def committed_total(gateways: Sequence[Gateway]) -> int:
-    """Records that all observers have counted."""
+    """Returns the number of records that all observers have counted."""
     return sum(sum(g.observer.committed.values()) for g in gateways)

@@ -1,6 +1,7 @@
-"""The demo's closing words about models: decisions, December, gateways, alerts.
+"""Prints the demo's results about models: decisions, December, gateways, alerts.
 
-What was decided and judged comes from the warehouse, what gateways run from their own slots.
+Decisions and scores come from the warehouse. The running bundles come from the gateways' slots (a
+slot holds the bundle that a gateway runs for a condition).
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,16 +28,16 @@ __all__ = ["Closing", "cloud_predictions", "gather", "show_forecasts"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """What is said of models at the end.
+    """Holds the results about models.
 
     Attributes:
-        decisions: All of them, oldest first.
-        december: The last cycle's candidates on windows that no decision has seen, as JSON has it.
+        decisions: All decisions, oldest first.
+        december: Scores of the last cycle's candidates on windows that no decision has used.
         running: Version of each condition's model by gateway.
-        as_desired: Whether these are what the registry wants.
-        alerts: Observed and forecast, by condition.
-        cloud_predictions: In Elasticsearch and in MySQL.
-        agreement: Of rule and label, of gateway and cloud.
+        as_desired: Whether all gateways run the versions that the registry names.
+        alerts: Counts of observed and forecast alerts by condition.
+        cloud_predictions: Number of the cloud's forecasts in Elasticsearch and in MySQL.
+        agreement: Agreement of rules with labels, and of gateways with the cloud.
     """
 
     decisions: Sequence[DecisionRow]
@@ -49,7 +50,7 @@ class Closing:
 
     @property
     def closed(self) -> bool:
-        """Whether there is something to say, and it is as it should be."""
+        """True if there are decisions, and all checks of models and forecasts passed."""
         earned = all(
             d.skill_low is not None and d.skill_low > 0
             for d in self.decisions
@@ -61,7 +62,7 @@ class Closing:
         return found and self.as_desired and earned and whole
 
     def summary(self) -> dict[str, object]:
-        """The figures, as they stand in `summary.json`."""
+        """Returns the figures for the demo's summary file."""
         counts = list(self.alerts.values())
         return {
             "decisions": [_decision(row) for row in self.decisions],
@@ -114,7 +115,7 @@ def gather(
     gateways: Sequence[Gateway],
     until_ms: int,
 ) -> tuple[Sequence[DecisionRow], Mapping[str, Mapping[str, str]], Mapping[str, AlertCounts]]:
-    """Decisions, what gateways run, and alerts up to an instant (ms since 1970 UTC)."""
+    """Returns decisions, running versions, and alerts up to an instant (ms since 1970 UTC)."""
     versions = {row.sha256: row.version for row in registry.models()}
     running = {g.device: _running(g, conditions, versions) for g in gateways}
     alerts = {c.id: alerts_judged(engine, c, 0, until_ms) for c in conditions}
@@ -134,30 +135,32 @@ def _running(
 
 
 def cloud_predictions(engine: Engine) -> int:
-    """Rows of the cloud's own forecasts. Raises WarehouseError."""
+    """Returns the number of rows of the cloud's forecasts. Raises WarehouseError."""
     with converted(), engine.connect() as connection:
         return int(connection.scalar(select(func.count()).select_from(CLOUD_PREDICTIONS)) or 0)
 
 
 def show_forecasts(closing: Closing, console: Console) -> None:
-    """Prints the tables."""
+    """Prints the tables about models."""
     _show_decisions(closing, console)
     _show_december(closing, console)
     _show_alerts(closing, console)
     for device, bundles in closing.running.items():
         shown = ", ".join(f"{name} {version}" for name, version in bundles.items())
         console.print(f"{device} runs {shown}", highlight=False)
-    same = "as the registry wants" if closing.as_desired else "[red]NOT what it wants[/red]"
+    same = "the versions" if closing.as_desired else "[red]NOT the versions[/red]"
     searchable, stored = closing.cloud_predictions
     console.print(
-        f"gateways run {same}; forecasts of the cloud: {stored:,} rows, {searchable:,} documents",
+        f"gateways run {same} that the registry names; forecasts of the cloud: {stored:,} rows, "
+        f"{searchable:,} documents",
         highlight=False,
     )
     a = closing.agreement
     console.print(
-        f"rule and label: {a.changes_total:,} changes, {a.changes_apart} apart; gateway and cloud: "
-        f"{a.windows_total:,} windows forecast by both, {a.largest:.1g} apart at most "
-        f"({a.windows_apart:,} by a gateway with a model that the cloud had replaced)",
+        f"rules and labels: {a.changes_total:,} changes, {a.changes_apart} differ; gateways and "
+        f"cloud: {a.windows_total:,} windows forecast by both, largest difference {a.largest:.1g} "
+        f"({a.windows_apart:,} windows forecast only by a gateway, with a model that the cloud had "
+        "replaced)",
         highlight=False,
     )
 
@@ -173,7 +176,7 @@ def _show_alerts(closing: Closing, console: Console) -> None:
 
 
 def _show_decisions(closing: Closing, console: Console) -> None:
-    table = Table(title="Models: what each cycle decided, on weeks that no decision had seen")
+    table = Table(title="Models: decisions of each cycle, on weeks that no earlier one had used")
     for heading in ("cycle", "condition", "candidate"):
         table.add_column(heading)
     for heading in ("Brier baseline", "model", "skill [95 %]", "weeks", "decision", "champion"):
@@ -194,8 +197,8 @@ def _show_decisions(closing: Closing, console: Console) -> None:
 
 
 def _show_december(closing: Closing, console: Console) -> None:
-    table = Table(title="December, which no decision has seen: the last candidates")
-    for heading in ("condition", "version", "went out", "skill [95 %]", "weeks with events"):
+    table = Table(title="December, which no decision has used: the last candidates")
+    for heading in ("condition", "version", "released", "skill [95 %]", "weeks with events"):
         table.add_column(heading)
     for row in closing.december:
         found = row["skill"]

@@ -1,7 +1,7 @@
-"""Holds every panel of Kibana against the warehouse: the panel's own query, and SQL by hand.
+"""Compares every Kibana panel with the warehouse: the panel's query with handwritten SQL.
 
-There is no Kibana here. What is checked is what it would ask of Elasticsearch and what that answers
-on real data; how it draws the answer is not.
+Kibana itself does not run. The check sends the panels' queries to Elasticsearch and compares the
+results on real data. It does not check how Kibana draws them.
 """
 
 import http.client
@@ -30,7 +30,7 @@ from deploy.local.errors import ServerError
 __all__ = ["DEMO", "PanelCheck", "check_panels", "panel_sql", "panel_table", "write_panels"]
 
 DEMO = IndexNames("dewline", Period.MONTH)
-_RELATIVE = 1e-9  # sums of the same numbers in another order
+_RELATIVE = 1e-9  # tolerance, because the stores add the same numbers in different orders
 _TIMEOUT_S = 60.0
 _SQL = Path(__file__).with_name("panels.sql")
 _EACH = "<quantity>"
@@ -39,15 +39,15 @@ _NAMED = re.compile(r"^-- (\S+/\S+/\d+)\n(.*?);$", re.MULTILINE | re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PanelCheck:
-    """One layer of one panel, asked of both stores.
+    """Holds the results of both stores for one layer of one panel.
 
     Attributes:
-        name: `dashboard/panel/layer`, with the gateway where one was chosen.
-        title: What people read above the panel.
-        layer: What is asked for.
-        question: What Elasticsearch was asked.
-        expected: The warehouse's rows, sorted.
-        got: Elasticsearch's rows, sorted.
+        name: `dashboard/panel/layer`, followed by the gateway if one is selected.
+        title: Title of the panel.
+        layer: The panel's layer.
+        question: Query to Elasticsearch.
+        expected: Sorted rows of the warehouse.
+        got: Sorted rows of Elasticsearch.
     """
 
     name: str
@@ -59,7 +59,7 @@ class PanelCheck:
 
     @property
     def apart(self) -> tuple[Row | None, Row | None] | None:
-        """The first expected and got row that differ, None for one that lacks; None: all agree."""
+        """First pair of different rows, None for a missing row; None if all rows agree."""
         for number in range(max(len(self.expected), len(self.got))):
             pair = _at(self.expected, number), _at(self.got, number)
             if pair[0] is None or pair[1] is None or not _same(pair[0], pair[1]):
@@ -74,18 +74,18 @@ def check_panels(
     devices: Sequence[str],
     names: IndexNames = DEMO,
 ) -> tuple[PanelCheck, ...]:
-    """Asks for every panel, for those of one gateway's dashboard once per device.
+    """Checks every panel; panels of the gateway dashboard are checked once per device.
 
     Args:
-        search_url: Elasticsearch.
-        engine: The warehouse.
-        scope: The span of time that the dashboards are set to; its device is not looked at.
-        devices: Gateways to choose on the dashboard that wants a choice.
-        names: Of the indices.
+        search_url: Address of Elasticsearch.
+        engine: Engine of the warehouse.
+        scope: Time range of the dashboards; its device is not used.
+        devices: Gateways to select on the gateway dashboard.
+        names: Names of the indices.
 
     Raises:
         ServerError: Elasticsearch refused a query.
-        WarehouseError: MySQL did not answer.
+        WarehouseError: The database server did not answer.
     """
     stores = _Stores(search_url, engine, names)
     checks: list[PanelCheck] = []
@@ -98,7 +98,7 @@ def check_panels(
 
 
 def panel_sql() -> Mapping[str, str]:
-    """The queries written by hand, by `dashboard/panel/layer`."""
+    """Returns the handwritten queries by `dashboard/panel/layer`."""
     written = _NAMED.findall(_SQL.read_text("utf-8"))
     return {
         name.replace(_EACH, quantity): sql.replace(_EACH, quantity)
@@ -154,7 +154,9 @@ def _ask(
     answer = connection.getresponse()
     told: Mapping[str, Any] = json.loads(answer.read())
     if answer.status != 200:
-        raise ServerError(f"Elasticsearch: {path}: {answer.status}: {told.get('error')}")
+        raise ServerError(
+            f"Elasticsearch refused {path} with status {answer.status}: {told.get('error')}"
+        )
     return told
 
 
@@ -180,7 +182,10 @@ def _cell(value: Any) -> Cell:
 
 
 def _sorted(found: Iterable[Row]) -> tuple[Row, ...]:
-    """By what is a word or an instant in front, so that a wrong figure moves no row."""
+    """Returns the rows sorted by their columns, texts and instants first.
+
+    So a wrong figure does not change the order of the rows.
+    """
     return tuple(sorted(found, key=lambda row: [(c is not None, str(c)) for c in row]))
 
 
@@ -199,7 +204,7 @@ def _equal(one: Cell, other: Cell) -> bool:
 
 
 def panel_table(checks: Iterable[PanelCheck]) -> Iterator[tuple[str, str, str, str]]:
-    """Panel, query, expected and got of each, in words for a table."""
+    """Yields panel, query, expected and found results of each check as texts."""
     for check in checks:
         expected, got = (_told(check.layer, found) for found in (check.expected, check.got))
         if check.apart is not None:
@@ -208,15 +213,15 @@ def panel_table(checks: Iterable[PanelCheck]) -> Iterator[tuple[str, str, str, s
 
 
 def write_panels(checks: Sequence[PanelCheck], path: Path) -> Mapping[str, int]:
-    """Writes the table as Markdown; how many questions were asked, and how many are apart."""
-    head = "| panel | query | expected, of MySQL | got, of Elasticsearch |\n|---|---|---|---|\n"
+    """Writes the table as Markdown; returns the number of queries and of differences."""
+    head = "| panel | query | expected (MySQL) | found (Elasticsearch) |\n|---|---|---|---|\n"
     lines = (" | ".join(c.replace("|", "/") for c in row) for row in panel_table(checks))
     path.write_text(head + "".join(f"| {line} |\n" for line in lines), encoding="utf-8")
     return {"asked": len(checks), "apart": sum(c.apart is not None for c in checks)}
 
 
 def _told(layer: Layer, found: Sequence[Row]) -> str:
-    """How many rows, and the sum of each figure that is a number."""
+    """Returns the number of rows, and the sum of each numeric column."""
     sums = [
         f"{math.fsum(c for c in column if isinstance(c, float)):,.8g}"
         for metric, column in zip(layer.metrics, _figures(layer, found), strict=True)
@@ -232,12 +237,12 @@ def _figures(layer: Layer, found: Sequence[Row]) -> Iterator[list[Cell]]:
 
 
 def _query(asked: Question) -> str:
-    """The aggregations on the way to the figures, and of what."""
+    """Returns the index and the path of aggregations to the figures."""
     return f"{asked.index}: {' > '.join(_steps(asked.body.get('aggs', {}))) or 'count'}"
 
 
 def _steps(parts: Mapping[str, Any]) -> Iterator[str]:
-    """One word a level, with the field; figures beside each other are joined by `+`."""
+    """Yields one text per level, with the field; figures of one level are joined by `+`."""
     if "split" in parts:
         split = parts["split"]
         ((kind, told),) = ((k, v) for k, v in split.items() if k != "aggs")

@@ -1,4 +1,4 @@
-"""MariaDB as a private child: the second server, and the one where MySQL cannot be had."""
+"""Starts MariaDB as a private child process; used in tests, and if MySQL is not available."""
 
 from pathlib import Path
 
@@ -7,18 +7,19 @@ from deploy.local.processes import program, run_once
 
 __all__ = ["MariaDb"]
 
-# Announced instead of 5.5.5-10.11: with that, Connector/J drops the milliseconds of DATETIME(3).
+# Reported to clients instead of 5.5.5-10.11, with which Connector/J drops DATETIME(3)'s
+# milliseconds.
 _VERSION = "5.7.19-MariaDB"
 
 
 class MariaDb(DatabaseServer):
-    """A private MariaDB."""
+    """Runs a private MariaDB."""
 
     product = "MariaDB"
     daemon = "mariadbd"
     without_tls = ("--skip-ssl",)
     keys_required = ("--innodb-force-primary-key=ON",)
-    # Root has no password, but keeps only the socket, which lies in the private folder.
+    # Root has no password, but can only log in through the socket, which is in the private folder.
     first_statements = (
         "DELETE FROM mysql.global_priv WHERE User = 'root' AND Host <> 'localhost';\n"
         "FLUSH PRIVILEGES;\n"
@@ -26,7 +27,7 @@ class MariaDb(DatabaseServer):
 
     @classmethod
     def command(cls, folder: Path, port: int) -> tuple[str, ...]:
-        """The server's command line, its files in `folder`."""
+        """Returns the server's command line for the files in `folder`."""
         own = ("--innodb-log-file-size=16M", f"--version={_VERSION}")
         daemon = program(cls.daemon)
         return (daemon, "--no-defaults", *place_flags(folder, port), *COMMON_FLAGS, *own)
@@ -35,7 +36,8 @@ class MariaDb(DatabaseServer):
     def initialise(cls, folder: Path) -> None:
         """Makes the data folder."""
         command = [program("mariadb-install-db"), "--no-defaults", f"--datadir={folder / 'data'}"]
-        # a tmpdir of its own: each MariaDB that starts removes others' temporary tables from it
+        # A separate tmpdir, because each MariaDB deletes all temporary tables in its tmpdir at the
+        # start.
         command += ["--auth-root-authentication-method=normal", f"--tmpdir={folder / 'tmp'}"]
         command += ["--skip-test-db"]
         run_once(command, folder)

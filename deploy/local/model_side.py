@@ -1,4 +1,4 @@
-"""The demo's models: a signing key, the Spark process, and what gateways run."""
+"""Runs the demo's models: makes a signing key, runs Spark, checks which bundles gateways run."""
 
 import json
 import subprocess
@@ -25,18 +25,18 @@ _ANSWER_LIMIT_S = 300.0
 
 
 def make_key(folder: Path) -> None:
-    """A new signing key in `signing.pem`, its public half in `trusted.pem`."""
+    """Writes a new signing key to `signing.pem`, and its public key to `trusted.pem`."""
     signer = Signer.generate()
     signer.save(folder / "signing.pem")
     (folder / "trusted.pem").write_text(signer.public_pem(), encoding="utf-8")
 
 
 class SparkSide:
-    """The process of `deploy.local.spark_side`; it starts at once and is waited for when asked.
+    """Runs `deploy.local.spark_side`; the first request waits until the process is ready.
 
     Args:
         config_path: `cloud.toml`.
-        folder: Where it logs.
+        folder: Folder for the log.
     """
 
     def __init__(self, config_path: Path, folder: Path) -> None:
@@ -55,10 +55,10 @@ class SparkSide:
         self._ready = False
 
     def ask(self, line: str) -> dict[str, Any]:
-        """The answer to a line.
+        """Sends a request, and returns the answer.
 
         Raises:
-            ServerError: The process has ended, or could not do it.
+            ServerError: The process has ended, or the request failed.
         """
         if not self._ready:
             self._read()
@@ -68,11 +68,11 @@ class SparkSide:
         self._process.stdin.flush()
         answer = self._read()
         if "error" in answer:
-            raise ServerError(f"{line}: {answer['error']} (see {self._log})")
+            raise ServerError(f"Spark request {line!r} failed: {answer['error']} (see {self._log})")
         return answer
 
     def stop(self) -> None:
-        """Ends it in order, at last by force."""
+        """Stops the process cleanly; kills it after 30 s."""
         if self._process.poll() is None and self._process.stdin is not None:
             self._process.stdin.close()
             try:
@@ -85,7 +85,7 @@ class SparkSide:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise ServerError(f"the Spark process ended: see {self._log}")
+            raise ServerError(f"the Spark process ended unexpectedly; see {self._log}")
         table: dict[str, Any] = json.loads(line)
         return table
 
@@ -104,11 +104,11 @@ class _Wanted:
 
 
 class ModelSide:
-    """Asks gateways' slots and the warehouse whether a rollout has arrived.
+    """Checks gateways' slots and the warehouse to find out whether a rollout has arrived.
 
     Args:
         cloud: The cloud.
-        trusted: Whose signatures count.
+        signer: Key that signs the desired states.
     """
 
     def __init__(self, cloud: CloudSide, signer: Signer) -> None:
@@ -116,20 +116,20 @@ class ModelSide:
         self._trusted = signer.trusted()
 
     def wait_fetched(self, gateways: Sequence[Gateway], limit_s: float) -> None:
-        """Waits until every gateway has fetched and tried what it should run.
+        """Waits until every gateway has fetched and tried the bundles that it should run.
 
         Raises:
-            ServerError: One has not within the limit.
+            ServerError: A gateway has not done so within the limit.
         """
         self._wait(gateways, _Wanted.fetched, "fetched", limit_s)
 
     def running(self, gateways: Sequence[Gateway]) -> bool:
-        """Whether every gateway runs what it should."""
+        """Returns whether every gateway runs the bundles of its desired state."""
         wanted = self._wanted()
         return all(wanted[g.device].running(_slots(g)) for g in gateways if g.device in wanted)
 
     def reported(self, gateways: Sequence[Gateway]) -> bool:
-        """Whether every gateway's own report of what it runs is searchable."""
+        """Returns whether Elasticsearch has every gateway's report of its running bundles."""
         wanted = self._wanted()
         return all(
             self._cloud.reported(g.device, bundle.model, bundle.version)
@@ -150,7 +150,7 @@ class ModelSide:
                 self._cloud.check_alive()
                 if time.monotonic() > deadline_s:
                     raise ServerError(
-                        f"{gateway.device} has not {what} what it should run: see its log"
+                        f"gateway {gateway.device} has not {what} its desired bundles; see its log"
                     )
                 time.sleep(_POLL_S)
 

@@ -1,8 +1,8 @@
-"""Mosquitto as a private child: its accounts, certificates and ports.
+"""Starts Mosquitto as a private child process, with its accounts, certificates and ports.
 
-Owns the broker's files; what stands in its configuration and rules is `deploy.mosquitto`'s. A
-device may write only below its own name, because the broker puts the name it has checked into the
-pattern (`%u`).
+This module writes the broker's files; `deploy.mosquitto` renders configuration and access rules. A
+device may write only below its own name, because the broker inserts the checked user name into the
+rule's pattern (`%u`).
 """
 
 import re
@@ -32,7 +32,8 @@ __all__ = ["BrokerAccount", "Mosquitto"]
 _LOOPBACK = "127.0.0.1"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
-# MQTT 3.1.1 CONNECT without a name: any answer at all (it will be a refusal) shows a live broker.
+# MQTT 3.1.1 CONNECT without a user name. Any answer, even the expected refusal, shows a live
+# broker.
 _ANONYMOUS_CONNECT = bytes.fromhex("101000044d5154540402003c0004") + b"wait"
 
 
@@ -41,7 +42,7 @@ Role = Literal["device", "ingest", "rollout", "observer"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerAccount:
-    """Somebody who may connect to the broker, and as what."""
+    """Describes an account of the broker and its role."""
 
     name: str
     password: str = field(repr=False)
@@ -49,18 +50,18 @@ class BrokerAccount:
 
     @classmethod
     def generate(cls, name: str, role: Role) -> Self:
-        """Account with a fresh random password."""
+        """Returns an account with a new random password."""
         return cls(name=name, password=secrets.token_urlsafe(18), role=role)
 
 
 class Mosquitto(PrivateServer):
-    """A private broker on 127.0.0.1; see `start`.
+    """Runs a private broker on 127.0.0.1; see `start`.
 
     Attributes:
-        port: For accounts with passwords, in the clear; with certificates and no accounts, the
-            devices' port.
-        devices_port: For gateways with certificates, 0 for none.
-        services_port: For the cloud's processes with certificates, 0 for none.
+        port: Port without TLS for accounts with passwords. With certificates and no accounts, the
+            same as `devices_port`.
+        devices_port: TLS port for gateways; 0 without certificates.
+        services_port: TLS port for the cloud's processes; 0 without certificates.
     """
 
     def __init__(self, launch: Launch, settings: Settings) -> None:
@@ -76,7 +77,7 @@ class Mosquitto(PrivateServer):
         port: int | None = None,
         certificates: Certificates | None = None,
     ) -> Self:
-        """Begin to start a broker in a new folder below `base`; `wait_ready` must follow."""
+        """Starts a broker in a new folder below `base` without waiting; call `wait_ready` next."""
         folder = private_folder(base, "mosquitto")
         passwords, devices, services = free_ports(3)
         settings = _settings(
@@ -97,24 +98,24 @@ class Mosquitto(PrivateServer):
         port: int | None = None,
         certificates: Certificates | None = None,
     ) -> Self:
-        """Running broker that knows these accounts, these certificates and nobody else.
+        """Starts a broker that accepts only these accounts and certificates, and waits for it.
 
         Args:
             base: Folder that the servers' user can reach.
-            accounts: Who may come with a password; nobody, and there is no such port, if
-                there are certificates.
-            port: For the accounts; any that is free if None.
-            certificates: With them it also listens for devices and services, with TLS.
+            accounts: Accounts with passwords. If the list is empty and there are certificates, the
+                broker has no port for passwords.
+            port: Port for the accounts; None for a free one.
+            certificates: With them the broker also opens TLS ports for devices and services.
 
         Raises:
-            ServerError: it did not start.
+            ServerError: The broker did not start.
         """
         server = cls.launch(base, accounts, port, certificates)
         server.wait_ready()
         return server
 
     def restart(self, *, erase: bool = False) -> None:
-        """Stop if running and start again on the same port; `erase` loses the data folder first."""
+        """Restarts the broker on the same port; `erase` deletes its data folder first."""
         self.stop()
         if erase:
             shutil.rmtree(self.base / "data")
@@ -123,7 +124,7 @@ class Mosquitto(PrivateServer):
         super().restart()
 
     def install(self, certificates: Certificates) -> None:
-        """Gives it certificates and lists of the revoked as they are now; `restart` must follow."""
+        """Installs the present certificates and revocation lists; call `restart` next."""
         certificates.install(self.base / "certificates")
         hand_over(self.base / "certificates")
 
@@ -178,17 +179,17 @@ def _write_files(
 
 
 def _write_passwords(path: Path, accounts: Sequence[BrokerAccount]) -> None:
-    """Hash in place, so that no password stands on a command line, where `ps` shows it."""
+    """Writes the passwords and hashes them in the file, because `ps` shows command lines."""
     for account in accounts:
         if account.role not in ("device", account.name):
             raise ServerError(
-                f"broker account {account.name!r}: expected the name {account.role!r}, by which "
-                "the rules know it"
+                f"broker account {account.name!r}: expected the name {account.role!r}, because the "
+                "access rules use that name"
             )
         if not _NAME.fullmatch(account.name) or not account.password.isprintable():
             raise ServerError(
-                f"broker account {account.name!r}: the name must match {_NAME.pattern} "
-                "and the password be one printable line"
+                f"broker account {account.name!r}: the name must match {_NAME.pattern}, "
+                "and the password must be one printable line"
             )
     path.touch(mode=0o600)
     path.write_text("".join(f"{a.name}:{a.password}\n" for a in accounts), encoding="utf-8")
@@ -196,7 +197,7 @@ def _write_passwords(path: Path, accounts: Sequence[BrokerAccount]) -> None:
 
 
 def _ready(settings: Settings) -> bool:
-    """Whether every listener is open: the broker opens one after the other."""
+    """Returns whether every listener is open; the broker opens them one after the other."""
     tls = (port for port in (settings.devices_port, settings.services_port) if port)
     return all(map(_listens, tls)) and (
         not settings.passwords_port or _answers(settings.passwords_port)

@@ -1,8 +1,8 @@
-"""MySQL as a private child, run from a folder of the cache without being installed.
+"""Starts MySQL as a private child process from a folder of the cache; nothing is installed.
 
-The set-up puts the packages of a newer Debian there, with the C library that they were built for;
-so the server is started through that library's own loader. Its data folder is a copy of one that
-the set-up initialised.
+The set-up unpacks packages of a newer Debian there, together with the C library that they need. So
+the server is started by that library's loader. Its data folder is a copy of the one that the set-up
+initialised.
 """
 
 import shutil
@@ -18,30 +18,30 @@ __all__ = ["MySql"]
 
 _OWN_FLAGS = (
     "--innodb-redo-log-capacity=32M",
-    "--performance-schema=OFF",  # 100 MB that nobody looks at
+    "--performance-schema=OFF",  # saves 100 MB of memory
 )
 
 
 class MySql(DatabaseServer):
-    """A private MySQL."""
+    """Runs a private MySQL."""
 
     product = "MySQL"
     daemon = "mysqld"
-    without_tls = ("--tls-version=",)  # otherwise it does, with a certificate of its own making
+    without_tls = ("--tls-version=",)  # otherwise MySQL makes a certificate and offers TLS
     keys_required = ("--sql-require-primary-key=ON",)
 
     @classmethod
     def command(cls, folder: Path, port: int) -> tuple[str, ...]:
-        """The server's command line, its files in `folder`."""
+        """Returns the server's command line for the files in `folder`."""
         started = server_command(_home() / "root")
         return (*started, *place_flags(folder, port), *COMMON_FLAGS, *_OWN_FLAGS)
 
     @classmethod
     def initialise(cls, folder: Path) -> None:
-        """Makes the data folder: a copy, since initialising takes seconds."""
+        """Makes the data folder as a copy, because initialising takes seconds."""
         shutil.copytree(_home() / "data", folder / "data")
         data = folder / "data"
-        for own in (data / "auto.cnf", *data.glob("*.pem")):  # id and keys are made at the start
+        for own in (data / "auto.cnf", *data.glob("*.pem")):  # the server makes new id and keys
             own.unlink(missing_ok=True)
         hand_over(folder)
 
@@ -49,5 +49,5 @@ class MySql(DatabaseServer):
 def _home() -> Path:
     home = mysql_home()
     if home is None:
-        raise ConfigError("MySQL is not in the cache: run `make setup`")
+        raise ConfigError("MySQL is not in the cache; run `make setup`")
     return home

@@ -1,4 +1,4 @@
-"""How MySQL is started from unpacked packages; the set-up and the server need it.
+"""Builds the command that starts MySQL from unpacked packages, for the set-up and the server.
 
 Standard library only, since the set-up runs before there is a virtual environment.
 """
@@ -11,18 +11,20 @@ __all__ = ["server_command"]
 
 
 def server_command(root: Path) -> tuple[str, ...]:
-    """How `mysqld` is started from unpacked packages.
+    """Returns the command that starts `mysqld` from unpacked packages.
 
     Args:
-        root: Where they were unpacked.
+        root: Folder of the unpacked packages.
 
     Raises:
-        ConfigError: The packages are not what they were: no loader, or no server, is among them.
+        ConfigError: The folder contains no loader or no server.
     """
     loaders = sorted(root.glob("usr/lib/*/ld-linux-*.so.*"))
     daemon, share = root / "usr/sbin/mysqld", root / "usr/share/mysql"
     if not loaders or not daemon.exists():
-        raise ConfigError(f"{root} holds no MySQL server: remove it and run `make setup`")
+        raise ConfigError(
+            f"{root} contains no MySQL server; remove this folder and run `make setup`"
+        )
     return (
         str(loaders[0]),
         "--library-path",

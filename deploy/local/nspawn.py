@@ -1,7 +1,7 @@
-"""Debian systems on this machine, booted by systemd-nspawn on a network of their own.
+"""Boots Debian systems with systemd-nspawn on a private network of this machine.
 
-For proofs of what is installed on hosts: each system has its own init, services and address, and
-can be rebooted; none has a way out of the private network. Needs root and the Debian packages that
+The proofs of the Ansible roles use them. Each system has its own init, services and address, and
+can be rebooted; none can reach other networks. The module needs root and the Debian packages that
 `setup/run.sh machines` installs.
 """
 
@@ -32,9 +32,9 @@ _BOOT_LIMIT_S = 60.0
 _STOP_LIMIT_S = 20.0
 _POLL_S = 0.2
 _SOON = "systemd-run --quiet --on-active=1s --timer-property=AccuracySec=100ms "
-# /run of the host is no tmpfs everywhere, and nspawn clears up only where it is. With 133 it says
-# that the system wants to boot again. Since systemd 258 a system boots only with the unified
-# hierarchy of control groups, which nspawn does not choose by itself on a host that has both.
+# A tmpfs is mounted because the host's /run is not always one, and nspawn cleans up only in a
+# tmpfs. Exit code 133 means that the system requests a reboot. Since systemd 258 a system boots
+# only with the unified hierarchy of control groups; nspawn does not choose it on a host with both.
 _BOOT = """\
 mount --bind /run/netns/{netns} {folder}/netns && mount -t tmpfs tmpfs /run || exit 1
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
@@ -47,26 +47,23 @@ done
 
 
 def obstacle() -> str | None:
-    """Why no system can be booted here; None if one can."""
+    """Returns the reason why no system can be booted on this machine; None if one can."""
     if os.getuid() != 0:
         return "booting systems by systemd-nspawn needs root"
     for package, program in MACHINES.items():
         if shutil.which(program) is None:
-            return f"{program} is missing: apt-get install {package}"
+            return f"{program} is missing: run apt-get install {package}"
     return None
 
 
 def debian_base(cache: Path, architecture: str | None = None, release: str = BOOKWORM) -> Path:
-    """Makes a bare Debian with ssh and Python once, to be copied for each machine.
+    """Returns the folder of a minimal Debian with ssh and Python; makes it the first time.
 
     Args:
-        cache: Where it is kept.
-        architecture: Debian's name of its processor; None: this machine's. Another one must be
-            emulated already.
-        release: Debian's name of its suite.
-
-    Returns:
-        Its folder.
+        cache: Folder in which it is kept.
+        architecture: Debian's name of the architecture; None for this machine's. Emulation of
+            another architecture must be active.
+        release: Debian's name of the release or suite.
 
     Raises:
         SetupError: debootstrap failed.
@@ -78,7 +75,7 @@ def debian_base(cache: Path, architecture: str | None = None, release: str = BOO
         shutil.rmtree(unfinished, ignore_errors=True)
         command = ["debootstrap", "--variant=minbase", f"--include={_INCLUDED}"]
         command += [f"--arch={architecture}"] if architecture else []
-        run([*command, release, str(unfinished), mirror()], f"a bare Debian {release}")
+        run([*command, release, str(unfinished), mirror()], f"making a minimal Debian {release}")
         shutil.rmtree(unfinished / "var" / "cache" / "apt", ignore_errors=True)
         unfinished.rename(base)
     return base
@@ -86,13 +83,13 @@ def debian_base(cache: Path, architecture: str | None = None, release: str = BOO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lan:
-    """A private network.
+    """Describes a private network.
 
     Attributes:
-        bridge: Its device on this machine.
-        prefix: The first three numbers of its addresses; this machine is .1 there.
-        folder: Of the machines on it.
-        key: Private key that root of each machine trusts.
+        bridge: Name of the network's bridge on this machine.
+        prefix: First three numbers of the addresses; this machine's address ends with .1.
+        folder: Folder of the machines on the network.
+        key: Private ssh key with which root can log in to each machine.
     """
 
     bridge: str
@@ -103,7 +100,7 @@ class Lan:
 
 @contextmanager
 def lan(folder: Path) -> Generator[Lan]:
-    """A network without a way out; it ends with the block."""
+    """Yields a network without a route to others; removes it at the end of the block."""
     tag = secrets.token_hex(3)
     network = Lan(
         bridge=f"dw{tag}",
@@ -111,22 +108,27 @@ def lan(folder: Path) -> Generator[Lan]:
         folder=folder,
         key=folder / "key",
     )
-    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(network.key)], "a key for ssh")
-    run(["ip", "link", "add", network.bridge, "type", "bridge"], "bridge")
+    run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(network.key)], "making an ssh key"
+    )
+    run(["ip", "link", "add", network.bridge, "type", "bridge"], "adding a bridge")
     try:
-        run(["ip", "addr", "add", f"{network.prefix}.1/24", "dev", network.bridge], "address")
-        run(["ip", "link", "set", network.bridge, "up"], "bridge")
+        run(
+            ["ip", "addr", "add", f"{network.prefix}.1/24", "dev", network.bridge],
+            "addressing the bridge",
+        )
+        run(["ip", "link", "set", network.bridge, "up"], "starting the bridge")
         yield network
     finally:
-        run(["ip", "link", "del", network.bridge], "bridge")
+        run(["ip", "link", "del", network.bridge], "removing the bridge")
 
 
 class Machine:
-    """A system that runs; see `machine`.
+    """Runs one system; see `machine`.
 
     Attributes:
-        name: Its host name.
-        address: Its IPv4 address.
+        name: Host name.
+        address: IPv4 address.
     """
 
     def __init__(self, network: Lan, name: str, number: int) -> None:
@@ -139,21 +141,24 @@ class Machine:
 
     @property
     def root(self) -> Path:
-        """Its file system, as it lies on this machine."""
+        """Folder of the system's file system on this machine."""
         return self._folder / "root"
 
     @property
     def console(self) -> Path:
-        """What the system wrote while it booted."""
+        """File with the output of the system's console."""
         return self._folder / "console.log"
 
     def install(self, base: Path) -> None:
-        """Makes its root from a bare system, with a name and an identity of its own."""
+        """Copies a minimal system, and gives the copy its own name and machine id."""
         root = self.root
         self._folder.mkdir()
-        run(["cp", "-a", "--reflink=auto", str(base), str(root)], f"root of {self.name}")
+        run(
+            ["cp", "-a", "--reflink=auto", str(base), str(root)],
+            f"copying the system of {self.name}",
+        )
         (root / "etc" / "hostname").write_text(f"{self.name}\n", encoding="ascii")
-        hosts = f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n"  # which an installer writes
+        hosts = f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n"  # as Debian's installer writes it
         (root / "etc" / "hosts").write_text(hosts, encoding="ascii")
         (root / "etc" / "machine-id").write_text(f"{secrets.token_hex(16)}\n", encoding="ascii")
         trusted = root / "root" / ".ssh"
@@ -162,10 +167,10 @@ class Machine:
         (trusted / "authorized_keys").write_text(public, encoding="ascii")
 
     def boot(self) -> None:
-        """Starts it; returns when ssh answers.
+        """Starts the system; returns when ssh answers.
 
         Raises:
-            ServerError: It does not come up.
+            ServerError: ssh does not answer in time.
         """
         (self._folder / "netns").touch()
         script = _BOOT.format(netns=self._netns, folder=self._folder)
@@ -175,7 +180,7 @@ class Machine:
         self.wait_up()
 
     def plug_in(self) -> None:
-        """Gives it a device on the network."""
+        """Connects the system to the network."""
         inside = ("ip", "-n", self._netns)
         outside = f"{self._network.bridge[:10]}v{self.address.rsplit('.', 1)[1]}"
         pair = ["ip", "link", "add", outside, "type", "veth", "peer", "name", "host0"]
@@ -187,42 +192,42 @@ class Machine:
             [*inside, "link", "set", "host0", "up"],
             [*inside, "link", "set", "lo", "up"],
         ):
-            run(command, f"network of {self.name}")
+            run(command, f"connecting {self.name} to the network")
 
     def unplug(self) -> None:
-        """Takes its network away for good."""
-        run(["ip", "netns", "del", self._netns], f"network of {self.name}")
+        """Removes the system's network permanently."""
+        run(["ip", "netns", "del", self._netns], f"removing the network of {self.name}")
 
     def wait_up(self) -> None:
-        """Returns when root can come in.
+        """Returns when root can log in by ssh.
 
         Raises:
-            ServerError: Nobody answers within a minute.
+            ServerError: ssh does not answer within a minute.
         """
         deadline_s = time.monotonic() + _BOOT_LIMIT_S
         while subprocess.run(self._ssh("true"), capture_output=True, check=False).returncode:
             if time.monotonic() > deadline_s:
                 last = self.console.read_text(errors="replace")[-500:]
-                raise ServerError(f"{self.name} does not answer: {last}")
+                raise ServerError(f"{self.name} does not answer ssh. Its console ends with: {last}")
             time.sleep(_POLL_S)
 
     def call(self, command: str) -> str:
-        """Runs a command there as root; what it printed.
+        """Runs a command in the system as root, and returns its output.
 
         Raises:
-            ServerError: It failed; the text ends with its last words.
+            ServerError: The command failed; the text ends with the end of its output.
         """
         done = subprocess.run(self._ssh(command), capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stdout + done.stderr)[-1500:]
-            raise ServerError(f"{self.name}: {command}: code {done.returncode}:\n{last}")
+            raise ServerError(f"{self.name}: {command} exited with code {done.returncode}:\n{last}")
         return done.stdout
 
     def reboot(self) -> None:
-        """In order, as an operator would; returns when it is up again.
+        """Reboots the system cleanly; returns when ssh answers again.
 
         Raises:
-            ServerError: It does not come up.
+            ServerError: ssh does not answer in time.
         """
         before = self.call("cat /proc/1/stat")
         self.call(_SOON + "systemctl reboot")
@@ -232,14 +237,14 @@ class Machine:
             try:
                 if self.call("cat /proc/1/stat").split()[21] != before.split()[21]:
                     return
-            except ServerError:  # on its way down
+            except ServerError:  # the system is shutting down
                 pass
             if time.monotonic() > deadline_s:
-                raise ServerError(f"{self.name} did not boot again")
+                raise ServerError(f"{self.name} did not reboot within a minute")
             time.sleep(_POLL_S)
 
     def stop(self) -> None:
-        """Ends it, in order if it listens."""
+        """Powers the system off; kills it if it does not react."""
         if self._process is None:
             return
         subprocess.run(self._ssh(_SOON + "systemctl poweroff"), capture_output=True, check=False)
@@ -257,16 +262,16 @@ class Machine:
 
 @contextmanager
 def machine(network: Lan, name: str, number: int, base: Path) -> Generator[Machine]:
-    """A bare system, booted; it and its files end with the block.
+    """Yields a booted minimal system; stops it at the end of the block.
 
     Args:
-        network: Where it stands.
+        network: Network of the system.
         name: Host name.
-        number: The last number of its address, 2 to 254.
-        base: From `debian_base`.
+        number: Last number of the address, 2 to 254.
+        base: Result of `debian_base`.
 
     Raises:
-        ServerError: It does not come up.
+        ServerError: ssh does not answer in time.
     """
     made = Machine(network, name, number)
     with ExitStack() as undo:
@@ -288,4 +293,4 @@ def _detached(command: Sequence[str], console: IO[bytes]) -> "subprocess.Popen[b
             start_new_session=True,
         )
     except OSError as error:
-        raise SetupError(f"{command[0]} cannot be run: {error}") from error
+        raise SetupError(f"{command[0]} cannot be started: {error}") from error

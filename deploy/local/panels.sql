@@ -1,8 +1,8 @@
--- What each panel of Kibana should show, asked of the warehouse by hand: written from what the
--- panels say to people, so that a panel whose own query asks for something else differs from it.
--- One query under each name (dashboard/panel/layer): the panel's splits first, then its figures,
--- instants in ms since 1970 UTC. Parameters: from_at, to_at (both belong to the span), device_id.
--- `<quantity>` stands for each quantity that can be measured.
+-- The expected data of each Kibana panel, as handwritten queries to the warehouse. They follow the
+-- panels' titles and descriptions, so a panel with a wrong query gives a different result.
+-- Each query follows its name (dashboard/panel/layer). It selects the panel's splits, then its
+-- figures; instants are ms since 1970 UTC. Parameters: from_at, to_at (both inclusive), device_id.
+-- `<quantity>` stands for each measured quantity.
 
 -- fleet/gateways/0
 SELECT COUNT(DISTINCT device_id) FROM fct_status;

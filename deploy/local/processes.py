@@ -1,7 +1,7 @@
-"""Child processes that end with their parent, and the private servers made of them.
+"""Runs private servers as child processes that end when their parent ends.
 
-Owns users, folders, ports, start, readiness and stop of a server on this machine. Must not know
-which server it is: commands and readiness come from the module of each server.
+This module handles user, folder, ports, start, readiness and stop of any server. The module of each
+server provides its command and its readiness check.
 """
 
 import contextlib
@@ -35,38 +35,38 @@ __all__ = [
 _POLL_S = 0.02
 _LOG_TAIL_LINES = 25
 _FIRST_PORT = 15_000
-_SYSTEM_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")  # not on everybody's PATH
+_SYSTEM_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")  # often not in a user's PATH
 
 
 def server_user() -> str:
-    """User that servers run as: `nobody` for root, "" (stay who you are) for anybody else."""
+    """Returns the user that servers run as: `nobody` for root, "" (the same user) for others."""
     return "nobody" if os.getuid() == 0 else ""
 
 
 def program(name: str) -> str:
-    """Path of an installed program.
+    """Returns the path of an installed program.
 
     Raises:
-        ServerError: it is not installed.
+        ServerError: The program is not installed.
     """
     path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM_FOLDERS)))
     if path is None:
-        raise ServerError(f"{name} is not installed on this machine: run `make setup`")
+        raise ServerError(f"{name} is not installed on this machine; run `make setup`")
     return path
 
 
 def private_folder(parent: Path, name: str) -> Path:
-    """New folder below `parent` that the server's user owns and nobody else may enter.
+    """Makes a folder below `parent` that only the server's user can read, and returns its path.
 
     Raises:
-        ServerError: that user could not reach it.
+        ServerError: The server's user cannot reach the folder.
     """
     if server_user():
         for folder in (parent, *parent.parents):
             if not folder.stat().st_mode & 0o001:
                 raise ServerError(
-                    f"the server runs as nobody, who may not enter {folder}: "
-                    "choose a folder that is open all the way (chmod 755), such as one in /tmp"
+                    f"the server runs as user nobody, who has no access to {folder}. Choose a "
+                    "folder whose parents all have mode 755, such as one in /tmp"
                 )
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent))
     hand_over(folder)
@@ -74,7 +74,7 @@ def private_folder(parent: Path, name: str) -> Path:
 
 
 def hand_over(folder: Path) -> None:
-    """Give a folder and all in it to the user that servers run as."""
+    """Makes the servers' user the owner of a folder and its content."""
     if not server_user():
         return
     account = pwd.getpwnam(server_user())
@@ -83,10 +83,10 @@ def hand_over(folder: Path) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that are free now, distinct, and stay out of outgoing connections' way.
+    """Returns distinct loopback ports that are free now.
 
-    They lie below the range from which the kernel takes source ports. From inside it, a client
-    that keeps calling a stopped server may be given that very port, and no restart works.
+    The ports are below the range of source ports. Otherwise a client that keeps trying to reach a
+    stopped server may get the server's port as its own source port, and a restart fails.
     """
     ephemeral = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
     last = int(ephemeral.split()[0]) - 1
@@ -105,10 +105,10 @@ def _is_free(port: int) -> bool:
 
 
 def run_once(command: list[str], folder: Path) -> None:
-    """Run a short preparation as the server's user, in its folder.
+    """Runs a short preparation command as the server's user, in its folder.
 
     Raises:
-        ServerError: it failed; the text ends with what it printed.
+        ServerError: The command failed; the text ends with its output.
     """
     account = pwd.getpwnam(server_user()) if server_user() else None
     done = subprocess.run(
@@ -124,15 +124,15 @@ def run_once(command: list[str], folder: Path) -> None:
     )
     if done.returncode:
         printed = "\n".join((done.stdout + done.stderr).splitlines()[-_LOG_TAIL_LINES:])
-        raise ServerError(f"{command[0]} failed with code {done.returncode}:\n{printed}")
+        raise ServerError(f"{command[0]} exited with code {done.returncode}:\n{printed}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """How a server is started, and how one asks whether it answers.
+    """Describes how to start a server and how to check that it answers.
 
-    `logs` are read when something goes wrong; `folder` is the working directory; `user` "" means
-    the one who starts it.
+    `logs` are quoted in error messages; `folder` is the working directory; `user` "" means the
+    present user.
     """
 
     name: str
@@ -147,7 +147,7 @@ class Launch:
 
 
 class PrivateServer:
-    """One server that runs as a private child, under a guard that ends it with this process."""
+    """Runs one server under a supervisor, which stops the server when this process ends."""
 
     def __init__(self, launch: Launch, port: int) -> None:
         self._launch = launch
@@ -158,13 +158,13 @@ class PrivateServer:
 
     @property
     def running(self) -> bool:
-        """Whether the server's process is there."""
+        """True while the server's process runs."""
         return self._guard is not None and self._guard.poll() is None
 
     def spawn(self) -> None:
-        """Start the process and return at once; `wait_ready` tells when it answers."""
+        """Starts the process without waiting; `wait_ready` waits until it answers."""
         folder = self._launch.folder
-        command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))]
+        command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("supervisor.py"))]
         command += ["--user", self._launch.user, "--limit", str(self._launch.stop_limit_s), "--"]
         with (folder / "output.log").open("ab") as output:
             self._guard = subprocess.Popen(
@@ -174,33 +174,33 @@ class PrivateServer:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
-                start_new_session=True,  # Ctrl-C in a terminal must not reach it
+                start_new_session=True,  # so that Ctrl-C in a terminal does not reach the server
             )
         if self._guard.stdout is None:
-            raise ServerError(f"{self._launch.name}: no pipe from its guard")
+            raise ServerError(f"{self._launch.name}: the supervisor has no output pipe")
         with self._guard.stdout as pid_line:
             pid = pid_line.readline()
         if not pid:
-            raise self._failure("could not be run")
+            raise self._failure("could not be started")
         self.pid = int(pid)
 
     def wait_ready(self) -> None:
-        """Wait until the server answers.
+        """Waits until the server answers.
 
         Raises:
-            ServerError: it ended, or did not answer in time and was stopped.
+            ServerError: The server ended, or did not answer in time and was stopped.
         """
         limit_s = self._launch.ready_limit_s
         deadline = time.monotonic() + limit_s
         while not (self._launch.answers() and self.running):
             if not self.running:
-                raise self._failure("ended instead of starting")
+                raise self._failure("ended while starting")
             if time.monotonic() > deadline:
                 raise self._failure(f"did not answer within {limit_s:.0f} s")
             time.sleep(_POLL_S)
 
     def stop(self) -> None:
-        """End the server in order: TERM, after a limit KILL. No process of it is left on return."""
+        """Stops all processes of the server: by SIGTERM, after a limit by SIGKILL."""
         if self._guard is None:
             return
         if self._guard.stdin is not None:
@@ -208,15 +208,15 @@ class PrivateServer:
         self._guard.wait(timeout=self._launch.stop_limit_s + 10)
 
     def kill(self) -> None:
-        """End the server at once, as a power cut would (SIGKILL to its whole group)."""
+        """Kills the server's process group by SIGKILL, to simulate a power cut."""
         if self.running:
-            # It may have ended by itself a moment ago, which is what was wanted.
+            # The server may just have ended by itself.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
         self.stop()
 
     def restart(self) -> None:
-        """Stop the server if it runs and start it again: same port, same files."""
+        """Stops the server if it runs, and starts it again with the same port and files."""
         self.stop()
         self.spawn()
         self.wait_ready()
@@ -236,7 +236,7 @@ class PrivateServer:
 
 def _tail(log: Path) -> str:
     if not log.exists():
-        return "(no such file yet)"
+        return "(the file does not exist)"
     return "\n".join(
         log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:]
     )

@@ -1,14 +1,14 @@
-"""The closing table: what the gateways made, counted again in every store.
+"""Counts the gateways' records in every store, for the demo's result table.
 
-Nothing is carried along: the lake's keys come from its files, the documents from Elasticsearch's
-own counts, the rows from SQL. `produced` is what an observer beside each gateway counted.
+Each store is counted separately: the lake by reading its files, Elasticsearch by its count API, the
+warehouse by SQL. An observer of each gateway has counted the produced records.
 """
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cloud.lake.landed import Cursor, Lake
+from cloud.lake.positions import Cursor, Lake
 from contract.blocks import entries, kind_of
 from contract.errors import ContractError
 from contract.records import Kind
@@ -21,14 +21,14 @@ Counts = dict[tuple[str, Kind], int]  # (device, kind) to records
 
 @dataclass(frozen=True, slots=True)
 class LakeCount:
-    """What the lake's files hold.
+    """Holds the counts of the lake's files.
 
     Attributes:
         keys: Distinct keys per device and kind.
-        deliveries: Blocks in the files, repeated ones included.
-        repeated: Blocks that came more than once.
+        deliveries: Blocks in the files, including repeated ones.
+        repeated: Repeated blocks.
         payload_bytes: Payload bytes of the distinct blocks.
-        unreadable: Blocks that no decoder of today reads.
+        unreadable: Blocks that cannot be decoded.
     """
 
     keys: Counts
@@ -40,13 +40,13 @@ class LakeCount:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the table: one kind of record of one gateway.
+    """Holds one line of the table: one kind of record of one gateway.
 
     Attributes:
         device: The gateway.
         kind: The kind.
-        produced: Committed, as counted by the observer.
-        sent: Committed and no longer in the outbox.
+        produced: Committed records, counted by the observer.
+        sent: Committed records that are no longer in the outbox.
         lake: Distinct keys in the lake.
         search: Documents in Elasticsearch.
         warehouse: Rows in MySQL.
@@ -62,22 +62,22 @@ class Line:
 
     @property
     def empty(self) -> bool:
-        """Whether nobody made or holds any."""
+        """True if no such record was produced or stored."""
         return not any((self.produced, self.lake, self.search, self.warehouse))
 
     @property
     def lost(self) -> int:
-        """How many of the produced are missing in the store that lacks most."""
+        """Number of produced records that are missing in the store with the fewest."""
         return max(0, self.produced - min(self.lake, self.search, self.warehouse))
 
     @property
     def doubled(self) -> int:
-        """How many more than produced stand in the store that has most."""
+        """Number of records beyond the produced ones in the store with the most."""
         return max(0, max(self.lake, self.search, self.warehouse) - self.produced)
 
 
 def count_lake(lake: Lake) -> LakeCount:
-    """Counts distinct keys by decoding every payload of the lake, landing and `raw`."""
+    """Counts distinct keys by decoding every payload in the lake's landing files and `raw`."""
     numbers: dict[tuple[str, str, Kind], set[int]] = {}
     seen: set[tuple[str, str, int, int]] = set()
     deliveries = repeated = payload_bytes = unreadable = 0
@@ -107,7 +107,7 @@ def count_lake(lake: Lake) -> LakeCount:
 def lines(
     produced: Counts, queued: Counts, lake: Counts, search: Counts, warehouse: Counts
 ) -> list[Line]:
-    """The table; every pair of device and kind that any store knows has a line."""
+    """Returns the table, with a line for every pair of device and kind in any store."""
     names = sorted({*produced, *lake, *search, *warehouse})
     return [
         Line(
@@ -124,5 +124,5 @@ def lines(
 
 
 def totals(counts: Counts, kinds: Iterable[Kind] = Kind) -> dict[str, int]:
-    """Records per kind over all devices; every kind is named, also one without any."""
+    """Returns the records of all devices by kind, including kinds without records."""
     return {k.value: sum(n for (_, kind), n in counts.items() if kind is k) for k in kinds}

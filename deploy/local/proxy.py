@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback whose line can be cut and mended: a gateway's bad network."""
+"""Runs a TCP proxy on loopback that can cut and restore connections, to simulate a bad network."""
 
 import contextlib
 import socket
@@ -8,10 +8,10 @@ __all__ = ["Proxy"]
 
 
 class Proxy:
-    """Forwards connections to a port until `cut`; then open ones break and new ones are refused.
+    """Forwards connections to a port; after `cut` it closes them and refuses new ones.
 
     Args:
-        target_port: Where the line leads, on 127.0.0.1.
+        target_port: Port on 127.0.0.1 to which connections are forwarded.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -25,7 +25,7 @@ class Proxy:
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
 
     def cut(self) -> None:
-        """Breaks every connection and refuses new ones."""
+        """Closes every connection and refuses new ones."""
         self._mended.clear()
         with self._lock:
             sockets, self._open = self._open, set()
@@ -33,11 +33,11 @@ class Proxy:
             _break(sock)
 
     def mend(self) -> None:
-        """Lets connections through again."""
+        """Forwards connections again."""
         self._mended.set()
 
     def close(self) -> None:
-        """Ends the proxy and its connections."""
+        """Stops the proxy and closes its connections."""
         self.cut()
         self._listener.close()
 
@@ -46,7 +46,7 @@ class Proxy:
             try:
                 near, _ = self._listener.accept()
             except OSError:
-                return  # closed
+                return  # the proxy was stopped
             if not self._mended.is_set():
                 near.close()
                 continue
@@ -62,7 +62,7 @@ class Proxy:
                 threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # a broken side ends both
+        with contextlib.suppress(OSError):  # an error on one side closes both
             while data := source.recv(65_536):
                 sink.sendall(data)
         for sock in (source, sink):
@@ -72,6 +72,6 @@ class Proxy:
 
 
 def _break(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # already closed by the peer
+    with contextlib.suppress(OSError):  # the peer may have closed the connection
         sock.shutdown(socket.SHUT_RDWR)
     sock.close()

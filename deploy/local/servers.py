@@ -1,7 +1,7 @@
-"""The local stack: broker, database server and Elasticsearch as private child processes.
+"""Starts the local stack: broker, database server and Elasticsearch as private child processes.
 
-Owns starting them at the same time and ending all of them. Each server's own files, flags and
-readiness are in the module of its name.
+The servers start in parallel, and all are stopped at the end. Files, flags and readiness check of
+each server are in the module with its name.
 
     python -m deploy.local.servers        start all three, print addresses, wait for Ctrl-C
 """
@@ -41,7 +41,7 @@ _DEMO_DEVICES = ("ewr", "jfk", "lga")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """The three servers, running."""
+    """Holds the three running servers."""
 
     mosquitto: Mosquitto
     database: DatabaseServer
@@ -49,10 +49,10 @@ class Stack:
 
 
 def temporary_parent() -> Path:
-    """Where servers that live for minutes keep their data: in memory if there is plenty.
+    """Returns the folder for data of short-lived servers: in memory if 4 GiB are free.
 
-    Their fsyncs would be most of their time on a slow disk (measured: 3 ms each, thousands of them
-    for a few dozen new indices), and nobody needs these data after a power cut.
+    On a slow disk the servers would spend most of their time in fsync: 3 ms each, measured, and
+    thousands of them for a few dozen new indices. The data are not needed after a power cut.
     """
     if _SHARED_MEMORY.is_dir() and shutil.disk_usage(_SHARED_MEMORY).free >= _PLENTY_BYTES:
         return _SHARED_MEMORY
@@ -61,7 +61,7 @@ def temporary_parent() -> Path:
 
 @contextmanager
 def open_folder(prefix: str) -> Generator[Path]:
-    """Temporary folder that the servers' user can reach, removed at the end."""
+    """Yields a temporary folder that the servers' user can reach, removed at the end."""
     with tempfile.TemporaryDirectory(prefix=prefix, dir=temporary_parent()) as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -75,23 +75,24 @@ def start_stack(
     on_progress: Callable[[str], None],
     certificates: Certificates | None = None,
 ) -> Generator[Stack]:
-    """All three servers, started in parallel below `base`, stopped at the end whatever happens.
+    """Yields all three servers, started in parallel below `base`; stops them at the end.
 
-    `base` must be open to the user nobody when this runs as root; `open_folder` gives such a one.
+    If this runs as root, the user nobody must have access to `base`; `open_folder` makes such a
+    folder.
 
     Args:
-        base: Where their folders are made.
-        accounts: Who may come to the broker with a password.
-        on_progress: Is told which server answers.
-        certificates: Who may come to the broker by TLS.
+        base: Parent of the servers' folders.
+        accounts: Accounts that connect to the broker with a password.
+        on_progress: Function that is called with a text when a server answers.
+        certificates: Certificates for connections to the broker by TLS.
 
     Raises:
-        ServerError: one of them did not start; the others are stopped.
-        ConfigError: the set-up has not been run.
+        ServerError: A server did not start; the others are stopped.
+        ConfigError: The set-up has not been run.
     """
     begun = time.monotonic()
     with ExitStack() as running:
-        # The slowest first: it boots while the others are prepared.
+        # The slowest server starts first, so that it boots while the others are prepared.
         elasticsearch = Elasticsearch.launch(base)
         running.callback(elasticsearch.stop)
         mosquitto = Mosquitto.launch(base, accounts, certificates=certificates)
@@ -110,7 +111,7 @@ def start_stack(
 
 
 def term_as_interrupt() -> None:
-    """Makes SIGTERM end this program as Ctrl-C does: servers stopped, their folders removed."""
+    """Makes SIGTERM act like Ctrl-C, which stops the servers and removes their folders."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
@@ -129,7 +130,7 @@ def _describe(stack: Stack, accounts: Sequence[BrokerAccount]) -> str:
 
 
 def main() -> int:
-    """Run the stack until Ctrl-C."""
+    """Runs the stack until Ctrl-C."""
     term_as_interrupt()
     accounts = [BrokerAccount.generate(name, "device") for name in _DEMO_DEVICES]
     accounts.append(BrokerAccount.generate("ingest", "ingest"))

@@ -1,11 +1,11 @@
-"""One Spark session for all of the demo's Spark work, told what to do line by line.
+"""Runs all of the demo's Spark work in one session; reads one request per line.
 
     python -m deploy.local.spark_side --config FILE
 
-What runs here are the objects behind `dewline-cloud transform`, `cycle` and `scoring`; only the
-start of a session for each is saved. A line on standard input is a word with its arguments, a line
-of JSON on standard output the answer: `follow`, `scored`, `cycle MS`, `judge MS`; `stop` or the end
-of the input stops it in order. Whatever else is printed goes to standard error.
+The process uses the same objects as `dewline-cloud transform`, `cycle` and `scoring`, but starts
+only one session. The requests on standard input are `follow`, `scored`, `cycle MS` and `judge MS`.
+Each answer is a line of JSON on standard output. `stop` or the end of the input stops the process
+cleanly. All other output goes to standard error.
 """
 
 import argparse
@@ -33,14 +33,14 @@ _TRIGGER_S = 3.0
 
 
 class _Work:
-    """What a line may ask for."""
+    """Executes requests."""
 
     def __init__(self, config: CloudConfig, spark: SparkSession) -> None:
         self._cycle = open_cycle(config, spark, _told)
         self._scoring = open_scoring(config, spark, trigger_s=_TRIGGER_S)
 
     def do(self, word: str, arguments: list[str]) -> dict[str, Any]:
-        """Does it; the answer."""
+        """Executes a request, and returns the answer."""
         if word in ("cycle", "judge"):
             result = self._cycle.run(int(arguments[0]), train=word == "cycle")
             return result_table(result)
@@ -49,11 +49,13 @@ class _Work:
         elif word == "scored":
             self._scoring.process_available()
         else:
-            raise ValueError(f"{word} is no word of this program")
+            raise ValueError(
+                f"unknown request {word}; known requests: follow, scored, cycle, judge, stop"
+            )
         return asdict(self._scoring.totals)
 
     def close(self) -> None:
-        """Ends the stream."""
+        """Stops the stream of live scoring."""
         self._scoring.stop()
 
 
@@ -83,7 +85,7 @@ def _answer(descriptor: int, table: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Serves until told to stop."""
+    """Answers requests until `stop`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     args = parser.parse_args()
@@ -91,11 +93,11 @@ def main() -> int:
     for name in ("cloud", "cycle"):
         logging.getLogger(name).setLevel(logging.INFO)
     answers = os.dup(sys.stdout.fileno())
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries print; answers stay clean
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # keeps output of libraries out of answers
     try:
         _serve(load_config(args.config), answers)
     except DewlineError as error:
-        print(f"spark side: {error}", file=sys.stderr)
+        print(f"deploy.local.spark_side: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -1,6 +1,7 @@
-"""Processor time of this process and of all that it started, servers included.
+"""Measures the processor time of this process and its descendants, including servers.
 
-From /proc, because servers that still run are in no account of their parent's yet.
+It is read from /proc, because the kernel adds a child's time to its parent only when the child
+ends.
 """
 
 import os
@@ -15,11 +16,11 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 @dataclass(frozen=True, slots=True)
 class _Process:
     parent: int
-    ticks: int  # its own, and those of children that have ended
+    ticks: int  # including children that have ended
 
 
 def cpu_s() -> float:
-    """User and system seconds of this process and its descendants until now."""
+    """Returns user and system seconds of this process and its descendants until now."""
     found = _processes()
     own, total = [os.getpid()], 0
     while own:
@@ -40,7 +41,7 @@ def _processes() -> dict[int, _Process]:
 def _read(entry: Path) -> _Process | None:
     try:
         text = (entry / "stat").read_text(encoding="ascii", errors="replace")
-    except OSError:  # it has ended meanwhile: its parent's account has it
+    except OSError:  # the process has ended, and its time is counted with its parent
         return None
-    fields = text.rpartition(")")[2].split()  # the name before may hold anything
+    fields = text.rpartition(")")[2].split()  # the name before it may contain any character
     return _Process(parent=int(fields[1]), ticks=sum(map(int, fields[11:15])))

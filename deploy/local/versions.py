@@ -1,4 +1,4 @@
-"""Which servers a run used, in which versions, as the servers say themselves."""
+"""Reads product and version of each server from the running servers."""
 
 import json
 import re
@@ -22,10 +22,10 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)+[\w.+~-]*")
 
 
 def versions_of(stack: Stack) -> Mapping[str, str]:
-    """Product and version of each server, by what it is for.
+    """Returns the product and version of each server by its purpose, such as `database`.
 
     Raises:
-        ServerError: A server did not say its version.
+        ServerError: A server did not report its version.
         WarehouseError: The database server did not answer.
     """
     return {
@@ -41,7 +41,7 @@ def _database(server: DatabaseServer) -> str:
     with converted(), engine.connect() as connection:
         told = str(connection.scalar(text("SELECT VERSION()")))
     engine.dispose()
-    # a MariaDB here announces another version to clients: its program knows the true one
+    # The local MariaDB reports a changed version to clients, so its program is asked.
     told = _printed(server.daemon, "--version") if "MariaDB" in told else told
     return f"{server.product} {told}"
 
@@ -59,5 +59,5 @@ def _printed(name: str, option: str) -> str:
     )
     found = _NUMBER.search(done.stdout + done.stderr)
     if found is None:
-        raise ServerError(f"{name} {option} printed no version: {done.stdout[:200]}")
+        raise ServerError(f"{name} {option} printed no version; its output: {done.stdout[:200]}")
     return found[0]

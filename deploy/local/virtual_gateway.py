@@ -1,11 +1,11 @@
-"""A gateway process on virtual time, moved from mark to mark by whoever holds its pipes.
+"""Runs a gateway process on virtual time; the parent process moves it from mark to mark.
 
     python -m deploy.local.virtual_gateway --config FILE --start-ms MS --mark-ms MS
 
-It is `edge.gateway.run` with a `VirtualClock`; nothing else differs from a gateway in a cellar.
-Standard output carries the trace (one line of JSON a committed block) and `{"mark": MS}` when the
-clock waits; a line with the next mark on standard input moves it on, `stop` or the end of the input
-stops it in order.
+The process runs `edge.gateway.run` with a `VirtualClock`; all else is the same as on a real
+gateway. Standard output gets the trace (one line of JSON per committed block), and `{"mark": MS}`
+when the clock waits at a mark. A line with the next mark on standard input moves the clock on.
+`stop` or the end of the input stops the gateway cleanly.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def _gate(mark_ms: int) -> int | None:
 
 
 def main() -> int:
-    """Runs until told to stop."""
+    """Runs the gateway until `stop`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--start-ms", type=int, required=True)
@@ -41,7 +41,7 @@ def main() -> int:
         clock = VirtualClock(args.start_ms, args.mark_ms, _gate)
         gateway.run(config, clock, gateway.Trace(sys.stdout.fileno()))
     except DewlineError as error:
-        print(f"virtual gateway: {error}", file=sys.stderr)
+        print(f"deploy.local.virtual_gateway: {error}", file=sys.stderr)
         return 1
     return 0
 

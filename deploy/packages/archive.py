@@ -1,4 +1,4 @@
-"""Reproducible archives: the same files make the same bytes, so nothing is copied twice."""
+"""Writes reproducible archives: the same files give the same bytes, so hosts skip known ones."""
 
 import tarfile
 from pathlib import Path
@@ -7,11 +7,11 @@ __all__ = ["pack"]
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Writes the files of a folder into a tar archive, without times, owners or an order of chance.
+    """Writes the files of a folder into a tar archive, sorted and without times and owners.
 
     Args:
-        folder: Its files, none in folders below.
-        archive: Replaced when it is whole.
+        folder: Folder of the files; it has no subfolders.
+        archive: File that is replaced when the new archive is complete.
     """
     unfinished = archive.with_name(archive.name + ".new")
     with tarfile.open(unfinished, "w") as tar:

@@ -1,4 +1,4 @@
-"""A folder of Debian packages that apt can install from without a network."""
+"""Makes an archive of Debian packages from which apt can install without a network."""
 
 import shutil
 import subprocess
@@ -20,29 +20,32 @@ def make_repository(
     architecture: str | None = None,
     suite: str | None = None,
 ) -> None:
-    """Writes an archive of packages with all that they need, and apt's index of them.
+    """Writes an archive of packages and their dependencies, with an index for apt.
 
-    apt verifies the packages that it fetches. The archive itself carries no signature: copy it by
-    a way that you trust.
+    apt verifies the packages that it fetches. The archive itself has no signature, so copy it over
+    a connection that you trust.
 
     Args:
-        packages: Names; or files, which end with .deb, for what is not in Debian.
-        archive: Where to.
-        architecture: Debian's name of the hosts' processor, such as arm64; None: as here.
-        suite: Debian's name of the suite that the hosts run, such as sid; None: as here.
+        packages: Names of packages, or paths of .deb files for packages that are not in Debian.
+        archive: File to write.
+        architecture: Debian's name of the hosts' architecture, such as arm64; None for this
+            machine's.
+        suite: Debian's name of the hosts' suite, such as sid; None for this machine's.
 
     Raises:
-        SetupError: A package cannot be had, or dpkg-scanpackages is missing.
+        SetupError: A package is not available, or dpkg-scanpackages is missing.
     """
     files = [Path(package).resolve() for package in packages if package.endswith(".deb")]
     if missing := [file for file in files if not file.is_file()]:
-        raise SetupError(f"{missing[0]} is not there; names of Debian's packages end without .deb")
+        raise SetupError(
+            f"{missing[0]} does not exist. For a package of Debian give the name without .deb"
+        )
     names = [package for package in packages if not package.endswith(".deb")]
     with tempfile.TemporaryDirectory() as work:
         options = _as_on_a_bare_machine(Path(work), architecture, suite)
         run(["apt-get", "update", "-q", *options], "Debian's package lists")
         fetch = ["apt-get", "install", "-q", "-y", "--download-only", "--no-install-recommends"]
-        # apt takes a file for one if it sees a path
+        # apt recognises a file by a slash in its name, so the paths are absolute.
         run([*fetch, *options, *names, *map(str, files)], "Debian packages")
         folder = Path(work, "repository")
         folder.mkdir()
@@ -55,7 +58,7 @@ def make_repository(
 
 
 def _as_on_a_bare_machine(work: Path, architecture: str | None, suite: str | None) -> list[str]:
-    """Options of apt: nothing is installed, so apt fetches everything; its lists are its own."""
+    """Returns options with which apt assumes an empty system, so that it fetches all packages."""
     if suite is not None:
         options = [*suite_options(work, suite)]
     else:
@@ -79,8 +82,10 @@ def _index(folder: Path) -> bytes:
             check=True,
         )
     except OSError as error:
-        raise SetupError("dpkg-scanpackages is missing: install dpkg-dev") from error
+        raise SetupError("dpkg-scanpackages is missing; install dpkg-dev") from error
     except subprocess.CalledProcessError as error:
         last = error.stderr.decode(errors="replace")[-400:]
-        raise SetupError(f"dpkg-scanpackages ended with {error.returncode}: {last}") from error
+        raise SetupError(
+            f"dpkg-scanpackages exited with code {error.returncode}: {last}"
+        ) from error
     return done.stdout

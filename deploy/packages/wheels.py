@@ -1,4 +1,4 @@
-"""A wheelhouse: the project's own wheel, and the wheels that it was locked with."""
+"""Makes a wheelhouse: an archive of the project's wheel and its locked dependencies."""
 
 import hashlib
 import os
@@ -20,29 +20,30 @@ from deploy.packages.archive import pack
 __all__ = ["Target", "make_wheelhouse", "own_requirement", "those_for", "with_wheel"]
 
 
-_OLDEST_GLIBC = 17  # 2.17: no wheel for Linux asks for less
-_GLIBC = 36  # 2.36 is Debian 12's
+_OLDEST_GLIBC = 17  # 2.17: no wheel for Linux needs an older one
+_GLIBC = 36  # 2.36: the version of Debian 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The hosts that the wheels are for; the default is a host like this one.
+    """Describes the hosts for which the wheels are; the default is a host like this one.
 
     Attributes:
-        machine: Their processor as `uname -m` says, such as `aarch64`; they run Debian 12 or later.
-        python: Version such as `3.11`.
+        machine: Processor as printed by `uname -m`, such as `aarch64`. The hosts run Debian 12 or
+            later.
+        python: Python version such as `3.11`.
     """
 
     machine: str = platform.machine()
     python: str = f"{sys.version_info.major}.{sys.version_info.minor}"
 
     def __str__(self) -> str:
-        """What a host is asked for before it installs, in the words of role dewline_release."""
+        """Returns the text that role dewline_release compares with a host before installing."""
         return f"{self.machine} with Python {self.python}"
 
     @property
     def flags(self) -> list[str]:
-        """What pip has to know of them. It takes each tag for itself and not for older ones too."""
+        """Flags for pip. Each glibc version is named, because pip does not add older ones."""
         if self == Target():
             return []
         tags = [f"manylinux_2_{minor}" for minor in range(_GLIBC, _OLDEST_GLIBC - 1, -1)]
@@ -51,7 +52,7 @@ class Target:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the markers of a requirement ask for."""
+        """Values of the variables in a requirement's markers."""
         return {
             "implementation_name": "cpython",
             "os_name": "posix",
@@ -65,19 +66,19 @@ class Target:
 
 
 def make_wheelhouse(root: Path, part: str, archive: Path, target: Target) -> None:
-    """Writes an archive of wheels; `requirements.txt`, which names each with its hashes; `target`.
+    """Writes an archive with wheels, their `requirements.txt` with hashes, and a file `target`.
 
     `pip install --no-index --find-links FOLDER --require-hashes -r FOLDER/requirements.txt` then
-    installs dewline with that part, and nothing that was not locked.
+    installs dewline with that part, and only locked packages.
 
     Args:
         root: The checkout.
         part: Name of a file in `requirements/`: edge, pi, cloud or spark.
-        archive: Where to.
+        archive: File to write.
         target: The hosts.
 
     Raises:
-        SetupError: A package cannot be had, has another hash or no wheel for the target.
+        SetupError: A package is not available, has another hash, or has no wheel for the target.
     """
     locked = (root / "requirements" / f"{part}.txt").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as work:
@@ -90,7 +91,7 @@ def make_wheelhouse(root: Path, part: str, archive: Path, target: Target) -> Non
         fetch = [str(python), "-m", "pip", "download", "-q", "--no-deps", "--require-hashes"]
         fetch += ["-d", str(folder), "-r", str(wanted), *target.flags]
         run(fetch, f"wheels of {part}")
-        # hatchling stands in the project's own environment; nothing is fetched for it
+        # hatchling is installed in the project's environment, so nothing is fetched for the build.
         build = [str(root / ".venv" / "bin" / "python"), "-m", "hatchling", "build", "-t", "wheel"]
         environment = {"SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "1577836800")}
         run([*build, "-d", str(folder)], "the project's own wheel", environment, root)
@@ -104,13 +105,13 @@ def make_wheelhouse(root: Path, part: str, archive: Path, target: Target) -> Non
 
 
 def those_for(target: Target, locked: str) -> str:
-    """The requirements of a locked file that such hosts have, without their markers.
+    """Returns the requirements of a locked file that apply to the target, without markers.
 
-    pip looks at markers with the eyes of the machine that it runs on, whatever the flags say.
+    pip would evaluate markers for the machine on which it runs, regardless of its flags.
     """
     kept, keeps = [], False
     for line in locked.splitlines(keepends=True):
-        if not line[:1].isalnum():  # a hash of the requirement above
+        if not line[:1].isalnum():  # a hash of the previous requirement
             kept += [line] if keeps else []
             continue
         requirement = Requirement(line.rstrip().removesuffix("\\"))
@@ -121,21 +122,21 @@ def those_for(target: Target, locked: str) -> str:
 
 
 def _built(folder: Path, uv: str) -> Iterator[Path]:
-    """A wheel in place of each source distribution: hosts have nothing to build with."""
+    """Builds a wheel from each source distribution and yields it, because hosts cannot build."""
     for source in sorted(folder.glob("*.tar.gz")):
         before = set(folder.glob("*.whl"))
         build = [uv, "build", "--wheel", "-q", "--out-dir", str(folder), str(source)]
-        run(build, f"a wheel of {source.name}", uv_environment())
+        run(build, f"building a wheel of {source.name}", uv_environment())
         source.unlink()
         (wheel,) = set(folder.glob("*.whl")) - before
         yield wheel
 
 
 def with_wheel(text: str, wheel: Path) -> str:
-    """A requirement file that takes this wheel too, for the project that it is of.
+    """Returns the requirement file with the hash of this wheel added to its project.
 
     Raises:
-        SetupError: The file does not name that project with that version.
+        SetupError: The file does not name the wheel's project with the wheel's version.
     """
     name, version = wheel.name.split("-")[:2]
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
@@ -144,11 +145,11 @@ def with_wheel(text: str, wheel: Path) -> str:
     addition = f"    --hash=sha256:{digest} \\\n"
     added, found = line.subn(lambda match: match[0] + addition, text, count=1)
     if not found:
-        raise SetupError(f"{wheel.name} is in no line of the requirement file")
+        raise SetupError(f"the requirement file names no project and version of {wheel.name}")
     return added
 
 
 def own_requirement(wheel: Path) -> str:
-    """The project's own line of a requirement file, with the hash of this wheel."""
+    """Returns the project's requirement line with the hash of this wheel."""
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     return f"dewline=={wheel.name.split('-')[1]} \\\n    --hash=sha256:{digest}\n"

@@ -1,8 +1,8 @@
-"""The generated parts of docs/cloud.md: configuration keys, commands, tables.
+"""Generates the tables of docs/cloud.md: configuration keys, commands, tables of the warehouse.
 
-`python -m deploy.reference.cloud docs/cloud.md` rewrites what stands between the markers
-`<!-- table: NAME -->` and `<!-- end of table -->`; with `--check` it exits with 1 if that would
-change the page. People write the rest.
+`python -m deploy.reference.cloud docs/cloud.md` rewrites the text between the markers `<!-- table:
+NAME -->` and `<!-- end of table -->`. With `--check` it writes nothing and exits with 1 if the page
+is stale. The rest of the page is written by hand.
 """
 
 import argparse
@@ -42,25 +42,25 @@ SECTIONS: dict[str, Any] = {
 _EXAMPLE = "example: dewline-cloud --config cloud.toml "
 _GRAINS = {
     "ledger_delivery": "one readable block in a committed file",
-    "ledger_stream": "one Status of phase `start`: a stream and the one before it",
+    "ledger_stream": "one Status of phase `start`: a stream and its predecessor",
     "ledger_loss": "one Loss record",
     "ledger_held": "one Held record",
-    "quarantine_block": "one refused block or document, and why",
+    "quarantine_block": "one refused block or document, with the reason",
     "truth": "one interval in which a condition held",
     "cloud_prediction": "one forecast of the cloud",
-    "outcome": "one forecast whose truth is known",
+    "outcome": "one forecast, compared with the known truth",
     "model": "one version of a model",
     "model_alias": "one change of an alias",
-    "decision": "one cycle and condition: what was decided, on which figures",
-    "candidate": "one family tried in a cycle, and its score on the weeks of the choice",
-    "monitoring": "one cycle, condition, device and origin; an empty device or origin is all",
+    "decision": "one cycle and condition: the decision and its figures",
+    "candidate": "one model family tried in a cycle, with its score on the weeks of the choice",
+    "monitoring": "one cycle, condition, device and origin; empty means all devices or origins",
     "reliability": "one cycle, condition, origin and bin of probability",
-    "desired": "what one device should run, as it is published",
+    "desired": "the published desired state of one device",
 }
 
 
 def tables() -> dict[str, str]:
-    """Every generated part by its name, as Markdown."""
+    """Returns every generated table by its name, as Markdown."""
     keys = {f"keys of {name}": keys_table(cls) for name, cls in SECTIONS.items()}
     panels = {f"panels of {board.name}": _panels(board) for board in DASHBOARDS}
     return (
@@ -77,31 +77,31 @@ def tables() -> dict[str, str]:
 
 def _panels(dashboard: Dashboard) -> str:
     rows = dict.fromkeys((_title(panel), panel.about) for panel in dashboard.panels())
-    return page.table(("panel", "what it shows"), list(rows))
+    return page.table(("panel", "content"), list(rows))
 
 
 def _title(panel: Panel) -> str:
-    """The panels of quantities, which are alike, are one row."""
+    """Returns the panel's title; panels of quantities share one title, and so one row."""
     return "each quantity, with its unit" if panel.name in list(Quantity) else panel.title
 
 
 def rewritten(text: str) -> str:
-    """A page with its parts as they are now; KeyError if it names one that does not exist."""
+    """Returns a page with current tables; raises KeyError if it names an unknown table."""
     return page.rewritten(text, tables())
 
 
 def commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Every `noun verb` with its parser."""
+    """Yields every `noun verb` with its parser."""
     for noun, parser in _choices(parser_of(())).items():
         verbs = _choices(parser)
-        if not verbs:  # a noun that is its own verb
+        if not verbs:  # a command without a verb
             yield noun, parser
         for verb, leaf in verbs.items():
             yield f"{noun} {verb}", leaf
 
 
 def _choices(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    for action in parser._actions:  # noqa: SLF001  # argparse has no public way to its verbs
+    for action in parser._actions:  # noqa: SLF001  # argparse has no public access to its verbs
         if isinstance(action.choices, dict):
             return dict(action.choices)
     return {}
@@ -111,7 +111,7 @@ def _commands() -> str:
     rows = [
         (f"`{name}`", parser.description or "", _example(parser)) for name, parser in commands()
     ]
-    return page.table(("command", "what it does", "example"), rows)
+    return page.table(("command", "effect", "example"), rows)
 
 
 def _example(parser: argparse.ArgumentParser) -> str:
@@ -136,7 +136,7 @@ def _kinds() -> str:
         about = (RECORD_TYPES[kind].__doc__ or "").strip().splitlines()[0]
         own = ", ".join(f"`{column.name}`" for column in columns[len(COMMON) :])
         rows.append((f"`{FACTS[kind].name}`", f"`{kind}`", about, own))
-    return page.table(("table", "kind", "one row is", "its own columns"), rows)
+    return page.table(("table", "kind", "purpose of a row", "its own columns"), rows)
 
 
 def _other_tables() -> str:

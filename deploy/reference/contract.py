@@ -1,8 +1,8 @@
-"""The tables of docs/contract.md, derived from the dataclasses.
+"""Generates the tables of docs/contract.md from the dataclasses.
 
-`python -m deploy.reference.contract docs/contract.md` rewrites what stands between the markers
-`<!-- table: NAME -->` and `<!-- end of table -->`; with `--check` it exits with 1 if that would
-change the page. People write the rest.
+`python -m deploy.reference.contract docs/contract.md` rewrites the text between the markers `<!--
+table: NAME -->` and `<!-- end of table -->`. With `--check` it writes nothing and exits with 1 if
+the page is stale. The rest of the page is written by hand.
 """
 
 import base64
@@ -41,7 +41,7 @@ _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or fals
 
 
 def tables() -> dict[str, str]:
-    """Every generated table by its name, as Markdown."""
+    """Returns every generated table by its name, as Markdown."""
     classes = {"span": Span, "receipt": Receipt, "ack": Ack}
     classes |= {"desired": Desired, "desiredbundle": DesiredBundle}
     classes |= {kind.value: cls for kind, cls in RECORD_TYPES.items()}
@@ -55,7 +55,7 @@ def tables() -> dict[str, str]:
 
 
 def rewritten(text: str) -> str:
-    """A page with its parts as they are now; KeyError if it names one that does not exist."""
+    """Returns a page with current tables; raises KeyError if it names an unknown table."""
     return page.rewritten(text, tables())
 
 
@@ -97,7 +97,7 @@ def _bounded(hint: Any, constraint: Any) -> str:
         return f"text `{constraint.regex}`"
     if isinstance(constraint, Between):
         return f"{_WORDS[hint]}, {_number(constraint.low)} to {_number(constraint.high)}"
-    raise TypeError(f"{constraint!r} has no words")
+    raise TypeError(f"no text for the constraint {constraint!r}")
 
 
 def _number(value: float) -> str:
@@ -132,7 +132,7 @@ def _limits() -> str:
         ("a bundle's file", f"{MAX_BUNDLE_BYTES} bytes"),
         ("any whole number", f"2^53 - 1 = {LARGEST}"),
     ]
-    return page.table(("what", "at most"), rows)
+    return page.table(("limit of", "value"), rows)
 
 
 def _dictionaries() -> str:
@@ -167,7 +167,7 @@ def _worked_entries(example: dict[str, Any]) -> str:
         times = (str(entry[name]) for name in ("seq", "offset_ms", "observed_at"))
         rows.append((*times, f"`{entry['kind']}`", f"`{shown}`"))
     return page.table(
-        ("number", "offset, ms", "UTC, ms", "kind", "fields that hold something"), rows
+        ("number", "offset, ms", "UTC, ms", "kind", "fields that are not empty"), rows
     )
 
 

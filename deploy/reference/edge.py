@@ -1,8 +1,8 @@
-"""The tables of docs/edge.md, derived from the configuration's dataclasses and the drivers.
+"""Generates the tables of docs/edge.md from the configuration's dataclasses and the drivers.
 
-`python -m deploy.reference.edge docs/edge.md` rewrites what stands between the markers
-`<!-- table: NAME -->` and `<!-- end of table -->`; with `--check` it exits with 1 if that would
-change the page. People write the rest.
+`python -m deploy.reference.edge docs/edge.md` rewrites the text between the markers `<!-- table:
+NAME -->` and `<!-- end of table -->`. With `--check` it writes nothing and exits with 1 if the page
+is stale. The rest of the page is written by hand.
 """
 
 import sys
@@ -42,13 +42,13 @@ CONFIG_TABLES: dict[str, Any] = {
 
 
 def tables() -> dict[str, str]:
-    """Every generated table by its name, as Markdown."""
+    """Returns every generated table by its name, as Markdown."""
     keys = {f"keys of {name}": keys_table(cls) for name, cls in CONFIG_TABLES.items()}
     return keys | {f"driver {name}": _driver(name) for name in chips.driver_names()}
 
 
 def rewritten(text: str) -> str:
-    """A page with its parts as they are now; KeyError if it names one that does not exist."""
+    """Returns a page with current tables; raises KeyError if it names an unknown table."""
     return page.rewritten(text, tables())
 
 

@@ -1,7 +1,7 @@
-"""Pages with generated parts: found by their markers, written anew or checked.
+"""Finds the generated parts of a page by their markers, and rewrites or checks them.
 
-A part stands between `<!-- table: NAME -->` and `<!-- end of table -->`; the prose around it is
-written by people. Each page has a module that makes its parts; this one knows none of them.
+A part is the text between `<!-- table: NAME -->` and `<!-- end of table -->`; the rest of a page is
+written by hand. Each page has its own module that generates its parts.
 """
 
 import argparse
@@ -15,13 +15,13 @@ _MARKED = re.compile(r"(<!-- table: ([a-z0-9_ ]+) -->\n).*?(<!-- end of table --
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """Returns a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def rewritten(text: str, parts: Mapping[str, str]) -> str:
-    """The page with its parts as they are now.
+    """Returns the page with its current parts.
 
     Raises:
         KeyError: The page names a part that does not exist.
@@ -30,17 +30,17 @@ def rewritten(text: str, parts: Mapping[str, str]) -> str:
 
 
 def maintain(module: str, parts: Mapping[str, str], arguments: Sequence[str] | None = None) -> int:
-    """Rewrites a page named on the command line, or with --check tells whether it is current.
+    """Rewrites the page named on the command line; with --check only checks that it is current.
 
     Args:
-        module: Whose command this is, such as `deploy.reference.contract`.
+        module: Name of the command's module, such as `deploy.reference.contract`.
         parts: Every generated part by its name.
-        arguments: The command line's words, those of the process if None.
+        arguments: Arguments of the command line; None for those of the process.
 
     Returns:
         The exit code: 1 only for a stale page with --check.
     """
-    parser = argparse.ArgumentParser(prog=f"python -m {module}", description="Writes a page anew.")
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description="Rewrites a page.")
     parser.add_argument("page", type=Path)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if stale")
     options = parser.parse_args(arguments)
@@ -49,7 +49,7 @@ def maintain(module: str, parts: Mapping[str, str], arguments: Sequence[str] | N
     if old == new:
         return 0
     if options.check:
-        print(f"{options.page}: tables are stale: run python -m {module} {options.page}")
+        print(f"{options.page}: the tables are stale; run python -m {module} {options.page}")
         return 1
     options.page.write_text(new, encoding="utf-8")
     print(f"{options.page}: written")

@@ -1,4 +1,4 @@
-"""Settings as tables: the fields of a configuration's dataclass, in words."""
+"""Makes tables of settings from the fields of a configuration's dataclass."""
 
 import types
 import typing
@@ -16,14 +16,14 @@ _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or fals
 
 
 def keys_table(cls: Any) -> str:
-    """The table of a section's keys, with what its docstring says of each."""
+    """Returns the table of a section's keys, with the descriptions of its docstring."""
     texts = attribute_texts(cls)
     rows = [(*cells, texts[f.name]) for cells, f in zip(cells_of(cls), fields(cls), strict=True)]
     return page.table(("key", "value", "if missing", "meaning"), rows)
 
 
 def cells_of(cls: Any) -> list[tuple[str, str, str]]:
-    """Of each key its name, what its value may be, and what is taken if it is missing."""
+    """Returns for each key its name, its possible values, and the value used if it is missing."""
     hints = typing.get_type_hints(cls, include_extras=True)
     return [(f"`{f.name}`", _type(hints[f.name]), _missing(f)) for f in fields(cls)]
 
@@ -75,4 +75,4 @@ def _bounded(hint: Any, constraint: Any) -> str:
         return f"{_WORDS[hint]}, {constraint.low:.10g} to {constraint.high:.10g}"
     if isinstance(constraint, Pattern):
         return constraint.says.replace("<", "&lt;")
-    raise TypeError(f"{constraint!r} has no words")
+    raise TypeError(f"no text for the constraint {constraint!r}")

@@ -1,1 +1,1 @@
-"""Bundles of models: fetched, verified, tried out, kept and put to use."""
+"""Fetches, verifies, tries, stores and activates bundles (signed files with one model each)."""

@@ -1,7 +1,7 @@
-"""One file over HTTP into a part file, going on where an earlier attempt stopped.
+"""Fetches one file over HTTP into a part file and resumes an interrupted download.
 
 An attempt is one request. It never writes more than the announced size, never follows a redirect
-and never lasts longer than its limit. Whether the bytes are the right ones is the caller's to say.
+and never lasts longer than its limit. The caller verifies the bytes.
 """
 
 import http.client
@@ -23,23 +23,23 @@ from transport.tls import TlsFiles, client_context, tls_failure
 __all__ = ["Attempt", "fetch"]
 
 _CHUNK_BYTES = 16_384
-_SILENCE_S = 30.0  # without a byte, the line is taken for dead
+_SILENCE_S = 30.0  # longest time without a byte before the connection is given up
 _PART_OF = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _OK, _PARTIAL, _BAD_RANGE = 200, 206, 416
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """What to fetch, and within which limits.
+    """Says what to fetch, and within which limits.
 
     Attributes:
-        url: http or https.
-        part: File that is filled; what it holds already is not asked for again.
+        url: Address of the file, http or https.
+        part: File that is filled; bytes that it already contains are not requested again.
         size_bytes: The whole file's announced size.
-        timeout_s: Longest time from the connection's begin to the last byte, seconds.
-        ca_file: For https: the authorities that count instead of the system's.
-        given_up: Asked between two pieces; true ends the attempt.
-        step: Told `answered`, and `part_grown` after each piece.
+        timeout_s: Longest time from connecting to the last byte, seconds.
+        ca_file: For https: CA certificates that replace the system's.
+        given_up: Called between two pieces; true ends the attempt.
+        step: Called with `answered`, then with `part_grown` after each piece.
     """
 
     url: str
@@ -52,14 +52,14 @@ class Attempt:
 
 
 def fetch(attempt: Attempt) -> bool:
-    """Fills the part file; it is whole when this returns.
+    """Completes the part file.
 
     Returns:
-        Whether it was begun by an earlier attempt.
+        Whether an earlier attempt fetched the first bytes.
 
     Raises:
-        FetchUnavailable: No whole answer; what came is kept for the next attempt.
-        UpdateRefused: `wrong_size`: the file is whole as the server has it, and not of that size.
+        FetchUnavailable: The download is incomplete; the received bytes are kept.
+        UpdateRefused: `wrong_size`: the server's file does not have the announced size.
         SlotsUnavailable: The part file cannot be written.
     """
     have_bytes = _have(attempt.part, attempt.size_bytes)
@@ -70,14 +70,17 @@ def fetch(attempt: Attempt) -> bool:
         begin = _begin(response, attempt, have_bytes)
         if begin is None:
             part.go_to(0)
-            raise FetchUnavailable(f"{attempt.url}: the server cannot go on at {have_bytes} bytes")
+            raise FetchUnavailable(
+                f"{attempt.url}: the server cannot resume at byte {have_bytes}. The next attempt "
+                "starts at byte 0"
+            )
         part.go_to(begin)
         _copy(response, part, attempt, attempt.size_bytes - begin)
         return begin > 0
 
 
 def _have(part: Path, size_bytes: int) -> int:
-    """How many bytes of the part can be gone on from; 0 if it is longer than it may be."""
+    """Returns the number of bytes already fetched; 0 if the part is longer than announced."""
     try:
         have = part.stat().st_size
     except FileNotFoundError:
@@ -86,7 +89,7 @@ def _have(part: Path, size_bytes: int) -> int:
 
 
 class _PartFile:
-    """The part file; what goes wrong with it is not the network's fault."""
+    """Writes the part file; its errors are SlotsUnavailable, apart from those of the network."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -116,7 +119,7 @@ class _PartFile:
 
 @contextmanager
 def _answer(attempt: Attempt, have_bytes: int) -> Generator[http.client.HTTPResponse]:
-    """The server's answer; it is cut off when the time is over, whatever it waits for then."""
+    """Yields the server's answer; closes the connection at the deadline."""
     deadline_s = time.monotonic() + attempt.timeout_s
     try:
         with closing(_connection(attempt)) as connection:
@@ -134,7 +137,8 @@ def _connection(attempt: Attempt) -> http.client.HTTPConnection:
     url, timeout_s = urlsplit(attempt.url), min(attempt.timeout_s, _SILENCE_S)
     if url.scheme != "https":
         return http.client.HTTPConnection(url.netloc, timeout=timeout_s)
-    context = None  # http.client's own: the system's authorities, certificate and name checked
+    # None: http.client's own context checks certificate and name with the system's authorities.
+    context = None
     if attempt.ca_file is not None:
         context = client_context(TlsFiles(ca_file=attempt.ca_file), "[models]")
     return http.client.HTTPSConnection(url.netloc, timeout=timeout_s, context=context)
@@ -143,8 +147,8 @@ def _connection(attempt: Attempt) -> http.client.HTTPConnection:
 @contextmanager
 def _cut_at(deadline_s: float, sock: socket.socket) -> Generator[None]:
     def cut() -> None:
-        with suppress(OSError):  # closed meanwhile
-            # not SSLSocket's own: that one takes the state away from under the reading thread
+        with suppress(OSError):  # the socket may be closed already
+            # SSLSocket.shutdown would discard the TLS state that the reading thread still uses.
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     timer = threading.Timer(deadline_s - time.monotonic(), cut)
@@ -158,7 +162,9 @@ def _cut_at(deadline_s: float, sock: socket.socket) -> Generator[None]:
 
 def _unavailable(attempt: Attempt, text: str, deadline_s: float) -> FetchUnavailable:
     if time.monotonic() >= deadline_s:
-        text = f"not whole after {attempt.timeout_s:g} s"
+        text = (
+            f"the download is incomplete after {attempt.timeout_s:g} s ([models] fetch_timeout_s)"
+        )
     elif (failure := tls_failure(text)) is not None:
         text = failure.text
     return FetchUnavailable(f"{attempt.url}: {text[:200]}")
@@ -175,10 +181,10 @@ def _ask(
 
 
 def _begin(response: http.client.HTTPResponse, attempt: Attempt, have_bytes: int) -> int | None:
-    """Where in the file the answer's first byte belongs; None if what we have is no begin of it."""
+    """Returns the position of the answer's first byte in the file; None if we cannot resume."""
     if response.getheader("Content-Encoding", "identity") != "identity":
-        raise FetchUnavailable(f"{attempt.url}: an encoding that was not asked for")
-    if response.status == _OK:  # a server that knows no ranges begins anew
+        raise FetchUnavailable(f"{attempt.url}: the answer has a Content-Encoding; expected none")
+    if response.status == _OK:  # the server does not support ranges and sends the whole file
         _require_size(response.getheader("Content-Length"), attempt)
         return 0
     if response.status == _BAD_RANGE and have_bytes:
@@ -189,7 +195,7 @@ def _begin(response: http.client.HTTPResponse, attempt: Attempt, have_bytes: int
             _require_size(found[3], attempt)
         return have_bytes if found is not None and int(found[1]) == have_bytes else None
     hint = "; redirects are not followed" if 300 <= response.status < 400 else ""
-    raise FetchUnavailable(f"{attempt.url}: HTTP {response.status}{hint}")
+    raise FetchUnavailable(f"{attempt.url}: the server answered HTTP {response.status}{hint}")
 
 
 def _require_size(said: str | None, attempt: Attempt) -> None:
@@ -199,7 +205,7 @@ def _require_size(said: str | None, attempt: Attempt) -> None:
 
 def _wrong_size(attempt: Attempt, text: str) -> UpdateRefused:
     return UpdateRefused(
-        "wrong_size", f"the server's file {text}, {attempt.size_bytes} were announced"
+        "wrong_size", f"the server's file {text}; announced were {attempt.size_bytes} bytes"
     )
 
 
@@ -208,15 +214,17 @@ def _copy(
 ) -> None:
     while left_bytes:
         if attempt.given_up():
-            raise FetchUnavailable(f"{attempt.url}: given up for something newer")
+            raise FetchUnavailable(
+                f"{attempt.url}: the download was interrupted by a stop or a newer desired state"
+            )
         piece = response.read1(min(_CHUNK_BYTES, left_bytes))
         if not piece:
             have_bytes = attempt.size_bytes - left_bytes
-            raise http.client.HTTPException(  # `_answer` knows whether it was our own doing
-                f"broke off after {have_bytes} of {attempt.size_bytes} bytes"
+            raise http.client.HTTPException(  # `_answer` checks if our own deadline was the cause
+                f"the connection ended after {have_bytes} of {attempt.size_bytes} bytes"
             )
         part.write(piece)
         left_bytes -= len(piece)
         attempt.step("part_grown")
     if response.read1(1):
-        raise _wrong_size(attempt, "goes on after its end")
+        raise _wrong_size(attempt, "has more bytes")

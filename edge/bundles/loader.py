@@ -1,6 +1,6 @@
-"""A verified bundle's file made into something to ask.
+"""Loads a bundle's file into a forecaster.
 
-Imports numpy and onnxruntime by what it uses: only a gateway with `[models]` imports it.
+Its imports load numpy and onnxruntime, so only a gateway with `[models]` imports this module.
 """
 
 from pathlib import Path
@@ -17,13 +17,14 @@ from models.signing import TrustedKeys
 
 __all__ = ["loading"]
 
-_VERSION_DIGITS = 16  # of the file's sha256, where no version could be read
+_VERSION_DIGITS = 16  # digits of the file's sha256 that stand for a version that cannot be read
 
 
 def loading(trusted: TrustedKeys) -> Load:
-    """Loads bundles whose signatures these keys make good.
+    """Returns a function that loads bundles signed with one of these keys.
 
-    The file is verified again each time: files rot, keys are withdrawn, declarations change.
+    Each call verifies the file again: the disk may damage files, and keys or declarations may
+    have changed.
     """
 
     def load(path: Path, condition: Condition) -> Forecaster | Unusable:

@@ -1,12 +1,13 @@
-"""The models in use: which bundle answers for each condition, and what became of the others.
+"""Holds the model in use for each condition; replaces it, and falls back to the previous one.
 
-At the start the current slots are loaded; where that fails the previous one, then the rule goes on
-alone. New bundles are taken at a moment that the sense loop chooses, loaded first and swapped in
-then, so that no slot ever names what this process cannot load. A model that fails to answer is
-never asked again before the next start: the previous one takes over, or none.
+A slot names the current and the previous bundle of one condition. At the start the current bundle
+is loaded; if that fails, the previous one; if that fails too, only the rule runs. The sense loop
+chooses the time to take new bundles. A new bundle is loaded before it is swapped in, so no slot
+names a bundle that this process cannot load. A model that fails is not used again before the next
+start: the previous bundle replaces it, if there is one.
 
-All that happens is told as ModelReports. How a bundle becomes something to ask is the caller's
-`load`: nothing here needs numpy. Used by the sense loop alone.
+Each change is reported as a ModelReport. The caller passes `load`, so this module does not need
+numpy. Only the sense loop uses it.
 """
 
 import logging
@@ -28,28 +29,28 @@ __all__ = ["Load", "Loaded", "ModelsInUse", "Unusable"]
 
 log = logging.getLogger(__name__)
 
-_REASON_CHARACTERS = 200  # what a ModelReport takes
+_REASON_CHARACTERS = 200  # the limit of a ModelReport
 
 
 class Loaded(Protocol):
-    """A bundle that answers, as `edge.forecasting.forecaster.Forecaster` does."""
+    """A loaded bundle, such as `edge.forecasting.forecaster.Forecaster`."""
 
     model: str
     version: str
 
     def probability(self, window: Window, at_ms: int) -> float | None:
-        """The probability at an instant; None if the window lacks something; ModelError."""
+        """Returns the probability; None if the window lacks a value; may raise ModelError."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unusable:
-    """A bundle that cannot be loaded.
+    """Names a bundle that cannot be loaded, and the reason.
 
     Attributes:
-        model: Its name, as far as it could be read.
-        version: Its version, likewise.
-        reason: Why, for a person.
+        model: Name of the bundle's model, or `unreadable`.
+        version: Version of the model, or the first digits of the file's sha256.
+        reason: Message for the operator.
     """
 
     model: str
@@ -68,13 +69,13 @@ class _InUse:
 
 
 class ModelsInUse:
-    """The models of one gateway.
+    """Manages the models of one gateway.
 
     Args:
-        conditions: What is declared; other slots are left alone.
-        slots: Which bundle runs, on the disk.
-        take_news: `Updates.take`: what has happened since the last call; returns at once.
-        load: Makes a verified file something to ask, for that condition.
+        conditions: The declared conditions; slots of other conditions are not changed.
+        slots: The slots on the disk.
+        take_news: `Updates.take`: returns the events since the last call, at once.
+        load: Loads a bundle's file for a condition.
     """
 
     def __init__(
@@ -89,14 +90,14 @@ class ModelsInUse:
         self._reports: list[ModelReport] = []
 
     def start(self) -> None:
-        """Loads what ran before the start, or the one before that."""
+        """Loads each slot's current bundle, or the previous one if the current one fails."""
         for condition in self._conditions.values():
             slot = self._slots.slot(condition.id)
             if slot is not None and not self._use(condition, slot.current):
                 self._fall_back(condition)
 
     def renew(self) -> None:
-        """Takes in what the updates have brought."""
+        """Swaps in new bundles and reports refused ones."""
         for news in self._take_news():
             if isinstance(news, Refused):
                 self._report(news.model, news.version, "refused", news.reason)
@@ -104,12 +105,12 @@ class ModelsInUse:
                 self._swap_in(news)
 
     def take_reports(self) -> list[ModelReport]:
-        """What has happened since the last call, in that order."""
+        """Returns the reports since the last call, oldest first."""
         reports, self._reports = self._reports, []
         return reports
 
     def ask(self, condition: Condition, window: Window, at_ms: int) -> Answer | None:
-        """The forecast at an instant (UTC, ms); None without a model or a usable window."""
+        """Returns the forecast at a time (UTC, ms); None without a model or a usable window."""
         while (in_use := self._in_use.get(condition.id)) is not None:
             model = in_use.loaded
             try:
@@ -135,12 +136,17 @@ class ModelsInUse:
     def _misbehaved(self, condition: Condition, in_use: _InUse, evidence: str) -> None:
         self._useless.add(in_use.sha256)
         del self._in_use[condition.id]
-        log.error("models: %s no longer asks %s: %s", condition.id, in_use.loaded.version, evidence)
+        log.error(
+            "models: condition %s: version %s failed and is disabled until the next start: %s",
+            condition.id,
+            in_use.loaded.version,
+            evidence,
+        )
         self._report(in_use.loaded.model, in_use.loaded.version, "reverted", evidence)
         self._fall_back(condition)
 
     def _fall_back(self, condition: Condition) -> None:
-        """To the previous bundle; to the rule alone if there is none, or it is no use either."""
+        """Loads the previous bundle; if there is none or it fails too, only the rule runs."""
         slot = self._slots.slot(condition.id)
         previous = None if slot is None else slot.previous
         if previous is None or previous in self._useless or not self._use(condition, previous):
@@ -148,7 +154,11 @@ class ModelsInUse:
         try:
             self._slots.revert(condition.id)
         except UpdateError as error:
-            log.error("models: the next start tries the one that failed again: %s", error)
+            log.error(
+                "models: slots.json cannot be updated; the next start tries the failed bundle "
+                "again: %s",
+                error,
+            )
 
     def _swap_in(self, staged: Staged) -> None:
         try:
@@ -157,7 +167,7 @@ class ModelsInUse:
                 self._slots.swap(staged.condition_id, staged.sha256, staged.counter)
         except UpdateError as error:
             loaded = Unusable(model=staged.model, version=staged.version, reason=str(error))
-        if isinstance(loaded, Unusable):  # its own names may be unreadable
+        if isinstance(loaded, Unusable):  # `loaded` may have no readable names; `staged` has them
             self._report(staged.model, staged.version, "refused", loaded.reason)
             return
         self._in_use[staged.condition_id] = _InUse(staged.sha256, loaded)
@@ -169,7 +179,7 @@ class ModelsInUse:
         if in_use is not None and in_use.sha256 == staged.sha256:
             return in_use.loaded
         if staged.sha256 in self._useless:
-            reason = "it failed on this gateway since the start; it is not tried again"
+            reason = "the bundle failed on this gateway; it is not tried again until the next start"
             return Unusable(model=staged.model, version=staged.version, reason=reason)
         return self._load(self._slots.path(staged.sha256), condition)
 

@@ -1,4 +1,4 @@
-"""A slot: what runs for one condition."""
+"""Defines a slot: the current and the previous bundle of one condition."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ __all__ = ["Slot"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """What runs for one condition.
+    """Names the bundles of one condition.
 
     Attributes:
         condition_id: The condition.
-        current: sha256 of the bundle that runs.
-        counter: The highest that was ever swapped in; it does not fall when a slot is reverted.
-        previous: sha256 of the bundle before it.
+        current: sha256 of the bundle in use.
+        counter: Highest counter ever swapped in; reverting a slot does not lower the counter.
+        previous: sha256 of the bundle in use before; None if there was none.
     """
 
     condition_id: Id

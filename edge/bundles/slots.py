@@ -1,12 +1,12 @@
-"""Slots: which verified bundle runs for each condition, and the files that slots name.
+"""Stores slots (the current and previous bundle of each condition) and the bundles they name.
 
-    folder/slots.json              per condition: current, previous, counter; replaced whole
-    folder/bundles/<sha256>.dwb    came here by `stage`, after somebody had verified them
-    folder/part/<sha256>.part      on their way, by `edge.bundles.fetch`
+    folder/slots.json              per condition: current, previous, counter; replaced as a whole
+    folder/bundles/<sha256>.dwb    verified bundles, moved here by `stage`
+    folder/part/<sha256>.part      incomplete downloads of `edge.bundles.fetch`
 
-Two threads use it: the updates thread stages and tidies, the sense loop swaps and reverts. A kill
-or a power cut at any moment leaves the old state or the new one: a file is on the disk before a
-slot names it, and no file that a slot names is ever removed.
+Two threads use this module: the updates thread stages bundles and removes files, the sense loop
+swaps and reverts. A kill or a power cut leaves the old state or the new one: a file is on the disk
+before a slot names it. A file that a slot names is never removed.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ __all__ = ["Slot", "Slots", "Step", "read_bundle"]
 
 log = logging.getLogger(__name__)
 
-Step = Callable[[str], None]  # told the name of each step that has just been done
+Step = Callable[[str], None]  # called with the name of each finished step
 _OURS = re.compile(r"[0-9a-f]{64}\.(dwb|part)")
 
 
@@ -43,11 +43,11 @@ class _State:
 
 
 class Slots:
-    """The folder of `[models]`. Every method may be called from any thread.
+    """Manages the folder of `[models]`. Every method may be called from any thread.
 
     Args:
-        folder: Where everything is; made at the first writing.
-        step: Told what has just been done, for those who watch or stop an update in the middle.
+        folder: The models' folder; created at the first write.
+        step: Called with the name of each finished step, so that tests can stop an update there.
     """
 
     def __init__(self, folder: Path, step: Step = lambda _name: None) -> None:
@@ -59,27 +59,27 @@ class Slots:
 
     @property
     def desired_counter(self) -> int:
-        """Of the newest desired state that was ever taken; 0 if none was."""
+        """Returns the counter of the newest desired state ever accepted; 0 if there was none."""
         return self._state.desired_counter
 
     def slot(self, condition_id: str) -> Slot | None:
-        """What runs for a condition; None if nothing was ever swapped in."""
+        """Returns a condition's slot; None if no bundle was ever swapped in."""
         return next((s for s in self._state.slots if s.condition_id == condition_id), None)
 
     def current(self, condition_id: str) -> Path | None:
-        """The file that runs for a condition; whoever loads it verifies it again."""
+        """Returns the current bundle's file; the caller must verify the file again."""
         slot = self.slot(condition_id)
         return None if slot is None else self.path(slot.current)
 
     def path(self, sha256: str) -> Path:
-        """Where a verified bundle is kept."""
+        """Returns the path of a verified bundle."""
         return self._folder / "bundles" / f"{sha256}.dwb"
 
     def part(self, sha256: str) -> Path:
-        """Where a bundle is fetched to; the folder is made.
+        """Creates the folder of downloads; returns the path of a bundle's part file.
 
         Raises:
-            SlotsUnavailable: It cannot be made.
+            SlotsUnavailable: The folder cannot be created.
         """
         with _disk(self._folder):
             for folder in (self._folder, self._folder / "bundles", self._folder / "part"):
@@ -87,40 +87,40 @@ class Slots:
         return self._folder / "part" / f"{sha256}.part"
 
     def whole(self, sha256: str) -> bool:
-        """Whether the bundle is among the verified ones, byte for byte."""
+        """Returns whether the bundle is among the verified ones and its sha256 is right."""
         try:
             with self.path(sha256).open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-        except OSError:  # whatever keeps it from being read, it has to be fetched
+        except OSError:  # for any reason: a bundle that cannot be read must be fetched again
             return False
 
     def drop_part(self, sha256: str) -> None:
-        """Forgets what was fetched of a bundle; for the updates thread.
+        """Removes a bundle's part file; for the updates thread.
 
         Raises:
-            SlotsUnavailable: It cannot be removed.
+            SlotsUnavailable: The file cannot be removed.
         """
         part = self.part(sha256)
         with _disk(part):
             part.unlink(missing_ok=True)
 
     def take_desired(self, counter: int) -> None:
-        """Notes for ever that a desired state was taken; for the updates thread.
+        """Stores the counter of an accepted desired state; for the updates thread.
 
         Raises:
-            SlotsUnavailable: It could not be written.
+            SlotsUnavailable: The counter cannot be written.
         """
         with self._lock:
             if counter > self._state.desired_counter:
                 self._save(replace(self._state, desired_counter=counter), "desired")
 
     def stage(self, sha256: str) -> None:
-        """Puts a part that has been verified among the bundles; for the updates thread.
+        """Moves a verified part file to the bundles; for the updates thread.
 
-        A bundle that is there already is only kept from being tidied away before it is swapped in.
+        A staged bundle is not removed by `collect`, even if the file was there already.
 
         Raises:
-            SlotsUnavailable: It could not be moved.
+            SlotsUnavailable: The file cannot be moved.
         """
         part, path = self.part(sha256), self.path(sha256)
         with self._lock, _disk(path):
@@ -136,11 +136,12 @@ class Slots:
     def swap(self, condition_id: str, sha256: str, counter: int) -> Slot:
         """Makes a staged bundle the current one, the current one the previous; for the sense loop.
 
-        On the disk when it returns. The same bundle again changes nothing.
+        The change is on the disk when the method returns. If the bundle is already the current
+        one, only the counter changes.
 
         Raises:
-            UpdateRefused: `old_counter`: it is not newer than what ran; `missing`: no file.
-            SlotsUnavailable: It could not be written; the old one stays.
+            UpdateRefused: `old_counter`: the bundle is not newer; `missing`: there is no file.
+            SlotsUnavailable: The change cannot be written; the old bundle stays.
         """
         with self._lock:
             old = self.slot(condition_id)
@@ -166,19 +167,19 @@ class Slots:
 
     def _require_there(self, sha256: str) -> None:
         if not self.path(sha256).exists():
-            raise UpdateRefused("missing", f"bundles/{sha256}.dwb is not there")
+            raise UpdateRefused("missing", f"bundles/{sha256}.dwb does not exist")
 
     def revert(self, condition_id: str) -> Path | None:
         """Exchanges current and previous because the current one cannot be loaded.
 
-        For the sense loop. The counter stays, so no older bundle gets in by this; the one that
-        failed may, should it be desired still.
+        For the sense loop. The counter stays, so an older bundle is still refused. The failed
+        bundle is accepted again if it is still desired.
 
         Returns:
-            The file to try now; None, and nothing changed, if there is no previous one.
+            The file to load now; None, without a change, if there is no previous one.
 
         Raises:
-            SlotsUnavailable: It could not be written; nothing changed.
+            SlotsUnavailable: The change cannot be written; nothing changed.
         """
         with self._lock:
             old = self.slot(condition_id)
@@ -191,10 +192,10 @@ class Slots:
         """Removes files that no slot names; for the updates thread.
 
         Args:
-            keep: sha256 of bundles that stay nevertheless: they are desired.
+            keep: sha256 of desired bundles, which are not removed either.
 
         Raises:
-            SlotsUnavailable: A folder cannot be read, or a file not be removed.
+            SlotsUnavailable: A folder cannot be read, or a file cannot be removed.
         """
         with self._lock, _disk(self._folder):
             named = {s for slot in self._state.slots for s in (slot.current, slot.previous)}
@@ -227,16 +228,16 @@ class Slots:
 
 
 def read_bundle(path: Path) -> bytes:
-    """A bundle's bytes; of a file that is too large one more than a bundle may have.
+    """Returns a bundle's bytes; from a file that is too large, one byte more than allowed.
 
     Raises:
-        UpdateRefused: `missing`: it cannot be read.
+        UpdateRefused: `missing`: the file cannot be read.
     """
     try:
         with path.open("rb") as file:
             return file.read(MAX_BUNDLE_BYTES + 1)
     except OSError as error:
-        raise UpdateRefused("missing", f"{path.name}: {error.strerror}") from error
+        raise UpdateRefused("missing", f"{path.name} cannot be read: {error.strerror}") from error
 
 
 def _read(path: Path) -> _State:
@@ -245,7 +246,7 @@ def _read(path: Path) -> _State:
     except FileNotFoundError:
         return _State()
     except (OSError, ValueError, RecursionError, ContractError) as error:
-        log.error("models: %s cannot be used: %s; %s", path, error, _set_aside(path))
+        log.error("models: %s cannot be read: %s; %s", path, error, _set_aside(path))
         return _State()
 
 
@@ -254,12 +255,12 @@ def _set_aside(path: Path) -> str:
     try:
         path.replace(kept)
     except OSError as error:
-        return f"it could not be kept as {kept.name}: {error.strerror}"
-    return f"kept as {kept.name}; bundles are swapped in again when the cloud tells of them"
+        return f"the file cannot be renamed to {kept.name}: {error.strerror}"
+    return f"renamed to {kept.name}. Only rules run until the next desired state of the cloud"
 
 
 def _sync(path: Path) -> None:
-    """What was written to a file, or which names a folder has, is on the disk afterwards."""
+    """Writes a file's content, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

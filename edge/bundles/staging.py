@@ -1,7 +1,7 @@
-"""Staging a bundle: checked against what runs, fetched, tried out, put among the verified ones.
+"""Stages a bundle: compares it with the slot, fetches it, tries it, stores it as verified.
 
-Runs in the updates thread. What is wrong for good is an UpdateRefused, what may pass is another
-UpdateError; either way no slot has changed.
+Runs in the updates thread. Permanent failures are an UpdateRefused, temporary ones another
+UpdateError; neither changes a slot.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,12 +23,12 @@ class Stager:
     """Stages bundles.
 
     Args:
-        conditions: As this gateway declares them.
+        conditions: The conditions that this gateway declares.
         config: `[models]`.
         slots: The models' folder.
 
     Attributes:
-        grown: Whether a byte has come since somebody set it to False.
+        grown: Whether bytes were received since the caller set this attribute to False.
     """
 
     def __init__(self, conditions: Sequence[Condition], config: ModelsConfig, slots: Slots) -> None:
@@ -38,17 +38,17 @@ class Stager:
         self.grown = False
 
     def stage(self, wanted: DesiredBundle, given_up: Callable[[], bool]) -> None:
-        """Stages the bundle; returns when it can be swapped in.
+        """Stages the bundle; returns when the bundle can be swapped in.
 
         Args:
-            wanted: What the cloud wants to run here.
-            given_up: Asked again and again; true ends it with an error that is retryable.
+            wanted: The bundle that the cloud wants to run here.
+            given_up: Called repeatedly; true ends the call with a retryable error.
 
         Raises:
-            UpdateRefused: It must not run here; nothing of it is kept.
-            FetchUnavailable: No whole answer; what came is kept.
-            TrialUnavailable: It could not be tried out.
-            SlotsUnavailable: The folder cannot be used.
+            UpdateRefused: The bundle must not run here; its part file is removed.
+            FetchUnavailable: The download is incomplete; the received bytes are kept.
+            TrialUnavailable: The trial did not finish.
+            SlotsUnavailable: The folder cannot be read or written.
         """
         try:
             self._check(wanted)
@@ -63,7 +63,7 @@ class Stager:
         self._slots.stage(wanted.sha256)
 
     def _check(self, wanted: DesiredBundle) -> None:
-        """Refuses what need not be fetched to be known to be wrong."""
+        """Refuses a bundle that is known to be wrong before the download."""
         require_declared(wanted.condition_id, self._conditions)
         require_newer(wanted.sha256, wanted.counter, self._slots.slot(wanted.condition_id))
 
@@ -86,9 +86,9 @@ class Stager:
         except UpdateRefused as error:
             if not begun:
                 raise
-            # an earlier attempt's bytes may be to blame, by a power cut
+            # A power cut may have damaged the bytes of an earlier attempt.
             self._slots.drop_part(wanted.sha256)
-            text = f"{part.name}: what was there is no begin of it; begun anew"
+            text = f"{part.name}: the bytes of an earlier attempt are wrong; the download restarts"
             raise FetchUnavailable(text) from error
         return part
 

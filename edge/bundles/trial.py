@@ -1,8 +1,8 @@
-"""Trying a bundle out in a child process, which may hang, swell or crash as it likes.
+"""Tries a bundle in a child process, so that a bad model cannot block or crash the gateway.
 
-The gateway's half: asks, waits, ends the child when its time is over. The child is
-`edge.bundles.verify_bundle`. Imports nothing that knows models, so that a gateway without one
-stays small.
+This is the gateway's half: it sends the trial to the child, waits, and kills the child at the
+timeout. The child is `edge.bundles.verify_bundle`. This module does not import numpy or
+onnxruntime, so that a gateway without a model needs little memory.
 """
 
 import json
@@ -23,23 +23,23 @@ from models.conditions import Condition
 __all__ = ["Trial", "TrialResult", "try_bundle"]
 
 _LOOK_S = 0.2  # how soon a newer desired state ends a trial
-# one thread; more would each want their own megabytes of the child's address space
+# One thread: each further thread would reserve megabytes of the child's limited address space.
 _FRUGAL = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What the child is asked.
+    """Says what the child must check, and within which limits.
 
     Attributes:
         path: The bundle's file.
-        trusted_keys: Files with the public keys whose signatures count.
-        condition: As this gateway declares it.
-        model: The name that was announced; the signed one must be the same.
-        version: The version, likewise.
-        counter: The counter, likewise.
-        timeout_s: Longest time, seconds; of the processor, too.
-        memory_mib: Address space, MiB.
+        trusted_keys: Files with public keys; one of them must have signed the bundle.
+        condition: The condition as this gateway declares it.
+        model: Announced name; the signed name must be the same.
+        version: Announced version; the signed version must be the same.
+        counter: Announced counter; the signed counter must be the same.
+        timeout_s: Longest time, seconds; also the limit of processor time.
+        memory_mib: Limit of the address space, MiB.
     """
 
     path: str
@@ -54,11 +54,11 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialResult:
-    """What a trial has found: the child's answer.
+    """Holds the child's answer.
 
     Attributes:
-        code: Short stable name of why the bundle is refused; None if it is good.
-        text: Why, for a person.
+        code: Short stable name of the reason for a refusal; None if the bundle is good.
+        text: The reason as a message for the operator.
     """
 
     code: str | None = None
@@ -69,12 +69,12 @@ def try_bundle(trial: Trial, given_up: Callable[[], bool] = lambda: False) -> No
     """Returns if the bundle is good.
 
     Args:
-        trial: What to try.
-        given_up: Asked a few times a second; true ends the trial.
+        trial: The bundle and its limits.
+        given_up: Called a few times a second; true ends the trial.
 
     Raises:
         UpdateRefused: With the child's code, or `timed_out` or `crashed`.
-        TrialUnavailable: No process could be had, or it was ended from outside.
+        TrialUnavailable: The process cannot be started, was killed, or `given_up` was true.
     """
     try:
         process = subprocess.Popen(
@@ -85,7 +85,9 @@ def try_bundle(trial: Trial, given_up: Callable[[], bool] = lambda: False) -> No
             env={**os.environ, **_FRUGAL},
         )
     except OSError as error:
-        raise TrialUnavailable(f"a bundle cannot be tried out: {error.strerror}") from error
+        raise TrialUnavailable(
+            f"the process that tries a bundle cannot be started: {error.strerror}"
+        ) from error
     with process:
         try:
             answer, complaint = _answer(process, trial, given_up)
@@ -104,28 +106,37 @@ def _answer(
         if left_s <= 0:
             raise _timed_out(trial)
         if given_up():
-            raise TrialUnavailable("given up for something newer")
+            raise TrialUnavailable(
+                "the bundle's trial was interrupted by a stop or a newer desired state"
+            )
         try:
             return process.communicate(question, timeout=min(_LOOK_S, left_s))
         except subprocess.TimeoutExpired:
-            question = None  # it has been put
+            question = None  # `communicate` accepts its input only once
 
 
 def _judge(code: int, answer: bytes, complaint: bytes, trial: Trial) -> None:
     if code == -signal.SIGXCPU:
         raise _timed_out(trial)
-    if code == -signal.SIGKILL:  # by the kernel, for want of memory, or by a person
-        raise TrialUnavailable("a trial was killed from outside")
+    if code == -signal.SIGKILL:  # by the kernel if memory is short, or by the operator
+        raise TrialUnavailable(
+            "the process that tries a bundle was killed (SIGKILL). Is this machine short of memory?"
+        )
     try:
         result = build(TrialResult, json.loads(answer), "result")
     except (ValueError, ContractError) as error:
         last = (complaint.decode(errors="replace").split("\n") or [""])[-2:]
         raise UpdateRefused(
-            "crashed", f"its trial ended with code {code} and no result: {' '.join(last).strip()}"
+            "crashed",
+            f"the bundle's trial ended with exit code {code} and no result: "
+            f"{' '.join(last).strip()}",
         ) from error
     if result.code is not None:
         raise UpdateRefused(result.code, result.text)
 
 
 def _timed_out(trial: Trial) -> UpdateRefused:
-    return UpdateRefused("timed_out", f"its trial was not over after {trial.timeout_s:g} s")
+    return UpdateRefused(
+        "timed_out",
+        f"the bundle's trial took longer than {trial.timeout_s:g} s ([models] verify_timeout_s)",
+    )

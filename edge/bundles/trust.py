@@ -1,18 +1,20 @@
-"""Every rule by which a gateway trusts a desired state or a bundle. No I/O: values in, refusal out.
+"""Defines all rules by which a gateway trusts a desired state or a bundle. Does no I/O.
 
-In the order in which a desired state and its bundles meet them:
+The desired state is the cloud's signed list of the bundles that one device should run. The rules
+apply in this order:
 
-| rule | function | asked by |
+| rule | function | used by |
 |---|---|---|
-| a trusted key signed the desired state; it is for this device and not older | `trusted_state` | updates |
-| the condition is declared here | `require_declared` | staging |
-| the bundle's counter is above what ran, or it is what ran | `require_newer` | staging, slots |
+| a trusted key signed the desired state, which is for this device and not older than the known one | `trusted_state` | updates |
+| this gateway declares the condition | `require_declared` | staging |
+| the bundle's counter is above the slot's, or the slot already names the bundle | `require_newer` | staging, slots |
 | the file has the announced hash | `require_hash` | staging |
-| a trusted key signed the bundle, it is whole, made for these features and this declaration | `opened` | trial, loader |
-| it is the bundle that was announced | `require_announced` | trial |
-| its model gives the golden answers | `require_answers` | trial |
+| a trusted key signed the bundle, which is complete and made for these features and this declaration | `opened` | trial, loader |
+| the bundle is the announced one | `require_announced` | trial |
+| the model gives the golden answers (those that the cloud computed) | `require_answers` | trial |
 
-What opens bundles needs numpy and imports it only then: the updates thread does without.
+Functions that open bundles import numpy when they are called, because the updates thread does not
+need numpy.
 """  # noqa: E501 - a table
 
 import hashlib
@@ -48,7 +50,7 @@ __all__ = [
 
 
 def load_libraries() -> None:
-    """Imports what opening and asking a bundle needs; call it before memory is limited."""
+    """Imports the libraries that open and run a bundle; call it before memory is limited."""
     import models.bundle  # noqa: F401, PLC0415 - numpy only where a bundle is opened
     from models.inference import require_runtime  # noqa: PLC0415 - as above
 
@@ -58,45 +60,46 @@ def load_libraries() -> None:
 def trusted_state(
     payload: bytes, trusted: TrustedKeys, device_id: str, known_counter: int
 ) -> Desired:
-    """The desired state in a message: signed, for this device, and not older than a known one.
+    """Returns the desired state in a message: signed, for this device, not older than known.
 
     Args:
-        payload: As it was received.
-        trusted: Whose signatures count.
+        payload: The bytes of the message.
+        trusted: The trusted public keys.
         device_id: This gateway.
-        known_counter: Of the newest desired state that was taken; 0 if none was.
+        known_counter: Counter of the newest accepted desired state; 0 if there was none.
 
     Raises:
-        DewlineError: It cannot be read, or `unknown_key` or `bad_signature`.
+        DewlineError: The message cannot be decoded, or `unknown_key` or `bad_signature`.
         UpdateRefused: `other_device` or `old_counter`.
     """
     desired = decode_desired(payload, trusted.verify)
     if desired.device_id != device_id:
-        raise UpdateRefused("other_device", f"it is for {desired.device_id}, this is {device_id}")
+        raise UpdateRefused(
+            "other_device",
+            f"the desired state is for {desired.device_id}, this gateway is {device_id}",
+        )
     if desired.counter < known_counter:
         raise UpdateRefused(
             "old_counter",
-            f"its counter {desired.counter} is below {known_counter}, which was taken",
+            f"the desired state's counter {desired.counter} is below the accepted {known_counter}",
         )
     return desired
 
 
 def require_declared(condition_id: str, declared: Collection[str]) -> None:
-    """Returns if the condition is among those of this gateway.
+    """Returns if this gateway declares the condition.
 
     Raises:
         UpdateRefused: `unsuitable`.
     """
     if condition_id not in declared:
-        raise UpdateRefused(
-            "unsuitable", f"no condition {condition_id} is declared on this gateway"
-        )
+        raise UpdateRefused("unsuitable", f"this gateway declares no condition {condition_id}")
 
 
 def require_newer(sha256: str, counter: int, slot: Slot | None) -> None:
-    """Returns if the bundle is newer than all that ran, or one that the slot names already.
+    """Returns if the counter is above the slot's, or if the slot already names the bundle.
 
-    One that was reverted from may come again.
+    A bundle that failed and was reverted is accepted again.
 
     Raises:
         UpdateRefused: `old_counter`.
@@ -105,7 +108,8 @@ def require_newer(sha256: str, counter: int, slot: Slot | None) -> None:
         return
     if counter < slot.counter or sha256 not in (slot.current, slot.previous):
         raise UpdateRefused(
-            "old_counter", f"its counter {counter} is not above {slot.counter}, which ran before"
+            "old_counter",
+            f"the bundle's counter {counter} is not above {slot.counter}, which ran before",
         )
 
 
@@ -116,16 +120,16 @@ def require_hash(data: bytes, sha256: str) -> None:
         UpdateRefused: `bad_hash`.
     """
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise UpdateRefused("bad_hash", "what the server sent has another sha256 than announced")
+        raise UpdateRefused("bad_hash", "the server's file does not have the announced sha256")
 
 
 def opened(data: bytes, trusted: TrustedKeys, condition: Condition) -> "Bundle":
-    """The bundle in a file's bytes: signed, whole, made for this condition and these features.
+    """Returns the bundle in a file's bytes: signed, complete, made for the condition and features.
 
     Args:
-        data: The bytes.
-        trusted: Whose signatures count.
-        condition: As this gateway declares it.
+        data: The file's bytes.
+        trusted: The trusted public keys.
+        condition: The condition as this gateway declares it.
 
     Raises:
         UpdateRefused: With `models.bundle`'s code, or `unsuitable`.
@@ -145,8 +149,8 @@ def _require_features(manifest: "Manifest") -> None:
     if not manifest.takes_our_features:
         raise UpdateRefused(
             "unsuitable",
-            f"it wants features of version {manifest.features_version}, this program makes "
-            f"{FEATURES_VERSION}: install the dewline that the model was made for",
+            f"the bundle needs features of version {manifest.features_version}, this gateway has "
+            f"{FEATURES_VERSION}: install the dewline release that the model was made for",
         )
 
 
@@ -154,13 +158,13 @@ def _require_declaration(manifest: "Manifest", condition: Condition) -> None:
     if not manifest.made_for(condition):
         raise UpdateRefused(
             "unsuitable",
-            f"it was made for another declaration of {manifest.condition.id} than the one of "
-            f"{condition.id} on this gateway",
+            f"the bundle was made for another declaration of {manifest.condition.id} than the "
+            f"declaration of {condition.id} on this gateway",
         )
 
 
 def require_announced(bundle: "Bundle", *, model: str, version: str, counter: int) -> None:
-    """Returns if the signed names and counter are those that were announced.
+    """Returns if the signed names and counter are equal to the announced ones.
 
     Raises:
         UpdateRefused: `unsuitable`.
@@ -172,16 +176,18 @@ def require_announced(bundle: "Bundle", *, model: str, version: str, counter: in
         ("counter", signed.counter, counter),
     ):
         if found != said:
-            raise UpdateRefused("unsuitable", f"its {name} is {found}, announced was {said}")
+            raise UpdateRefused(
+                "unsuitable", f"the bundle's {name} is {found}, but {said} was announced"
+            )
 
 
 def require_answers(bundle: "Bundle") -> None:
-    """Returns if the model answers the golden vectors as it did where it was made.
+    """Returns if the model gives the same answers to the golden vectors as in the cloud.
 
-    Runs the model, whatever it does: for a process that may hang, swell or crash.
+    Runs the model, so call it only in a process that may hang, run out of memory or crash.
 
     Raises:
-        UpdateRefused: `unsuitable`: it is no model; `wrong_answer`.
+        UpdateRefused: `unsuitable`: the file is not a model; `wrong_answer`.
     """
     from models.bundle import check_golden  # noqa: PLC0415 - as above
     from models.features import features  # noqa: PLC0415 - as above

@@ -1,13 +1,14 @@
-"""Updates: from the desired state that the cloud sends to verified bundles on this gateway.
+"""Fetches and verifies the bundles that the cloud desires for this gateway.
 
-Three threads meet here. The send loop hands over what it heard (`offer`). This module's own thread
-judges it, fetches, has each bundle tried out in a child process and stages it. The sense loop asks
-for news (`take`), swaps the slots and loads the models. Nobody waits for anybody, and nothing
-raised here reaches the other loops.
+The desired state is the cloud's signed list of the bundles that one device should run. Three
+threads use this module. The send loop passes on each received desired state (`offer`). This
+module's own thread checks it, then fetches, tries and stages each bundle. The sense loop asks for
+finished bundles (`take`), swaps the slots and loads the models. No thread waits for another, and
+no error raised here reaches the other loops.
 
-A newer desired state takes the place of the one being worked off. What the network or the disk
-refuses is tried again with growing waits; what is wrong with a bundle itself is told once and not
-tried again until something else is desired, or the gateway begins anew.
+A newer desired state replaces the one in progress. After a failure of network or disk the thread
+tries again, with growing waits. A wrong bundle is reported once. It is not tried again until the
+desired state changes or the gateway restarts.
 """
 
 import logging
@@ -35,19 +36,19 @@ log = logging.getLogger(__name__)
 
 _FIRST_WAIT_S = 1.0
 _JOIN_S = 2.0
-_REASON_CHARACTERS = 200  # of a ModelReport
+_REASON_CHARACTERS = 200  # the limit of a ModelReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
-    """A verified bundle lies ready to be swapped in.
+    """Reports that a verified bundle is ready to be swapped in.
 
     Attributes:
-        condition_id: Whose slot it is for.
-        model: Name of the bundle.
-        version: Its version.
-        sha256: Names the file, `Slots.path(sha256)`.
-        counter: For `Slots.swap`.
+        condition_id: Condition of the slot.
+        model: Name of the bundle's model.
+        version: Version of the model.
+        sha256: Name of the file, `Slots.path(sha256)`.
+        counter: Argument of `Slots.swap`.
     """
 
     condition_id: str
@@ -59,15 +60,15 @@ class Staged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A bundle must not run here; told once for a desired state.
+    """Reports, once per desired state, that a bundle must not run here.
 
     Attributes:
-        condition_id: Whose bundle it would have been.
-        model: Name that was announced.
-        version: Version that was announced.
-        sha256: Names the file.
-        code: Short stable name of why.
-        reason: Why, as a ModelReport holds it.
+        condition_id: Condition of the bundle.
+        model: Announced name of the model.
+        version: Announced version.
+        sha256: Name of the file.
+        code: Short stable name of the reason.
+        reason: The reason as text for a ModelReport.
     """
 
     condition_id: str
@@ -79,11 +80,11 @@ class Refused:
 
 
 class Updates:
-    """Works off desired states in a daemon thread of its own.
+    """Processes desired states in its own daemon thread.
 
     Args:
-        device_id: This gateway; states for another are refused.
-        conditions: As this gateway declares them.
+        device_id: This gateway; desired states for another device are refused.
+        conditions: The conditions that this gateway declares.
         config: `[models]`.
         slots: The models' folder; the sense loop uses the same object.
         trusted: The public keys in `config.trusted_keys`.
@@ -110,7 +111,7 @@ class Updates:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="updates", daemon=True)
         self._desired: Desired | None = None
-        self._staged: set[DesiredBundle] = set()  # and told, for this desired state
+        self._staged: set[DesiredBundle] = set()  # staged and reported, for this desired state
         self._refused: set[DesiredBundle] = set()
         self._backoff = Backoff(
             first_s=_FIRST_WAIT_S, longest_s=config.retry_max_s, stable_s=math.inf
@@ -119,27 +120,27 @@ class Updates:
         self.refused_total = 0
 
     def start(self) -> None:
-        """Begins; once, by the composition root."""
+        """Starts the thread; called once, by the composition root."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread, by the composition root; a fetch goes on at the next start."""
+        """Stops the thread; called by the composition root. The next start resumes a download."""
         self._stopping.set()
         self._offers.put(b"")
         if self._thread.ident is not None:
             self._thread.join(_JOIN_S)
         if self._thread.is_alive():
-            log.warning("models: an update still waits for its server; left behind")
+            log.warning("models: an update did not stop in time: its thread is abandoned")
 
     def offer(self, payload: bytes) -> None:
-        """Hands over a desired state as it was heard; returns at once. By the send loop."""
+        """Passes on the bytes of a desired state; returns at once. For the send loop."""
         self._offers.put(payload)
 
     def take(self) -> list[Staged | Refused]:
-        """What happened since the last call, oldest first; returns at once. By the sense loop.
+        """Returns the events since the last call, oldest first, at once. For the sense loop.
 
-        For a `Staged` call `Slots.swap`, then load the model. A swap that raises something
-        retryable is the sense loop's to try again: the bundle is not told a second time.
+        For a `Staged` call `Slots.swap`, then load the model. If the swap raises a retryable
+        error, the sense loop must try again: the bundle is not reported a second time.
         """
         news = []
         while not self._news.empty():
@@ -152,12 +153,12 @@ class Updates:
             try:
                 self._listen(wait_s)
                 wait_s = self._work()
-            except Exception:  # a dead thread would let no model in, and nobody would know
-                log.exception("models: unexpected; tried again later")
+            except Exception:  # without this thread no model would be installed, silently
+                log.exception("models: unexpected error; the update is tried again later")
                 wait_s = self._retry_max_s
 
     def _listen(self, wait_s: float) -> bool:
-        """Takes what was offered, waiting at most so long for it; whether it was another."""
+        """Takes offers, waiting at most `wait_s` for the first; returns whether one is new."""
         changed = False
         try:
             payload = self._offers.get(timeout=None if wait_s == math.inf else wait_s)
@@ -175,9 +176,9 @@ class Updates:
             desired = trusted_state(payload, self._trusted, self._device_id, self._known_counter())
         except DewlineError as error:
             self.refused_total += 1
-            log.warning("models: a desired state is refused: %s", error)
+            log.warning("models: the desired state is refused: %s", error)
             return False
-        if desired == self._desired:  # told again at each connect: what is under way goes on
+        if desired == self._desired:  # the broker sends the same state again at each connect
             return False
         self._desired = desired
         self._staged &= set(desired.bundles)
@@ -188,7 +189,7 @@ class Updates:
         return max(self._slots.desired_counter, self._desired.counter if self._desired else 0)
 
     def _work(self) -> float:
-        """Does what can be done now; seconds until the rest is tried again."""
+        """Processes the desired state; returns the seconds until the rest is tried again."""
         desired = self._desired
         if desired is None:
             return math.inf
@@ -212,7 +213,7 @@ class Updates:
         except UpdateError as error:
             text = str(error)
             if text != self._complaint and not self._stopping.is_set():
-                log.warning("models: %s; tried again", text)
+                log.warning("models: %s; the update is tried again later", text)
             self._complaint = text
             return False
         return True
@@ -239,7 +240,11 @@ class Updates:
         self._refused.add(wanted)
         self.refused_total += 1
         log.error(
-            "models: %s %s is refused: %s: %s", wanted.model, wanted.version, error.code, error
+            "models: bundle %s %s is refused: %s: %s",
+            wanted.model,
+            wanted.version,
+            error.code,
+            error,
         )
         reason = "".join(c if c.isprintable() else " " for c in f"{error.code}: {error}")
         reason = reason[:_REASON_CHARACTERS]

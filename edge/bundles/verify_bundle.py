@@ -1,8 +1,8 @@
-"""The child process in which a bundle is tried out: `python -m edge.bundles.verify_bundle`.
+"""Tries a bundle in a child process: `python -m edge.bundles.verify_bundle`.
 
-A question (`edge.bundles.trial.Trial`) on stdin, a result on stdout, exit code 0 for a good
-bundle, 1 for a refused one. Whatever the model does, it does it here, with little memory, little
-time of the processor and the lowest priority.
+Reads a trial (`edge.bundles.trial.Trial`) from stdin and writes a result to stdout. The exit code
+is 0 for a good bundle, 1 for a refused one. The model runs here for the first time, with limited
+memory, limited processor time and a low priority.
 """
 
 import json
@@ -22,11 +22,11 @@ from models.signing import TrustedKeys
 __all__ = ["judge", "main"]
 
 _NICE = 10
-_CPU_GRACE_S = 5  # between the signal that names the reason and the one that just kills
+_CPU_GRACE_S = 5  # seconds from SIGXCPU, which names the reason, to SIGKILL
 
 
 def judge(trial: Trial) -> TrialResult:
-    """Opens the bundle and asks its model what the golden vectors ask."""
+    """Opens the bundle and compares its model's answers with the golden vectors."""
     try:
         trusted = TrustedKeys.load([Path(key) for key in trial.trusted_keys])
         bundle = opened(read_bundle(Path(trial.path)), trusted, trial.condition)
@@ -35,7 +35,10 @@ def judge(trial: Trial) -> TrialResult:
     except UpdateRefused as error:
         return TrialResult(code=error.code, text=str(error))
     except MemoryError:
-        return TrialResult(code="out_of_memory", text=f"it needs more than {trial.memory_mib} MiB")
+        return TrialResult(
+            code="out_of_memory",
+            text=f"the trial needs more than {trial.memory_mib} MiB ([models] verify_memory_mib)",
+        )
     return TrialResult()
 
 
@@ -48,9 +51,9 @@ def _limit(trial: Trial) -> None:
 
 
 def main() -> int:
-    """One question, one result."""
+    """Reads one trial, prints one result; returns the exit code."""
     trial = build(Trial, json.load(sys.stdin), "trial")
-    load_libraries()  # before the limits: a lack of memory is then the bundle's
+    load_libraries()  # before the limits, so that MemoryError means that the bundle is too large
     _limit(trial)
     result = judge(trial)
     print(json.dumps(plain(result)))

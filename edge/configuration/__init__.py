@@ -1,1 +1,1 @@
-"""The configuration file: read, typed and described."""
+"""Reads, types and describes the configuration file."""

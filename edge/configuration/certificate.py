@@ -1,6 +1,7 @@
-"""A gateway's certificate as `check` shows it, and what is wrong with it.
+"""Describes a gateway's certificate for `check`, and lists its problems.
 
-Imports cryptography through `transport.certificates`: only for `check`, never while measuring.
+Imports cryptography through `transport.certificates`. Only `check` imports this module: `run` does
+not load cryptography.
 """
 
 from datetime import datetime
@@ -11,32 +12,32 @@ __all__ = ["read_certificate", "remarks_on", "shown"]
 
 
 def shown(certificate: Certificate, now: datetime) -> str:
-    """In words, with the days that are left."""
+    """Returns the certificate's name, days left and last day, as one line."""
     days, until = certificate.days_left(now), f"{certificate.ends_at:%Y-%m-%d}"
     return f"certificate {certificate.name}, {days} days left, until {until}"
 
 
 def remarks_on(certificate: Certificate, device_id: str, now: datetime) -> list[str]:
-    """What the operator should change; an empty list is all well.
+    """Returns the certificate's problems; an empty list if there are none.
 
     Args:
-        certificate: What the gateway shows the broker.
-        device_id: The device that will use it.
-        now: The present, aware.
+        certificate: The certificate that the gateway shows to the broker.
+        device_id: The device that will use the certificate.
+        now: The current time, with a time zone.
     """
     remarks = []
     if certificate.name != device_id:
         remarks.append(
-            f"its name is {certificate.name}, device_id is {device_id}: the broker will take this "
-            "gateway for another one; have one issued for it"
+            f"the certificate is for {certificate.name}, but device_id is {device_id}. The broker "
+            "would treat this gateway as another one. Request a certificate for this device_id"
         )
     begins, ends = (
         f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in (certificate.begins_at, certificate.ends_at)
     )
     text = {
-        Validity.NOT_YET: f"not valid before {begins}: is the clock set?",
-        Validity.SOON: f"expires at {ends}: have a new one issued",
-        Validity.EXPIRED: f"expired at {ends}: have a new one issued",
+        Validity.NOT_YET: f"the certificate is not valid before {begins}. Check the clock",
+        Validity.SOON: f"the certificate expires at {ends}. Request a new one",
+        Validity.EXPIRED: f"the certificate expired at {ends}. Request a new one",
         Validity.VALID: None,
     }[certificate.validity(now)]
     return remarks if text is None else [*remarks, text]

@@ -1,7 +1,7 @@
-"""The gateway's configuration: one TOML file to frozen dataclasses, checked without any hardware.
+"""Reads the gateway's TOML file into frozen dataclasses and checks it, without any hardware.
 
-A sensor's own keys (address, pin) stay a table here: only its driver can type them, which the
-composition root lets it do. The tables themselves are in `edge.configuration.sections`.
+A sensor's own keys (address, pin) stay an untyped table here: only the sensor's driver knows their
+types. `edge.configuration.sections` defines the tables.
 """
 
 import logging
@@ -57,17 +57,17 @@ class GatewayConfig:
     Attributes:
         device_id: Name of this gateway in the fleet.
         outbox: The durable queue.
-        uplink: The broker; absent: the gateway measures, alerts and keeps.
+        uplink: The broker. If absent, the gateway measures, alerts and stores, but does not send.
         board: The hardware.
-        clock: When UTC is believed.
-        commit: When the open block closes.
-        alert_output: A pin for alerts; absent: alerts go to the log only.
+        clock: When the gateway trusts the system clock.
+        commit: When the open block is committed.
+        alert_output: An output pin for alerts. If absent, alerts go to the log only.
         sensor: The chips.
-        condition: What to warn of.
-        conditions_file: TOML file with more `[[condition]]` tables and nothing else, the same one
-            on a whole fleet, of which those count whose sensors this gateway has; a relative path
-            counts from this file's folder.
-        models: Bundles that forecast; absent: rules only.
+        condition: The conditions that raise alerts.
+        conditions_file: TOML file with more `[[condition]]` tables and nothing else. All gateways
+            of a fleet can share it: a gateway uses only the conditions for which it has sensors.
+            A relative path starts at the folder of this configuration file.
+        models: Forecasts by models. If absent, the gateway evaluates rules only.
     """
 
     device_id: Id
@@ -84,10 +84,10 @@ class GatewayConfig:
 
 
 def load_config(path: Path) -> GatewayConfig:
-    """The configuration in a TOML file.
+    """Returns the configuration in a TOML file.
 
     Raises:
-        ConfigError: The file is missing, not TOML, or says something wrong.
+        ConfigError: The file is missing or not TOML, or a key is unknown, missing or wrong.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -102,12 +102,12 @@ def load_config(path: Path) -> GatewayConfig:
 
 
 def parse_config(table: dict[str, Any], where: str, folder: Path = Path()) -> GatewayConfig:
-    """The configuration in a parsed table.
+    """Returns the configuration in a parsed table.
 
     Args:
-        table: What the TOML parser returned.
-        where: File named in errors.
-        folder: From which a relative `conditions_file` counts.
+        table: The result of the TOML parser.
+        where: Name of the file in error messages.
+        folder: Folder at which a relative `conditions_file` starts.
 
     Raises:
         ConfigError: A key is unknown, missing or wrong.
@@ -137,15 +137,20 @@ def _shared_conditions(
     except ConfigError as error:
         raise ConfigError(f"{where}: conditions_file: {error}") from error
     if twice := sorted({c.id for c in own} & {c.id for c in shared}):
-        raise ConfigError(f"{where}: [[condition]] {twice[0]}: id: declared in {path} too")
+        raise ConfigError(f"{where}: [[condition]] {twice[0]}: id: also declared in {path}")
     foreign = {c.id: signals for c in shared if (signals := _foreign_signals(c, config))}
     for name, signals in foreign.items():
-        _LOG.info("%s: %s is for other gateways: no sensor here for %s", path, name, signals[0])
+        _LOG.info(
+            "%s: [[condition]] %s is ignored: this gateway has no sensor for %s",
+            path,
+            name,
+            signals[0],
+        )
     return tuple(c for c in shared if c.id not in foreign)
 
 
 def _foreign_signals(condition: Condition, config: GatewayConfig) -> list[Signal]:
-    """What the condition waits for and no sensor of this gateway gives."""
+    """Returns the condition's signals that no sensor of this gateway measures."""
     sensors = {sensor.id for sensor in config.sensor}
     return [signal for signal in signals_of(condition) if signal.sensor_id not in sensors]
 
@@ -162,21 +167,23 @@ def _check_tls(config: GatewayConfig, where: str) -> None:
         tls_files(f"{where}: [uplink]", uplink.ca_file, uplink.certificate_file, uplink.key_file)
     models = config.models
     if models is not None and models.ca_file is not None and not models.url.startswith("https:"):
-        raise ConfigError(f"{where}: [models] ca_file: only for a url with https, not {models.url}")
+        raise ConfigError(
+            f"{where}: [models] ca_file: allowed only if url begins with https, found {models.url}"
+        )
 
 
 def _check_sensors(config: GatewayConfig, where: str) -> None:
     seen: set[str] = set()
     for sensor in config.sensor:
         if sensor.id in seen:
-            raise ConfigError(f"{where}: [[sensor]] {sensor.id}: id: used twice")
+            raise ConfigError(f"{where}: [[sensor]] {sensor.id}: id: two sensors have this id")
         seen.add(sensor.id)
         for name, decimals in sensor.decimals.items():
             if name not in list(Quantity) or type(decimals) is not int or not 0 <= decimals <= 9:
                 known = ", ".join(Quantity)
                 raise ConfigError(
-                    f"{where}: [[sensor]] {sensor.id}: decimals: expected <quantity> = 0 to 9 "
-                    f"with a quantity of {known}, found {name} = {decimals!r}"
+                    f"{where}: [[sensor]] {sensor.id}: decimals: expected <quantity> = 0 to 9, "
+                    f"found {name} = {decimals!r}; quantities are {known}"
                 )
     if not config.sensor:
         raise ConfigError(f"{where}: sensor: expected at least one [[sensor]]")
@@ -189,14 +196,14 @@ def _check_floor(config: GatewayConfig, where: str) -> None:
         named = False
     if not named:
         raise ConfigError(
-            f"{where}: [clock] floor: expected an instant such as {BUILD_DATE}, "
-            f"found {config.clock.floor!r}"
+            f"{where}: [clock] floor: expected a date and time with an offset, such as "
+            f"{BUILD_DATE}, found {config.clock.floor!r}"
         )
 
 
 def _check_signals(condition: Condition, config: GatewayConfig, where: str) -> None:
     if foreign := _foreign_signals(condition, config):
         raise ConfigError(
-            f"{where}: [[condition]] {condition.id}: {foreign[0]}: no such sensor; "
-            f"known are {', '.join(sensor.id for sensor in config.sensor)}"
+            f"{where}: [[condition]] {condition.id}: {foreign[0]}: no [[sensor]] declares this "
+            f"sensor; declared are {', '.join(sensor.id for sensor in config.sensor)}"
         )

@@ -1,6 +1,6 @@
-"""The tables of a gateway's configuration file, each a frozen dataclass.
+"""Defines the tables of a gateway's configuration file, each as a frozen dataclass.
 
-Types and ranges only: what needs a second key to judge is checked by `edge.configuration.config`.
+Only types and ranges are checked here. `edge.configuration.config` checks rules between keys.
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ __all__ = [
     "UplinkConfig",
 ]
 
-BUILD_DATE = "2026-11-01T00:00:00Z"  # the default floor: no earlier clock can be right
+BUILD_DATE = "2026-11-01T00:00:00Z"  # the default floor: an earlier clock must be wrong
 
 DriverName = Annotated[
     str, Pattern(r"[a-z][a-z0-9_]{0,62}", "1 to 63 of a-z, 0-9 and _, beginning with a letter")
@@ -37,20 +37,20 @@ BundleUrl = Annotated[
     str,
     Pattern(
         r"https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*)?",
-        "http:// or https://, a host, perhaps a port and a path",
+        "http:// or https://, then a host, an optional port and an optional path",
     ),
 ]
 
 
 class BoardKind(StrEnum):
-    """Which board carries the chips."""
+    """Names the kinds of boards that carry the chips."""
 
     LINUX = "linux"
     SIMULATED = "simulated"
 
 
 class Profile(StrEnum):
-    """Named commit rhythms."""
+    """Names the commit rhythms."""
 
     LIVE = "live"  # 1 s blocks
     SAVER = "saver"  # 30 s blocks, for flash and metered lines
@@ -64,10 +64,12 @@ class BoardConfig:
     """`[board]`: the hardware.
 
     Attributes:
-        kind: linux or simulated.
-        recording: For a simulated board: CSV file that feeds its chips; absent: a made day.
-        recording_max_age_s: An older row of the recording no longer counts: the chip is silent.
-        pulseio: How a DHT's pulses are captured: auto, true or false.
+        kind: linux: real chips; simulated: chips without hardware.
+        recording: For a simulated board: CSV file with the values that its chips measure. If
+            absent, the values follow a generated day.
+        recording_max_age_s: Longest time, seconds, for which a row of the recording is used.
+            After that time the chip does not answer.
+        pulseio: Whether the pulses of a DHT are captured with pulseio: auto, true or false.
     """
 
     kind: BoardKind = BoardKind.LINUX
@@ -78,29 +80,30 @@ class BoardConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockConfig:
-    """`[clock]`: when UTC is believed.
+    """`[clock]`: when the gateway trusts the system clock.
 
     Attributes:
-        floor: RFC 3339 instant; an earlier wall clock is taken for unset.
+        floor: Date and time (RFC 3339). A system clock before the floor counts as not set.
     """
 
     floor: str = BUILD_DATE
 
     @property
     def floor_ms(self) -> int:
-        """The floor, ms since 1970 UTC."""
+        """Returns the floor, ms since 1970 UTC."""
         return round(datetime.fromisoformat(self.floor).astimezone(UTC).timestamp() * 1000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitConfig:
-    """`[commit]`: when the open block closes.
+    """`[commit]`: when the open block is committed.
 
     Attributes:
-        profile: live (1 s) or saver (30 s).
-        rhythm_s: Own rhythm instead of the profile's, seconds of the sense clock.
-        records: The block is committed when another reading might not fit into so many records.
-        status_s: A Status record at least this often, seconds of the sense clock.
+        profile: Time between commits: live (1 s) or saver (30 s).
+        rhythm_s: Time between commits instead of the profile's, seconds of the sense clock.
+        records: Largest number of records in a block. The block is committed before another
+            reading could exceed this number.
+        status_s: Longest time between two Status records, seconds of the sense clock.
     """
 
     profile: Profile = Profile.LIVE
@@ -110,7 +113,7 @@ class CommitConfig:
 
     @property
     def effective_rhythm_s(self) -> float:
-        """Seconds after which an open block is committed."""
+        """Returns the seconds after which an open block is committed."""
         return self.rhythm_s or _RHYTHM_S[self.profile]
 
 
@@ -131,19 +134,21 @@ class UplinkConfig:
 
     Attributes:
         host: Name or address of the broker.
-        port: Its port.
-        username: The device's id, by which the broker limits its topics; with a certificate
-            the broker takes the name from that.
-        password_file: File that holds nothing but the password.
-        ca_file: Authorities (PEM) that the broker's certificate must be of; sets TLS on.
-        certificate_file: This device's certificate (PEM), its name is the device's id.
+        port: Port of the broker.
+        username: The device's id; the broker allows the topics of this device only. Not needed
+            with a certificate, which contains the id.
+        password_file: File that contains only the password.
+        ca_file: CA certificates (PEM); one of them must have signed the broker's certificate.
+            This key enables TLS.
+        certificate_file: This device's certificate (PEM); its name is the device's id.
         key_file: The certificate's private key (PEM).
-        window: At most this many blocks wait for the cloud's ack at once.
-        ack_timeout_s: A block without an ack is sent again after this time, doubled each time.
-        retry_max_s: Longest wait between two connections or two sendings, seconds.
-        stable_s: A connection that lasted so long resets the back-off, seconds.
-        drain_s: At an orderly stop the queue is sent for at most this long, seconds.
-        held_s: A Held record at least this often, real seconds.
+        window: Largest number of blocks that wait for the cloud's ack at the same time.
+        ack_timeout_s: Time after which a block without an ack is sent again, seconds. The time
+            doubles at each repetition.
+        retry_max_s: Longest wait before the gateway connects again or sends a block again, seconds.
+        stable_s: Seconds that a connection must last to reset the wait before the next one.
+        drain_s: Longest time for which the queue is still sent after a stop request, seconds.
+        held_s: Longest time between two Held records, seconds of real time.
     """
 
     host: str
@@ -162,7 +167,7 @@ class UplinkConfig:
 
     @property
     def tls(self) -> TlsFiles | None:
-        """The files of TLS; None: plain TCP."""
+        """Returns the files of TLS; None for plain TCP."""
         return tls_files("[uplink]", self.ca_file, self.certificate_file, self.key_file)
 
 
@@ -171,9 +176,9 @@ class AlertOutputConfig:
     """`[alert_output]`: one GPIO pin that is on while any alert is open.
 
     Attributes:
-        id: Name in the alert's receipts.
-        pin: BCM number.
-        active_high: Level that means on.
+        id: Name of the output in the alert's receipts.
+        pin: BCM number of the pin.
+        active_high: true if a high level means on, false if a low level means on.
     """
 
     id: Id = "led"
@@ -183,17 +188,19 @@ class AlertOutputConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelsConfig:
-    """`[models]`: the bundles that forecast.
+    """`[models]`: the bundles (signed files with one model each) that forecast conditions.
 
     Attributes:
-        url: Address under which the cloud serves bundles, such as `https://cloud.example.org`.
-        ca_file: For https: authorities (PEM) that the server's certificate must be of; absent:
-            those of the system.
-        folder: Holds the bundles and the note of which ones run; made if its parent exists.
-        trusted_keys: Files with the public keys (PEM) whose signatures count.
-        fetch_timeout_s: An attempt to fetch ends after so long; the next goes on where it stopped.
-        verify_timeout_s: A bundle that is not through its trial by then is refused, seconds.
-        verify_memory_mib: Address space of the process that tries a bundle, MiB.
+        url: Address of the cloud's bundles, such as `https://cloud.example.org`.
+        ca_file: For https: CA certificates (PEM); one of them must have signed the server's
+            certificate. If absent, the system's CA certificates are used.
+        folder: Folder of the bundles, and of the file that names the ones in use. The gateway
+            creates the folder if its parent exists.
+        trusted_keys: Files with public keys (PEM). A bundle must be signed with one of them.
+        fetch_timeout_s: Longest time of one attempt to fetch, seconds. The next attempt continues
+            at the same byte.
+        verify_timeout_s: Longest time of a bundle's trial, seconds. A slower bundle is refused.
+        verify_memory_mib: Memory limit (address space) of the process that tries a bundle, MiB.
         retry_max_s: Longest wait between two attempts to fetch, seconds.
     """
 
@@ -212,10 +219,10 @@ class SensorConfig:
     """`[[sensor]]`: one chip in one role.
 
     Attributes:
-        id: Its role, such as `attic`.
+        id: Role of the sensor, such as `attic`.
         driver: Name of a module in `firmware_bridge.chips`.
         interval_s: Seconds between two readings.
-        decimals: Own number of decimals per quantity instead of the contract's.
+        decimals: Number of decimals per quantity, instead of the contract's.
         options: The driver's own keys.
     """
 

@@ -1,1 +1,1 @@
-"""Models asked about what comes next, and the alerts that follow."""
+"""Forecasts conditions with models, and raises forecast alerts."""

@@ -1,6 +1,6 @@
-"""A loaded bundle, asked at an instant: window to features to probability.
+"""Computes a probability with a loaded bundle: window to features to probability.
 
-Imports numpy, so a gateway without models must not import it; neither clock nor disk is touched.
+Imports numpy, so a gateway without models must not import this module. Uses neither clock nor disk.
 """
 
 import numpy as np
@@ -16,13 +16,13 @@ __all__ = ["Forecaster", "readings_of"]
 
 
 class Forecaster:
-    """Answers for one condition.
+    """Forecasts one condition.
 
     Args:
-        condition: What is forecast.
-        model: Name of the bundle.
-        version: Its version.
-        inference: Its session.
+        condition: The condition.
+        model: Name of the bundle's model.
+        version: Version of the model.
+        inference: The model's loaded session.
     """
 
     def __init__(
@@ -34,10 +34,10 @@ class Forecaster:
         self._inference = inference
 
     def probability(self, window: Window, at_ms: int) -> float | None:
-        """The probability at an instant (UTC, ms); None if the window lacks something.
+        """Returns the probability at a time (UTC, ms); None if the window lacks a value.
 
         Raises:
-            ModelError: The model failed, or gave no probability.
+            ModelError: The model failed, or returned no probability.
         """
         instants = np.array([at_ms], np.int64)
         grid = windows(readings_of(window, self._condition), instants, self._condition)
@@ -46,10 +46,10 @@ class Forecaster:
 
 
 def readings_of(window: Window, condition: Condition) -> Readings:
-    """What the window holds of a condition's inputs, in the order in which it was measured.
+    """Returns the window's values of a condition's inputs, in the order of measurement.
 
-    At instants from the last `Window.settle` on, `models.features.windows` gives for it what it
-    gives for all readings ever taken.
+    For times since the last `Window.settle`, `models.features.windows` gives the same result for
+    these values as for all readings ever taken.
     """
     rows = [
         (sample.at_ms, signal, sample.value)

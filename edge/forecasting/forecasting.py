@@ -1,8 +1,8 @@
-"""Forecasting as the sense loop sees it: window, models and forecasts in one place.
+"""Joins window, models and forecasts into one object for the sense loop.
 
-Samples go in, steps that completed are forecast from once a tick, new models come in between.
-Without models the window is kept all the same. Decides nothing itself. Used by the sense loop
-alone.
+The sense loop adds samples and asks once per tick for the forecasts of completed steps. A step is
+one of the equal periods in which a condition is evaluated. New models are loaded between two ticks.
+Without models the window is still filled. Only the sense loop uses this module.
 """
 
 from collections.abc import Iterable
@@ -21,31 +21,31 @@ __all__ = ["Forecasting", "NoModels"]
 
 
 class NoModels:
-    """Of a gateway without `[models]`: its rules stand alone."""
+    """Stands for the models of a gateway without `[models]`, which has rules only."""
 
     def start(self) -> None:
-        """Nothing to load."""
+        """Does nothing: there is no model to load."""
 
     def renew(self) -> None:
-        """Nothing ever comes."""
+        """Does nothing: there are no new bundles."""
 
     def take_reports(self) -> list[ModelReport]:
-        """Nothing to tell."""
+        """Returns no reports."""
         return []
 
     def ask(self, condition: Condition, window: Window, at_ms: int) -> Answer | None:
-        """Nobody answers."""
+        """Returns None: no model answers."""
         del condition, window, at_ms
         return None
 
 
 class Forecasting:
-    """The forecasting of one gateway.
+    """Does the forecasting of one gateway.
 
     Args:
-        window: What models look back on.
-        models: The same that `forecasts` asks.
-        forecasts: What the answers lead to.
+        window: The past values that models use.
+        models: The models; `forecasts` must use the same object.
+        forecasts: Turns the models' answers into predictions and alerts.
     """
 
     def __init__(self, window: Window, models: Models, forecasts: Forecasts) -> None:
@@ -54,14 +54,14 @@ class Forecasting:
         self._forecasts = forecasts
 
     def start(self, now_ms: int | None) -> list[TimedEvent]:
-        """Begins where the last stream ended; `now_ms` is UTC, None if it is unknown."""
+        """Continues where the last stream ended; `now_ms` is UTC, None if UTC is unknown."""
         self._window.resume(now_ms)
         cleared = self._forecasts.resume(now_ms)
         self._models.start()
         return cleared + self._reports(0)
 
     def take(self, samples: Iterable[tuple[Signal, Sample]]) -> None:
-        """Adds what one reading says; what was not fit to judge by is left out."""
+        """Adds the samples of one reading to the window, except those without a usable value."""
         for signal, sample in samples:
             if sample.value is not None:
                 self._window.take(signal, sample)
@@ -69,9 +69,9 @@ class Forecasting:
     def forecast(
         self, completed: Iterable[Completed], now_offset_ms: int, timeline: Timeline
     ) -> list[TimedEvent]:
-        """Predictions and alerts; call it once in a tick, with all of its readings taken.
+        """Returns predictions and alerts; call it once per tick, after all readings of the tick.
 
-        The readings of a tick may carry one instant, and a model must see all that were known then.
+        The readings of a tick may have the same time, and a model must see all values known then.
         """
         events = self._forecasts.take(completed, self._window, timeline)
         events += self._forecasts.advance(now_offset_ms, timeline)
@@ -79,21 +79,21 @@ class Forecasting:
         return events + self._reports(now_offset_ms)
 
     def renew(self, now_offset_ms: int) -> list[TimedEvent]:
-        """Takes in new bundles; may take as long as loading them does."""
+        """Loads new bundles and returns reports; this may take as long as loading does."""
         self._models.renew()
         return self._reports(now_offset_ms)
 
     def rebase(self, delta_ms: int) -> None:
-        """Moves all that is remembered to another time line; `delta_ms` is new minus old."""
+        """Shifts all stored times after a clock change; `delta_ms` is new minus old."""
         self._window.rebase(delta_ms)
         self._forecasts.rebase(delta_ms)
 
     def memory(self) -> list[tuple[str, str]]:
-        """Names and texts of what to store with the block that closes now."""
+        """Returns names and texts of the state to store with the block that is committed now."""
         return self._forecasts.memory() + self._window.memory()
 
     def stored(self) -> None:
-        """What `memory` said last is on the disk."""
+        """Notes that the last result of `memory` is on the disk."""
         self._window.stale = self._forecasts.stale = False
 
     def _reports(self, offset_ms: int) -> list[TimedEvent]:

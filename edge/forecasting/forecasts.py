@@ -1,13 +1,15 @@
-"""Forecasts: models asked at each full step that does not hold, and the alerts that follow.
+"""Asks a model at each completed step, and raises and clears forecast alerts.
 
-A forecast alert is raised at a probability of at least `warn_at`. It is cleared when a later
-forecast is below that, when the condition holds (the observed alert takes over), or when no
-forecast has come for the condition's horizon. Its id is derived as an observed alert's is, from
-`<condition id>~forecast`: no condition's id holds a `~`, so the two never meet.
+A step is one of the equal periods in which a condition is evaluated. The model is asked if the
+step has all its readings and the condition is false. A forecast alert is raised at a probability
+of at least `warn_at`. The alert is cleared in three cases: a later forecast is below `warn_at`, the
+condition is true (the observed alert replaces it), or there was no forecast for one horizon. The
+alert's id is derived, like an observed alert's, from `<condition id>~forecast`. No condition id
+contains a `~`, so the ids of the two kinds are never equal.
 
-Which alerts are open is text that goes into the outbox with the block, as for observed ones: no
-restart raises one twice. A kill in the middle of a tick can cost a forecast, never double one.
-Knows nothing of bundles and numbers: it asks `Models`. Used by the sense loop alone.
+The list of open alerts is stored in the outbox together with the block, so no restart raises an
+alert twice. A kill during a tick can lose a forecast, but never repeats one. Only the sense loop
+uses this module.
 """
 
 import json
@@ -29,12 +31,12 @@ __all__ = ["Answer", "Forecasts", "Models"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a model said.
+    """Holds a model's answer.
 
     Attributes:
-        probability: That the condition holds within its horizon, 0 to 1.
-        model: Name of the bundle that said it.
-        version: Its version.
+        probability: Probability that the condition is true within its horizon, 0 to 1.
+        model: Name of the model.
+        version: Version of the model.
     """
 
     probability: float
@@ -43,44 +45,44 @@ class Answer:
 
 
 class Models(Protocol):
-    """Which model answers for each condition: `ModelsInUse` of `edge.bundles`, or `NoModels`."""
+    """The models of all conditions: `ModelsInUse` of `edge.bundles`, or `NoModels`."""
 
     def start(self) -> None:
-        """Loads what ran before the start."""
+        """Loads the models that were in use before the start."""
         ...
 
     def renew(self) -> None:
-        """Takes in the new bundles that have come since the last call."""
+        """Swaps in the bundles received since the last call."""
         ...
 
     def take_reports(self) -> list[ModelReport]:
-        """What has happened since the last call."""
+        """Returns the reports since the last call."""
         ...
 
     def ask(self, condition: Condition, window: Window, at_ms: int) -> Answer | None:
-        """The forecast at an instant (UTC, ms); None without a model or a usable window."""
+        """Returns the forecast at a time (UTC, ms); None without a model or a usable window."""
         ...
 
 
 @dataclass(slots=True)
 class _Warning:
-    """An open forecast alert; `latest_ms` is None until the time line is known that it is on."""
+    """An open forecast alert; `latest_ms` (time of the last forecast) is None if unknown."""
 
     alert_id: str
     latest_ms: int | None
 
 
 class Forecasts:
-    """The forecasts of all conditions of one gateway.
+    """Forecasts all conditions of one gateway.
 
     Args:
-        conditions: What is declared.
-        models: Who is asked.
-        notifications: Told of each alert.
-        stored: What `dump` said before the last stop, None if it never was.
+        conditions: The declared conditions.
+        models: The models that are asked.
+        notifications: Receives each alert.
+        stored: Result of `dump` before the last stop; None if nothing was stored.
 
     Attributes:
-        stale: Whether `dump` says something else than what was stored last.
+        stale: Whether `dump` would return another text than the one stored last.
     """
 
     def __init__(
@@ -101,14 +103,14 @@ class Forecasts:
                 notifications.reopen(warning.alert_id)
 
     def resume(self, now_ms: int | None) -> list[TimedEvent]:
-        """Begins where the last stream on this outbox ended.
+        """Continues where the last stream on this outbox ended; call it once, first.
 
-        Alerts of conditions that are no longer declared are cleared: nothing else ever would. Call
-        it once, before all else.
+        Alerts of conditions that are no longer declared are cleared here; no later call would do
+        so.
 
         Args:
-            now_ms: UTC, None if it is unknown: then an open alert's horizon begins anew, as it does
-                after a last forecast that lies ahead.
+            now_ms: UTC, None if UTC is unknown. In that case an open alert's horizon starts again.
+                So it does if the last forecast's time is in the future.
         """
         for warning in self._open.values():
             latest_ms = warning.latest_ms
@@ -120,13 +122,13 @@ class Forecasts:
     def take(
         self, completed: Iterable[Completed], window: Window, timeline: Timeline
     ) -> list[TimedEvent]:
-        """Predictions for these steps, and the alerts that they raise or clear.
+        """Returns predictions for these steps, and the alerts that they raise or clear.
 
         Args:
-            completed: In the order of their completion.
-            window: Holds all samples up to the last of these steps.
-            timeline: What the steps' instants count on; without UTC nobody is asked, since the hour
-                of day is unknown.
+            completed: The steps, in the order of completion.
+            window: The window, with all samples up to the last of these steps.
+            timeline: Time line of the steps. Without UTC no model is asked, because the hour of the
+                day, which models use, is unknown.
         """
         events: list[TimedEvent] = []
         for one in completed:
@@ -141,7 +143,7 @@ class Forecasts:
         return events
 
     def advance(self, now_offset_ms: int, timeline: Timeline) -> list[TimedEvent]:
-        """Clears what no forecast has spoken for in time; call it after each `take`."""
+        """Clears alerts that had no forecast for one horizon; call it after each `take`."""
         now_ms = timeline.of_offset(now_offset_ms)
         events: list[TimedEvent] = []
         for name in list(self._open):
@@ -149,21 +151,21 @@ class Forecasts:
         return events
 
     def rebase(self, delta_ms: int) -> None:
-        """Moves what is remembered to another time line; `delta_ms` is new minus old instant."""
+        """Shifts the stored times after a clock change; `delta_ms` is new minus old."""
         for warning in self._open.values():
             if warning.latest_ms is not None:
                 warning.latest_ms += delta_ms
                 self.stale = True
 
     def dump(self) -> str:
-        """What must not be forgotten, as text."""
+        """Returns the open alerts as text, for the outbox."""
         return json.dumps(
             {name: [w.alert_id, w.latest_ms] for name, w in self._open.items()},
             separators=(",", ":"),
         )
 
     def memory(self) -> list[tuple[str, str]]:
-        """Name and text of what to store with the block that closes now; empty if it stands."""
+        """Returns name and text to store with the next block; empty if nothing has changed."""
         return [("forecasts", self.dump())] if self.stale else []
 
     def _judged(

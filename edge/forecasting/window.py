@@ -1,12 +1,13 @@
-"""The window: the last fit value of each signal in each short slot of the past 37 hours.
+"""Keeps the past values that models use: 37 hours, one value per signal and slot of 10 minutes.
 
-What models look back on: a day, and the longest time for which a value counts before it. Kept in
-memory, stored slot by slot with the block that closes, and restored at start, so that a restart
-does not blind a model for a day. Where models run, the newest samples are stored with every block,
-so that a restart does not change what a model sees either.
+Models use one day, plus the longest time for which a value counts before that day. The window is in
+memory. It is stored when a slot begins, together with the next block, and restored at the start, so
+that forecasts continue after a restart. If models run, the newest samples are stored with every
+block, so that a restart does not change a model's input.
 
-Samples that a newer one of their slot replaced stay until `settle`: a step that completed between
-the two is judged by what was known then. Used by the sense loop alone.
+A slot keeps its last usable sample. A replaced sample stays until `settle`, because a step (one of
+the equal periods in which a condition is evaluated) may have completed before the newer sample.
+Only the sense loop uses this module.
 """
 
 import json
@@ -20,16 +21,17 @@ from models.evaluation import Sample
 __all__ = ["SLOT_MS", "SPAN_MS", "Window"]
 
 SLOT_MS = 600_000
-SPAN_MS = 37 * 3_600_000  # `models.features`: 24 h back, and there a value counts for up to 12 h
+SPAN_MS = 37 * 3_600_000  # models use the last 24 h; a value counts for up to 12 h
 
 
 @dataclass(slots=True)
 class Window:
-    """Samples by signal, oldest first, at most one per slot of 10 minutes once settled.
+    """Holds samples by signal, oldest first; after `settle` one per slot of 10 minutes.
 
     Attributes:
-        exact: Whether the newest sample of each signal is stored with every block, too.
-        stale: Whether a slot has begun since the window was stored: the flash is spared until then.
+        exact: Whether the newest sample of each signal is also stored with every block.
+        stale: Whether a slot has begun since the window was stored. Storing less often spares the
+            flash memory.
     """
 
     exact: bool = False
@@ -38,7 +40,7 @@ class Window:
     _replaced: dict[Signal, list[Sample]] = field(default_factory=dict)
 
     def take(self, signal: Signal, sample: Sample) -> None:
-        """Adds a fit sample; the last one of a slot stands for it."""
+        """Adds a usable sample; it replaces an earlier one of the same slot."""
         samples = self._samples.setdefault(signal, deque())
         if samples and samples[-1].at_ms // SLOT_MS == sample.at_ms // SLOT_MS:
             self._replaced.setdefault(signal, []).append(samples[-1])
@@ -50,11 +52,11 @@ class Window:
             samples.popleft()
 
     def settle(self) -> None:
-        """Lets go of what was replaced: nobody will ask for an instant before now any more."""
+        """Removes replaced samples; call it when no earlier time is needed any more."""
         self._replaced.clear()
 
     def samples(self, signal: Signal) -> tuple[Sample, ...]:
-        """The signal's samples, oldest first: what was replaced since `settle`, too."""
+        """Returns the signal's samples, oldest first, with those replaced since `settle`."""
         kept = self._samples.get(signal)
         if kept is None:
             return ()
@@ -64,20 +66,20 @@ class Window:
         return tuple(sorted((*replaced, *kept), key=_at_ms))
 
     def resume(self, now_ms: int | None) -> None:
-        """Forgets what a restored window cannot place: all if UTC is unknown, else the future."""
+        """Removes samples with a wrong time: all if UTC is unknown, else those in the future."""
         self.settle()
         for name, kept in self._samples.items():
             fit = (s for s in kept if now_ms is not None and s.at_ms <= now_ms)
             self._samples[name] = deque(fit)
 
     def rebase(self, delta_ms: int) -> None:
-        """Moves all samples to another time line; `delta_ms` is new minus old instant."""
+        """Shifts all samples after a clock change; `delta_ms` is new minus old."""
         self.settle()
         for name, kept in self._samples.items():
             self._samples[name] = deque(Sample(s.at_ms + delta_ms, s.value) for s in kept)
 
     def memory(self) -> list[tuple[str, str]]:
-        """Names and texts of what to store with the block that closes now."""
+        """Returns names and texts of the state to store with the block that is committed now."""
         whole = [("window", _text(self._samples))] if self.stale else []
         if not self.exact:
             return whole
@@ -86,10 +88,10 @@ class Window:
 
     @classmethod
     def recalled(cls, recall: Callable[[str], str | None], *, exact: bool) -> "Window":
-        """The window that was stored; an empty one if none was.
+        """Returns the stored window; an empty one if none was stored.
 
         Args:
-            recall: Gives the text stored under a name.
+            recall: Returns the text stored under a name.
             exact: Whether models run here.
         """
         window = cls(exact=exact)

@@ -1,1 +1,1 @@
-"""Outputs: what shows an alert at the machine itself, without any network."""
+"""Shows alerts at the machine itself, without any network."""

@@ -1,4 +1,4 @@
-"""A GPIO pin as an alert output: on while any alert is open."""
+"""Switches a GPIO pin as an alert output: on while any alert is open."""
 
 import logging
 
@@ -12,12 +12,12 @@ log = logging.getLogger(__name__)
 
 
 class GpioOutput:
-    """Lamp, buzzer or relay.
+    """Switches a lamp, buzzer or relay.
 
     Args:
         output_id: Name in receipts.
         pin: The pin.
-        active_high: Level that means on.
+        active_high: Whether a high level means on.
     """
 
     def __init__(self, output_id: str, pin: OutputPin, *, active_high: bool) -> None:
@@ -30,17 +30,17 @@ class GpioOutput:
         self._set(any_open, "start")
 
     def show(self, alert: Alert, *, any_open: bool) -> bool:
-        """Sets the pin to whether any alert is open; false if the board refused."""
+        """Sets the pin on if any alert is open, else off; returns false if the board refused."""
         return self._set(any_open, alert.condition_id)
 
     def _set(self, on: bool, why: str) -> bool:
         try:
             self._pin.set(on == self._active_high)
         except BusError as error:
-            log.warning("alert output %s: %s: %s", self.output_id, why, error)
+            log.warning("alert output %s: %s: the pin was not set: %s", self.output_id, why, error)
             return False
         return True
 
     def close(self) -> None:
-        """Gives the pin back, off."""
+        """Sets the pin off and releases it."""
         self._pin.close()

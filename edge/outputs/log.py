@@ -1,4 +1,4 @@
-"""The log as an alert output: always there."""
+"""Writes alerts to the log; every gateway has this output."""
 
 import logging
 
@@ -15,12 +15,12 @@ class LogOutput:
     output_id = "log"
 
     def resume(self, *, any_open: bool) -> None:
-        """Writes a line if alerts of the time before the start are still open."""
+        """Writes a line if alerts raised before the start are still open."""
         if any_open:
             log.warning("alerts raised before this start are still open")
 
     def show(self, alert: Alert, *, any_open: bool) -> bool:
-        """Writes the line."""
+        """Writes the line; returns true."""
         del any_open
         level = logging.WARNING if alert.state is AlertState.RAISED else logging.INFO
         value = "no value" if alert.value is None else f"{alert.value:g}"
@@ -28,4 +28,4 @@ class LogOutput:
         return True
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Does nothing: the log needs no release."""

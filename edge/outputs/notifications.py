@@ -1,9 +1,8 @@
-"""Notifications: each alert shown on every output, and which alerts are open.
+"""Shows each alert on every output, and keeps the set of open alerts.
 
-All alerts, observed and forecast, go through one `Notifications`: an output is on while any is
-open.
-Remembers nothing over a restart: who raises an alert stores it, and says at the start that it is
-open still. Used by the sense loop alone.
+All alerts, observed and forecast, go through one `Notifications`: an output is on while any alert
+is open. Nothing is stored here. The code that raises an alert stores it, and calls `reopen` after a
+restart. Only the sense loop uses this module.
 """
 
 from collections.abc import Sequence
@@ -16,28 +15,28 @@ __all__ = ["Notifications", "Output"]
 
 
 class Output(Protocol):
-    """What shows alerts to the people at the machine: a log, or a pin with a lamp or a buzzer."""
+    """An output that shows alerts at the machine, such as the log, or a pin with a buzzer."""
 
     output_id: str
 
     def resume(self, *, any_open: bool) -> None:
-        """Shows at the start what the last stream left: whether any alert is open."""
+        """Shows at the start whether an alert of the last stream is still open."""
         ...
 
     def show(self, alert: Alert, *, any_open: bool) -> bool:
-        """Shows the change; true if it was taken."""
+        """Shows the change; returns true if that succeeded."""
         ...
 
     def close(self) -> None:
-        """Lets go of its hardware; a second call does nothing."""
+        """Releases the hardware; a second call does nothing."""
         ...
 
 
 class Notifications:
-    """All outputs of one gateway.
+    """Manages all outputs of one gateway.
 
     Args:
-        outputs: Told in this order.
+        outputs: The outputs, in the order in which they are notified.
     """
 
     def __init__(self, outputs: Sequence[Output]) -> None:
@@ -45,16 +44,16 @@ class Notifications:
         self._open: set[str] = set()
 
     def reopen(self, alert_id: str) -> None:
-        """An alert of the time before the start is open still; call it before `resume`."""
+        """Marks an alert raised before the start as open; call it before `resume`."""
         self._open.add(alert_id)
 
     def resume(self) -> None:
-        """Shows what was left open."""
+        """Shows on every output whether an alert is still open."""
         for output in self._outputs:
             output.resume(any_open=bool(self._open))
 
     def tell(self, alert: Alert) -> Alert:
-        """The alert with its receipts: every output has been told when it returns."""
+        """Notifies every output; returns the alert with its receipts."""
         if alert.state is AlertState.RAISED:
             self._open.add(alert.alert_id)
         else:

@@ -1,1 +1,1 @@
-"""Blocks from the outbox to the broker, and their acks back."""
+"""Sends blocks from the outbox to the broker, and receives their acks."""

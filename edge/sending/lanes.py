@@ -1,8 +1,9 @@
-"""Lanes: which committed block is sent next, and which are on their way.
+"""Chooses the next block to send, and keeps the blocks in flight (sent, not acked).
 
-Alert before live before backfill. Backfill may use the window only up to a part of it, live up to a
-little more, so that an alert or a fresh reading never waits behind a backlog. A place is kept in
-each lane, so that a round reads only blocks that were never looked at. Pure but for the outbox.
+There are three lanes (priorities): alert before live before backfill. Backfill may fill only a
+part of the window, live a larger part. So an alert or a new reading never waits behind a backlog.
+Each lane remembers the last block that it read, so that a round reads only new blocks. Only the
+outbox does I/O.
 """
 
 import math
@@ -18,7 +19,7 @@ from edge.storage.outbox import Outbox, QueuedBlock
 
 __all__ = ["LIVE_S", "InFlight", "Lanes", "Outgoing"]
 
-LIVE_S = 60.0  # what was committed longer ago on the real clock is backfill
+LIVE_S = 60.0  # blocks committed longer ago, in real time, are backfill
 _SHARES = ((Lane.ALERT, 1.0), (Lane.LIVE, 0.9), (Lane.BACKFILL, 0.75))  # of the window
 _NO_ROW_ID = 2**62
 _GRAIN_S = 0.25
@@ -26,7 +27,7 @@ _GRAIN_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A block and the lane it is sent in."""
+    """Holds a block and its lane."""
 
     block: QueuedBlock
     lane: Lane
@@ -34,13 +35,13 @@ class Outgoing:
 
 @dataclass(slots=True)
 class InFlight:
-    """A block that was handed to MQTT and not acked yet.
+    """Describes a block that was passed to MQTT and not acked yet.
 
     Attributes:
         outgoing: The block and its lane.
-        digest: How an ack names it if it cannot be read.
-        again_s: Real time, s, from which it is sent again.
-        timeout_s: How long the next wait will be, before jitter.
+        digest: Digest by which an ack names a block that the cloud cannot decode.
+        again_s: Real time, s, from which the block is sent again.
+        timeout_s: Length of the current wait, s, before jitter.
     """
 
     outgoing: Outgoing
@@ -51,13 +52,13 @@ class InFlight:
 
 @dataclass(slots=True)
 class Lanes:
-    """The queue as the send loop sees it.
+    """Reads the send loop's queue from the outbox.
 
     Attributes:
-        outbox: The send loop's connection.
-        window: At most this many blocks are in flight.
+        outbox: The send loop's connection to the outbox.
+        window: Largest number of blocks in flight.
         ack_timeout_s: First wait for an ack, seconds.
-        longest_s: The waits grow up to this, seconds.
+        longest_s: Longest wait for an ack, seconds.
     """
 
     outbox: Outbox
@@ -72,15 +73,15 @@ class Lanes:
     _looked_at: dict[Lane, int] = field(default_factory=dict)  # last row id read for each lane
 
     def begin(self) -> None:
-        """What was committed before this process began is backfill."""
+        """Marks all blocks committed before this process started as backfill."""
         self._newest = self.outbox.newest_row_id()
         self._live_from = self._newest + 1
 
     def note_commits(self, now_s: float) -> None:
-        """Takes notice of what was committed since the last call, and of what has grown old."""
+        """Finds blocks committed since the last call, and moves old live blocks to backfill."""
         newest = self.outbox.newest_row_id()
         if newest > self._newest:
-            # some commits share an entry, so that a fast clock does not fill the memory
+            # Commits within a short time share an entry, so that a fast clock cannot fill memory.
             since_s = now_s
             if self._recent and now_s - self._recent[-1][0] < _GRAIN_S:
                 since_s = self._recent.pop()[0]
@@ -90,11 +91,13 @@ class Lanes:
             self._live_from = self._recent.popleft()[1] + 1
 
     def next(self, now_s: float, most: int) -> list[Outgoing]:
-        """What to hand to MQTT now: overdue ones again, then alerts, live, backfill; it flies then.
+        """Returns the blocks to pass to MQTT now, and counts them as in flight.
+
+        The order is: overdue blocks, then alerts, live blocks and backfill.
 
         Args:
             now_s: Real time, s.
-            most: At most so many of those that do not fly yet.
+            most: Largest number of blocks that were not in flight before.
         """
         chosen = self._overdue(now_s)
         for lane, share in _SHARES:
@@ -114,23 +117,23 @@ class Lanes:
         return [flight.outgoing for flight in overdue]
 
     def acked(self, ack: Ack) -> list[int]:
-        """Row ids of blocks in flight that the ack covers whole; they are no longer in flight."""
+        """Removes the blocks that the ack covers completely from flight; returns their row ids."""
         done = [row_id for row_id, f in self.in_flight.items() if _covers(ack, f)]
         for row_id in done:
             del self.in_flight[row_id]
         return done
 
     def forget_flights(self) -> None:
-        """What was sent is lost: all unacked blocks wait again."""
+        """Puts all blocks in flight back into the queue, after a lost connection."""
         self.in_flight.clear()
         self._looked_at.clear()
 
     def backlog(self) -> bool:
-        """Whether anything waits or flies that is older than live."""
+        """Returns whether a block that is older than live waits or is in flight."""
         return self.outbox.ordinary_before(self._live_from)
 
     def empty(self) -> bool:
-        """Whether nothing waits or flies."""
+        """Returns whether no block waits or is in flight."""
         return not self.in_flight and self.outbox.empty()
 
     def _waiting(self, lane: Lane, room: int) -> list[QueuedBlock]:

@@ -1,8 +1,7 @@
-"""One MQTT 5 connection of a gateway; the only file of the edge that imports paho.
+"""Opens one MQTT 5 connection of a gateway; the only file of the edge that imports paho.
 
-paho's own queue and reconnect are not used: its memory is lost with the process and its waits have
-no jitter. A connection that broke is thrown away; the send loop makes a new
-one and gives it the unacked blocks again.
+paho's own queue and reconnect are not used: the queue is lost with the process, and the waits have
+no jitter. After a failure the send loop opens a new connection and sends the unacked blocks again.
 """
 
 import json
@@ -46,35 +45,35 @@ _GOODBYE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """An ack message of the cloud."""
+    """Holds an ack message of the cloud."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class DesiredHeard:
-    """What the cloud wants this device to run, unread and unjudged."""
+    """Holds a desired state (the models that the cloud wants here), not yet decoded or checked."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class NobodyListens:
-    """The broker took a block that no ingest process subscribes to: it is gone."""
+    """Reports that no ingest process subscribes: the broker has dropped a block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """Something was committed; nothing was heard."""
+    """Reports that a block was committed, without a message from the broker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The connection is over.
+    """Reports that the connection has ended.
 
     Attributes:
-        reason: What the broker or the network said.
-        refused: True if the broker refused what this device did.
+        reason: Message of the broker or the network.
+        refused: Whether the broker refused an action of this device.
     """
 
     reason: str
@@ -86,23 +85,23 @@ _Greeting = queue.SimpleQueue[ReasonCode | Lost]
 
 
 class MqttConnection:
-    """A live connection; its news come through a queue, so that one thread owns all state."""
+    """A live connection; its events go into a queue, so that one thread owns all state."""
 
     def __init__(self, client: paho.Client) -> None:
         self._client = client
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Hands one block to MQTT, QoS 1.
+        """Passes one block to MQTT, QoS 1.
 
         Raises:
-            UplinkUnavailable: The connection is over.
+            UplinkUnavailable: The connection has ended.
         """
         info = self._client.publish(topic, payload, qos=1)
         if info.rc != paho.MQTT_ERR_SUCCESS:
             raise UplinkUnavailable(f"publish: {paho.error_string(info.rc)}")
 
     def close(self, presence: str | None = None) -> None:
-        """Ends the connection; `presence` is this gateway's topic to say goodbye on."""
+        """Ends the connection; first publishes `offline` to the topic `presence`, if given."""
         if presence is not None and self._client.is_connected():
             info = self._client.publish(presence, _presence(online=False), qos=1, retain=True)
             if info.rc == paho.MQTT_ERR_SUCCESS:
@@ -118,19 +117,19 @@ def connect(
     *,
     desired: bool = False,
 ) -> MqttConnection:
-    """A connection that is subscribed to this device's acks and has announced its presence.
+    """Connects, subscribes to this device's acks, and publishes this device's presence.
 
     Args:
         device_id: Client id and owner of the topics.
         config: `[uplink]`.
-        news: Where whatever is heard goes, from paho's thread.
-        desired: Whether to subscribe to the desired state, too. A broker that refuses that is
-            warned of and no more: readings do not wait for models.
+        news: Queue for all events, filled by paho's thread.
+        desired: Whether to subscribe to the desired state, too. If the broker refuses this
+            subscription, a warning is logged: readings do not need models.
 
     Raises:
-        UplinkUnavailable: No broker there, or it did not answer in time.
-        UplinkRefused: It refuses the credentials or the subscription, or they cannot be read, or
-            its certificate is not the right one.
+        UplinkUnavailable: There is no broker, or the broker did not answer in time.
+        UplinkRefused: The broker refuses the credentials or the subscription, the credentials
+            cannot be read, or the broker's certificate is wrong.
     """
     greeting: _Greeting = queue.SimpleQueue()
     client = _client(device_id, config)
@@ -147,8 +146,8 @@ def connect(
     except UplinkError:
         connection.close()
         raise
-    client.on_log = None  # what follows is told by reasons; formatting each line would cost time
-    # only now: nobody need subscribe to presence, and what the broker says of it is no block's
+    client.on_log = None  # reason codes are enough from now on; formatting log lines costs time
+    # Set only now, so that the PUBACK for the presence message is not taken for a block's.
     client.on_publish = _tell_publish(news)
     return connection
 
@@ -177,7 +176,7 @@ def _subscribe_to_desired(client: paho.Client, greeting: _Greeting, topic: str) 
     except UplinkRefused as error:
         if not client.is_connected():
             raise
-        log.warning("uplink: models stay as they are: %s", error)
+        log.warning("uplink: this gateway receives no new models: %s", error)
 
 
 def _client(device_id: str, config: UplinkConfig) -> paho.Client:
@@ -192,7 +191,7 @@ def _client(device_id: str, config: UplinkConfig) -> paho.Client:
     if config.username is not None:
         client.username_pw_set(config.username, _password(config))
     if config.tls is not None:
-        try:  # each time anew: a renewed certificate counts from the next connection on
+        try:  # files are read at each connection, so a renewed certificate needs no restart
             client.tls_set_context(client_context(config.tls, "[uplink]"))
             client.on_socket_open = lambda _c, _u, sock: wait_for_refusal(sock)
         except ConfigError as error:
@@ -228,7 +227,7 @@ def _wire(
 
 
 def _wire_end(client: paho.Client, news: "queue.SimpleQueue[News]", greeting: _Greeting) -> None:
-    error = ""  # the last one is why a connection broke off: a disconnect's reason does not tell
+    error = ""  # the last error in the log: it names the cause, the reason code does not
 
     def on_log(_c: Any, _u: Any, level: int, text: str) -> None:
         nonlocal error
@@ -254,7 +253,7 @@ def _lost(reason: ReasonCode, error: str) -> Lost:
 def _unreached(where: str, error: Exception, *, secret: bool) -> UplinkError:
     failure = handshake_failure(error) if secret else None
     if failure is None:
-        return UplinkUnavailable(f"{where}: {error}")
+        return UplinkUnavailable(f"{where}: no connection to the broker: {error}")
     kind = UplinkRefused if failure.lasting else UplinkUnavailable
     return kind(f"{where}: {failure.text}")
 
@@ -273,7 +272,9 @@ def _expect(greeting: _Greeting, what: str) -> None:
     try:
         reason = greeting.get(timeout=_CONNECT_TIMEOUT_S)
     except queue.Empty:
-        raise UplinkUnavailable(f"{what}: no answer within {_CONNECT_TIMEOUT_S:g} s") from None
+        raise UplinkUnavailable(
+            f"{what}: the broker did not answer within {_CONNECT_TIMEOUT_S:g} s"
+        ) from None
     if isinstance(reason, Lost):
         kind = UplinkRefused if reason.refused else UplinkUnavailable
         raise kind(f"{what}: {reason.reason}")
@@ -281,7 +282,7 @@ def _expect(greeting: _Greeting, what: str) -> None:
 
 
 def _require_granted(reason: ReasonCode, what: str) -> None:
-    """Raises what a reason of CONNACK, SUBACK or DISCONNECT means; returns if all is well."""
+    """Returns if the reason code of CONNACK, SUBACK or DISCONNECT means success; else raises."""
     if reason.is_failure and is_lasting(reason.value):
         raise UplinkRefused(f"{what}: {reason}; check this device's name, password and rights")
     if reason.is_failure or reason.packetType == PacketTypes.DISCONNECT:
@@ -294,7 +295,9 @@ def _password(config: UplinkConfig) -> str | None:
     try:
         return Path(config.password_file).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise UplinkRefused(f"[uplink] password_file: {config.password_file}: {error}") from error
+        raise UplinkRefused(
+            f"[uplink] password_file: {config.password_file} cannot be read: {error}"
+        ) from error
 
 
 def _presence(*, online: bool) -> str:

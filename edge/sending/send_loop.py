@@ -1,7 +1,7 @@
-"""The send loop: outbox to broker, and out of the outbox only what the cloud has acked.
+"""Runs the send loop: sends blocks to the broker, deletes those that the cloud has acked.
 
-One thread, one connection at a time. It owns every reconnect. A broker's PUBACK means nothing here:
-the block stays until the ack of the cloud names it.
+The loop has one thread and one connection at a time, and makes every reconnect. The broker's PUBACK
+is not enough to delete a block: the block stays until an ack of the cloud names it.
 """
 
 import logging
@@ -27,15 +27,15 @@ __all__ = ["Connect", "SendLoop", "Wire"]
 
 log = logging.getLogger(__name__)
 
-_IDLE_S = 0.5  # how soon overdue acks are noticed when nothing wakes the loop
+_IDLE_S = 0.5  # longest time between two checks for overdue acks
 _NOBODY_LIMIT_S = 2.0
 
 
 class Wire(Protocol):
-    """A live connection, as `edge.sending.mqtt.MqttConnection` is."""
+    """A live connection, such as `edge.sending.mqtt.MqttConnection`."""
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Hands one block over; raises UplinkUnavailable."""
+        """Sends one block; may raise UplinkUnavailable."""
         ...
 
     def close(self, presence: str | None = None) -> None:
@@ -51,12 +51,13 @@ class SendLoop:
     """Sends until it is stopped.
 
     Args:
-        device_id: Whose topics to use.
+        device_id: Owner of the topics.
         config: `[uplink]`.
-        open_outbox: Opens this thread's own connection to the queue.
-        connect: Makes one connection that puts its news into the queue, or raises UplinkError.
-        on_desired: Called in this loop's thread with each desired state heard; must return at once
-            and raise nothing, as `edge.bundles.updates.Updates.offer` does. Absent: nobody cares.
+        open_outbox: Opens this thread's own connection to the outbox.
+        connect: Opens one connection that puts its events into the queue, or raises UplinkError.
+        on_desired: Called in this loop's thread with each received desired state; must return at
+            once and raise nothing, like `edge.bundles.updates.Updates.offer`. If absent, desired
+            states are ignored.
     """
 
     def __init__(
@@ -86,30 +87,30 @@ class SendLoop:
         self.acked_total = self.refused_acks_total = 0
 
     def backlog_drained(self) -> bool:
-        """Whether a backlog has been worked off since the last call; for the sense loop."""
+        """Returns whether a backlog was sent since the last call; for the sense loop."""
         drained = self._drained.is_set()
         self._drained.clear()
         return drained
 
     def wake(self) -> None:
-        """Something was committed: it need not wait for the next round. From any thread."""
+        """Starts the next round at once, after a commit. May be called from any thread."""
         self._news.put(Woken())
 
     def take_damaged(self) -> list[QueuedBlock]:
-        """Blocks found unreadable since the last call; the sense loop writes their Loss."""
+        """Returns damaged blocks found since the last call; the sense loop writes their Loss."""
         damaged = []
         while not self._damaged.empty():
             damaged.append(self._damaged.get())
         return damaged
 
     def stop(self, drain_s: float) -> None:
-        """Asks the loop to end once the queue is empty, at the latest after `drain_s` seconds."""
+        """Asks the loop to end when the queue is empty, at the latest after `drain_s` seconds."""
         self._drain_until_s = real_s() + drain_s
         self._stopping.set()
         self.wake()
 
     def run(self) -> None:
-        """Connects, sends, waits, again and again, until stopped."""
+        """Connects and sends until stopped; connects again after each failure."""
         backoff = Backoff(
             first_s=1.0, longest_s=self._config.retry_max_s, stable_s=self._config.stable_s
         )
@@ -119,8 +120,8 @@ class SendLoop:
                     self._serve(outbox, backoff)
             except OutboxError as error:
                 self._complain(error)
-            except Exception:  # a dead thread would keep all readings here, and nobody would know
-                log.exception("uplink: unexpected; it begins anew")
+            except Exception:  # without this thread no reading would be sent, silently
+                log.exception("uplink: unexpected error; the send loop restarts")
             else:
                 return
             self._stopping.wait(backoff.wait_s())
@@ -182,7 +183,7 @@ class SendLoop:
         return self._config.window
 
     def _heard(self, timeout_s: float) -> Iterator[News]:
-        """What is in the queue, after waiting for the first of it."""
+        """Yields the queue's events, after waiting at most `timeout_s` for the first."""
         try:
             yield self._news.get(timeout=timeout_s) if timeout_s else self._news.get_nowait()
             while True:
@@ -202,9 +203,12 @@ class SendLoop:
             raise UplinkRefused(news.reason) if news.refused else UplinkUnavailable(news.reason)
 
     def _hold(self, lanes: Lanes) -> None:
-        """Nobody in the cloud took what was sent: later one block asks whether somebody does."""
+        """Pauses because no ingest process subscribes; later one block tests whether one does."""
         if not self._probing:
-            log.warning("uplink: the broker takes blocks, but nobody in the cloud listens")
+            log.warning(
+                "uplink: the broker accepts blocks, but no ingest process subscribes; blocks stay "
+                "in the outbox"
+            )
         self._probing = True
         lanes.forget_flights()
         self._hold_until_s = real_s() + self._nobody.wait_s()
@@ -214,7 +218,7 @@ class SendLoop:
             done = lanes.acked(decode_ack(payload))
         except ContractError as error:
             self.refused_acks_total += 1
-            log.warning("uplink: an ack that cannot be read: %s", error)
+            log.warning("uplink: an invalid ack is ignored: %s", error)
             return
         if done:
             lanes.outbox.delete(done)
@@ -223,7 +227,7 @@ class SendLoop:
 
     def _listened(self) -> None:
         if self._probing:
-            log.info("uplink: somebody in the cloud listens again")
+            log.info("uplink: the cloud acks blocks again")
         self._probing = False
         self._nobody = Backoff(first_s=0.5, longest_s=_NOBODY_LIMIT_S, stable_s=math.inf)
         self._hold_until_s = 0.0
@@ -244,5 +248,5 @@ class SendLoop:
         until_s = real_s() + seconds
         while real_s() < until_s and not self._finished(lanes):
             for _ in self._heard(min(_IDLE_S, until_s - real_s())):
-                pass  # woken, by a commit or by the stop
+                pass  # a commit or the stop has ended the wait
             lanes.note_commits(real_s())

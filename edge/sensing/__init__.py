@@ -1,1 +1,1 @@
-"""Sensors read when they are due, their times, and the conditions judged on each reading."""
+"""Reads sensors when they are due, gives readings their times, and evaluates conditions."""

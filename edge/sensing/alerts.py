@@ -1,9 +1,10 @@
-"""Alerts: conditions judged on each reading, outputs told at once, records made for the block.
+"""Evaluates the conditions on each reading, notifies the outputs, and creates alert records.
 
-What was judged goes on to the forecasts (`take_completed`); no alert waits for that.
-Outputs come first and the commit after: an output must not wait for a disk. What is open, and how
-far each condition has been judged, is text that goes into the outbox with the block, so that
-neither a crash nor a restart raises the same alert twice. Used by the sense loop alone.
+Conditions are evaluated in steps (equal periods); completed steps go to the forecasts through
+`take_completed`. The outputs are notified before the commit, because an output must not wait for
+the disk. The open alerts and each condition's state are stored in the outbox together with the
+block, so that no crash or restart raises the same alert twice. Only the sense loop uses this
+module.
 """
 
 import json
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A step that completed, and the condition that it is a step of."""
+    """Holds a completed step and its condition."""
 
     condition: Condition
     step: Step
@@ -43,12 +44,12 @@ class _Judged:
 
 
 class Alerts:
-    """All conditions of one gateway.
+    """Evaluates all conditions of one gateway.
 
     Args:
-        conditions: What is declared.
-        notifications: Told of each change.
-        stored: What `dump` said before the last stop, None for a new outbox.
+        conditions: The declared conditions.
+        notifications: Receives each change.
+        stored: Result of `dump` before the last stop; None for a new outbox.
     """
 
     def __init__(
@@ -76,13 +77,14 @@ class Alerts:
         ]
 
     def resume(self, now_ms: int | None) -> list[TimedEvent]:
-        """Begins where the last stream on this outbox ended.
+        """Continues where the last stream on this outbox ended.
 
-        Alerts of conditions that are no longer declared are cleared: nothing else ever would.
+        Alerts of conditions that are no longer declared are cleared here; no later call would do
+        so.
 
         Args:
-            now_ms: UTC, None if it is unknown. What was judged at unknown or later times cannot be
-                compared with what comes: of that, only whether a condition holds is kept.
+            now_ms: UTC, None if UTC is unknown. If UTC is unknown or a condition's stored times are
+                in the future, only true or false is kept of the condition's state.
         """
         for judged in self._judged.values():
             if now_ms is None or judged.evaluator.is_ahead_of(now_ms):
@@ -95,7 +97,7 @@ class Alerts:
     def take(
         self, samples: Iterable[tuple[Signal, Sample]], timeline: Timeline
     ) -> list[TimedEvent]:
-        """Alerts that one reading raises or clears; outputs have been told when it returns."""
+        """Returns the alerts that one reading raises or clears, after notifying the outputs."""
         events: list[TimedEvent] = []
         for signal, sample in samples:
             for judged in self._by_signal.get(signal, ()):
@@ -104,7 +106,7 @@ class Alerts:
         return events
 
     def advance(self, now_offset_ms: int, timeline: Timeline) -> list[TimedEvent]:
-        """Alerts of steps that ended without all their signals; call it after each `take`."""
+        """Returns alerts of steps that ended without all signals; call it after each `take`."""
         now_ms = timeline.of_offset(now_offset_ms)
         events: list[TimedEvent] = []
         for judged in self._judged.values():
@@ -113,17 +115,17 @@ class Alerts:
         return events
 
     def take_completed(self) -> list[Completed]:
-        """The steps that completed since the last call, in that order."""
+        """Returns the steps completed since the last call, oldest first."""
         completed, self._completed = self._completed, []
         return completed
 
     def rebase(self, delta_ms: int) -> None:
-        """Tells every condition that the time line moved; see `Evaluator.rebase`."""
+        """Shifts every condition's times after a clock change; see `Evaluator.rebase`."""
         for judged in self._judged.values():
             judged.evaluator.rebase(delta_ms)
 
     def dump(self) -> str:
-        """What must not be forgotten, as text."""
+        """Returns the open alerts and the conditions' states as text, for the outbox."""
         judged = self._judged.items()
         return json.dumps(
             {name: {"open": j.open_alert_id, **j.evaluator.saved()} for name, j in judged},
@@ -160,7 +162,7 @@ def _observed(
 
 
 def samples_of(measured: Measured, at_ms: int) -> list[tuple[Signal, Sample]]:
-    """The values of one reading that are fit to judge by, as (signal, sample)."""
+    """Returns one reading as (signal, sample); a sample of bad quality has the value None."""
     samples = []
     for index, series in enumerate(measured.series):
         value, (quality, _) = measured.values[index], measured.qualities[index]

@@ -1,6 +1,6 @@
-"""From the configuration to a board and its sensors; nothing is opened here.
+"""Creates the board and the sensors from the configuration; does not open any sensor.
 
-A part of the composition root: the only place where boards and drivers are chosen.
+This is a part of the composition root: the only place where boards and drivers are chosen.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ __all__ = ["board_for", "driver_config", "quantities_of", "sensors_for"]
 
 
 def board_for(config: GatewayConfig, clock: SenseClock) -> Board:
-    """The configured board; a simulated one has every configured chip plugged in."""
+    """Returns the configured board; a simulated one has every configured chip plugged in."""
     if config.board.kind is BoardKind.LINUX:
         return LinuxBoard(pulseio=config.board.pulseio)
 
@@ -44,7 +44,7 @@ def board_for(config: GatewayConfig, clock: SenseClock) -> Board:
 
 
 def sensors_for(config: GatewayConfig, board: Board, clock: SenseClock) -> list[Sensor]:
-    """The configured sensors; none is opened yet.
+    """Returns the configured sensors; none is open yet.
 
     Raises:
         ConfigError: A driver is unknown or its keys are wrong.
@@ -68,7 +68,7 @@ def _sensor(config: SensorConfig, board: Board, clock: SenseClock) -> Sensor:
 
 
 def driver_config(sensor: SensorConfig) -> Any:
-    """A sensor's own keys as its driver types them.
+    """Returns a sensor's own keys as the typed configuration of its driver.
 
     Raises:
         ConfigError: The driver is unknown or its keys are wrong.
@@ -82,7 +82,7 @@ def driver_config(sensor: SensorConfig) -> Any:
 
 
 def quantities_of(sensor: SensorConfig, typed: Any) -> tuple[Quantity, ...]:
-    """What a sensor measures; `typed` is its `driver_config`."""
+    """Returns the quantities that a sensor measures; `typed` is its `driver_config`."""
     quantities: tuple[Quantity, ...] = getattr(
         typed, "quantities", chips.load(sensor.driver).QUANTITIES
     )

@@ -1,4 +1,4 @@
-"""What a gateway says of itself: Status and Held records."""
+"""Creates a gateway's records about itself: Status and Held."""
 
 from contract.records import Held, Phase, Status
 from edge.sensing.sampler import Sampler
@@ -13,7 +13,7 @@ MAX_HELD_SPANS = 200
 def status(
     phase: Phase, version: str, sampler: Sampler, journal: Journal, outbox: Outbox
 ) -> Status:
-    """How the gateway fares; `version` is the program's."""
+    """Returns a Status record with the gateway's counters; `version` is the program's."""
     queue = outbox.state()
     return Status(
         phase=phase,
@@ -27,6 +27,6 @@ def status(
 
 
 def held(outbox: Outbox) -> Held:
-    """What has been committed and not acked yet."""
+    """Returns a Held record: the numbers that are committed but not acked yet."""
     spans = outbox.spans(MAX_HELD_SPANS + 1)
     return Held(spans=tuple(spans[:MAX_HELD_SPANS]), truncated=len(spans) > MAX_HELD_SPANS)

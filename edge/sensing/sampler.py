@@ -1,7 +1,7 @@
-"""Sampling: when each sensor is due, and what one reading of it becomes.
+"""Reads each sensor when it is due, and turns the result into a reading.
 
-A failing sensor is its own affair: it is logged once, counted, its recovery logged once, and the
-others keep their times. A failed read has no value; nothing is repeated, clamped or made up.
+A failing sensor does not affect the others. Its failures are counted; only the first failure and
+the recovery are logged. A failed read has no value; no value is repeated, clamped or invented.
 """
 
 import logging
@@ -19,7 +19,7 @@ __all__ = ["Sampler", "Sensor"]
 
 log = logging.getLogger(__name__)
 
-_SLEW_S = 0.6  # a little more than UTC may be slewed by without being called a jump
+_SLEW_S = 0.6  # slightly more than the largest change of UTC that is not called a jump
 _GOOD: tuple[Quality, tuple[Flag, ...]] = (Quality.GOOD, ())
 
 
@@ -28,9 +28,9 @@ class Sensor:
     """One configured chip.
 
     Attributes:
-        sensor_id: Its role.
+        sensor_id: Role of the sensor.
         interval_s: Seconds between two readings.
-        series: Its columns.
+        series: Quantities that the sensor measures, with their decimals.
         open: Opens the chip; called again after a fault.
     """
 
@@ -43,24 +43,24 @@ class Sensor:
     failing: bool = False
 
     def read(self) -> Sample:
-        """One instant of all its quantities.
+        """Returns one reading of all quantities of the chip.
 
         Raises:
-            SensorError: No reading this time.
+            SensorError: The chip gave no reading.
         """
         if self.chip is None:
             self.chip = self.open()
         return self.chip.read()
 
     def close(self) -> None:
-        """Lets go of the chip; harmless twice."""
+        """Closes the chip; a second call does nothing."""
         if self.chip is not None:
             self.chip.close()
             self.chip = None
 
 
 class Sampler:
-    """Reads what is due, in the order of the configuration."""
+    """Reads the sensors that are due, in the order of the configuration."""
 
     def __init__(self, sensors: Iterable[Sensor]) -> None:
         self._sensors = tuple(sensors)
@@ -68,33 +68,33 @@ class Sampler:
         self.failures_total = 0
 
     def next_due_s(self) -> float:
-        """The earliest instant, in monotonic seconds, at which a sensor is due."""
+        """Returns the earliest time, in monotonic seconds, at which a sensor is due."""
         return min(s.due_s for s in self._sensors)
 
     def readings_in(self, seconds: float) -> int:
-        """How many readings the sensors would make in that time: the estimate of a loss."""
+        """Returns the number of readings in that time, as the estimate of a loss."""
         return sum(int(seconds / s.interval_s) * len(s.series) for s in self._sensors)
 
     @property
     def widest(self) -> int:
-        """The most readings that one sensor makes at once."""
+        """Returns the largest number of readings that one sensor makes at once."""
         return max(len(s.series) for s in self._sensors)
 
     @property
     def longest_interval_s(self) -> float:
-        """The slowest sensor's interval, seconds."""
+        """Returns the slowest sensor's interval, seconds."""
         return max(s.interval_s for s in self._sensors)
 
     def read_due(
         self, now_s: float, offset_of: Callable[[], int], phase_s: float
     ) -> list[Measured]:
-        """Readings of all sensors that are due.
+        """Reads all sensors that are due; returns their readings.
 
         Args:
             now_s: Monotonic seconds.
-            offset_of: Gives the offset in the stream (ms) at the moment of the call.
-            phase_s: UTC minus monotonic seconds, 0 if UTC is unknown: intervals fall on whole
-                multiples of UTC, so that all gateways sample at the same instants.
+            offset_of: Returns the offset in the stream (ms) at the time of the call.
+            phase_s: UTC minus monotonic seconds, 0 if UTC is unknown. Readings are at whole
+                multiples of the interval in UTC, so that all gateways sample at the same time.
         """
         measured = []
         for sensor in self._sensors:
@@ -132,13 +132,13 @@ class Sampler:
     def _recovered(self, sensor: Sensor) -> None:
         if sensor.failing:
             sensor.failing = False
-            log.info("sensor %s: reads again", sensor.sensor_id)
+            log.info("sensor %s: readings work again", sensor.sensor_id)
 
 
 def _next_due(now_s: float, interval_s: float, phase_s: float) -> float:
     due_s = (math.floor((now_s + phase_s) / interval_s) + 1) * interval_s - phase_s
-    # float rounding or a slewed calendar may put the multiple at or just behind this instant, which
-    # has been read
+    # By float rounding or a slewed clock the multiple may be equal to this time, or just after it.
+    # This time has been read already.
     return due_s if due_s - now_s > min(interval_s / 2, _SLEW_S) else due_s + interval_s
 
 

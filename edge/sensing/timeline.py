@@ -1,7 +1,7 @@
-"""A stream's times: offsets on the monotonic clock, and what UTC they mean.
+"""Converts a stream's offsets on the monotonic clock to UTC and back.
 
-UTC enters by `follow` alone; between two calls an offset means the same instant, so that all
-records of a block hang on one reading of the calendar.
+Only `follow` reads UTC. Between two calls an offset means the same time, so that all records of a
+block depend on one reading of the system clock.
 """
 
 from dataclasses import dataclass
@@ -10,33 +10,33 @@ from edge.clock import SenseClock
 
 __all__ = ["StreamTime", "Timeline"]
 
-CLOCK_STEP_MS = 500  # UTC moved by more than this against the monotonic clock: it has jumped
-CLOCK_DRIFT_MS = 10  # it was slewed by so much that an empty block may follow it
+CLOCK_STEP_MS = 500  # a larger change of UTC against the monotonic clock is a jump
+CLOCK_DRIFT_MS = 10  # after a larger change an empty block follows UTC
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """How offsets of a stream map to the instants that conditions count their steps on.
+    """Maps offsets of a stream to the times in which conditions count their steps.
 
     Attributes:
         stream_id: The stream.
-        epoch_ms: UTC of offset 0, ms since 1970; None while the clock is not believable.
+        epoch_ms: UTC of offset 0, ms since 1970; None while the clock is not trusted.
     """
 
     stream_id: str
     epoch_ms: int | None
 
     def of_offset(self, offset_ms: int) -> int:
-        """The instant of an offset, ms."""
+        """Returns the time of an offset, ms."""
         return offset_ms + (self.epoch_ms or 0)
 
     def to_offset(self, at_ms: int) -> int:
-        """The offset of an instant, ms; negative for what lies before the stream."""
+        """Returns the offset of a time, ms; negative before the stream's start."""
         return at_ms - (self.epoch_ms or 0)
 
 
 class StreamTime:
-    """The times of one stream, which begins when this object is made."""
+    """Keeps the times of one stream, which begins when this object is created."""
 
     def __init__(self, clock: SenseClock, stream_id: str) -> None:
         self._clock = clock
@@ -45,37 +45,37 @@ class StreamTime:
         self.follow()
 
     def offset_ms(self) -> int:
-        """Offset of this moment, ms."""
+        """Returns the current offset, ms."""
         return round((self._clock.monotonic_s() - self._origin_s) * 1000)
 
     def monotonic_s(self, offset_ms: int) -> float:
-        """Monotonic seconds of an offset."""
+        """Returns the monotonic seconds of an offset."""
         return self._origin_s + offset_ms / 1000
 
     def utc_of(self, offset_ms: int) -> int | None:
-        """UTC of an offset, ms since 1970; None while it is not believable."""
+        """Returns UTC of an offset, ms since 1970; None while the clock is not trusted."""
         epoch_ms = self.timeline.epoch_ms
         return None if epoch_ms is None else epoch_ms + offset_ms
 
     @property
     def phase_s(self) -> float:
-        """UTC minus monotonic seconds, 0 while UTC is unknown."""
+        """Returns UTC minus monotonic seconds; 0 while UTC is unknown."""
         epoch_ms = self.timeline.epoch_ms
         return 0.0 if epoch_ms is None else epoch_ms / 1000 - self._origin_s
 
     def has_jumped(self) -> bool:
-        """Whether UTC has become known, unknown, or moved by more than a slew."""
+        """Returns whether UTC has become known or unknown, or has changed by a jump."""
         return self._off_by_more_than(CLOCK_STEP_MS)
 
     def has_drifted(self) -> bool:
-        """Whether UTC has moved by so little that nobody needs to be told, but noticeably."""
+        """Returns whether UTC has changed by more than `CLOCK_DRIFT_MS`."""
         return self._off_by_more_than(CLOCK_DRIFT_MS)
 
     def follow(self) -> int:
-        """Takes UTC as it is now.
+        """Reads UTC again.
 
         Returns:
-            New minus old instant of the time line, ms.
+            New minus old time of an offset, ms.
         """
         old = self.timeline
         self.timeline = Timeline(old.stream_id, self._epoch_ms())

@@ -1,1 +1,1 @@
-"""What is measured made durable: the open block, the journal, the outbox."""
+"""Makes records durable: the open block, the journal, the outbox."""

@@ -1,7 +1,7 @@
-"""The journal: gives records their numbers and makes them durable, block by block.
+"""Gives records their numbers and makes them durable, block by block.
 
-Owns the open block and the stream's numbers; the only writer of the outbox's blocks. Times come
-from outside as offsets. A commit that the disk refuses loses nothing: its blocks are closed and
+The journal owns the open block and the stream's numbers, and is the only writer of the outbox's
+blocks. Callers pass times as offsets. A failed commit loses nothing: its blocks are closed and
 encoded, and wait for the next commit.
 """
 
@@ -20,10 +20,10 @@ __all__ = ["Committed", "Journal", "Tail", "trace_line"]
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What one commit made durable.
+    """Holds the blocks of one commit.
 
     Attributes:
-        blocks: In the order of their numbers.
+        blocks: The blocks, in the order of their numbers.
     """
 
     blocks: tuple[Block, ...]
@@ -31,13 +31,13 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """What the journal notes for a start that follows a sudden end.
+    """Describes a commit, for a start that follows an unclean stop.
 
     Attributes:
         offset_ms: Offset of the commit in the stream.
-        utc_at: UTC at the same instant, ms, None if not believable.
-        tail_ms: How long after a commit samples can wait for the next one.
-        clean: Whether the stream ends here in order.
+        utc_at: UTC at the same time, ms; None if the clock is not trusted.
+        tail_ms: Longest time that samples can wait for the next commit, ms.
+        clean: Whether the stream ends cleanly with this commit.
     """
 
     offset_ms: int
@@ -51,8 +51,8 @@ class Journal:
 
     Args:
         outbox: The sense loop's durable connection.
-        stream_id: Minted at this start.
-        on_commit: Told after each commit has returned.
+        stream_id: Id of the stream, created at this start.
+        on_commit: Called after each commit has returned.
     """
 
     def __init__(
@@ -67,31 +67,31 @@ class Journal:
 
     @property
     def last(self) -> int:
-        """Number of the last committed record."""
+        """Returns the number of the last committed record."""
         return self._last
 
     @property
     def open_records(self) -> int:
-        """Records in the open block."""
+        """Returns the number of records in the open block."""
         return self._open.records_total
 
     @property
     def uncommitted_records(self) -> int:
-        """Records that are not on the disk: in the open block or in blocks that it refused."""
+        """Returns the number of records not on the disk: in the open block or failed commits."""
         return self._last_closed - self._last + self._open.records_total
 
     @property
     def opened(self) -> tuple[int, int | None] | None:
-        """Offset and UTC (ms) at which the open block was begun, None if it is empty."""
+        """Returns offset and UTC (ms) at which the open block began; None if it is empty."""
         return self._open.opened
 
     def add_reading(self, measured: Measured, utc_at: int | None) -> None:
-        """Appends a reading to the open block; `utc_at` is the clock's word at its offset."""
+        """Appends a reading to the open block; `utc_at` is UTC at the reading's offset."""
         self._open.open_at(measured.offset_ms, utc_at)
         self._open.add_reading(measured)
 
     def add_event(self, event: TimedEvent, utc_at: int | None) -> None:
-        """Appends an event that can wait for the rhythm."""
+        """Appends an event that can wait for the next regular commit."""
         self._open.open_at(event.offset_ms, utc_at)
         self._open.add_event(event.offset_ms, event.event)
 
@@ -102,16 +102,16 @@ class Journal:
         memory: Iterable[tuple[str, str]] = (),
         forget: Iterable[int] = (),
     ) -> bool:
-        """Commits the open block and, behind it, the urgent events as a block of their own.
+        """Commits the open block and, after it, the urgent events as a separate block.
 
-        Both go in one transaction, with all blocks that were refused before.
+        Both go into one transaction, with all blocks of earlier failed commits.
 
         Returns:
-            Whether there was anything to commit; if not, `memory` and `forget` were not looked at.
+            Whether there was anything to commit; if not, `memory` and `forget` were not used.
 
         Raises:
-            OutboxFull: Nothing was committed. The blocks are kept, the urgent events among them;
-                the caller gives `memory` and `forget` again.
+            OutboxFull: Nothing was committed. The blocks are kept, with the urgent events; the
+                caller must pass `memory` and `forget` again.
         """
         self._close(self._open)
         self._open = OpenBlock()
@@ -146,7 +146,7 @@ def _urgent_block(urgent: Sequence[TimedEvent], tail: Tail) -> OpenBlock:
 
 
 def trace_line(block: Block) -> str:
-    """One committed block for an observer outside the process: JSON, one line."""
+    """Returns one line of JSON about a committed block, for an observer outside the process."""
     kinds = {kind.value: total for kind, total in kinds_total(block).items()}
     line = {"stream": block.stream_id, "first": block.first, "last": block.last, "kinds": kinds}
     return json.dumps(line, separators=(",", ":")) + "\n"

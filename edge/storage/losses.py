@@ -1,4 +1,4 @@
-"""What is lost and how that is told: Loss records, most of them without numbers."""
+"""Creates Loss records, which report lost readings; most of these have no numbers."""
 
 import logging
 from collections.abc import Callable
@@ -16,12 +16,12 @@ log = logging.getLogger(__name__)
 def unclean_stop(
     previous: StreamEnd, now_ms: int | None, readings_in: Callable[[float], int]
 ) -> Loss:
-    """What a stream that ended suddenly had sampled and not committed.
+    """Returns the Loss of a stream's uncommitted samples after an unclean stop.
 
     Args:
-        previous: Where that stream stood at its last commit.
+        previous: The stream's state at its last commit.
         now_ms: UTC at this start, ms; None if unknown.
-        readings_in: How many readings the sensors make in so many seconds.
+        readings_in: Returns the number of readings that the sensors make in a time, seconds.
     """
     from_at, to_at, lost_ms = previous.committed_at, None, previous.tail_ms
     if from_at is not None and now_ms is not None and now_ms >= from_at:
@@ -36,15 +36,15 @@ def unclean_stop(
 
 
 def unreadable(block: QueuedBlock) -> Loss:
-    """What a block held whose bytes are no longer what was written."""
-    log.error("outbox: numbers %d-%d are unreadable: lost", block.first, block.last)
+    """Returns the Loss of a block with damaged bytes."""
+    log.error("outbox: records %d-%d are damaged and lost", block.first, block.last)
     lost = Span(stream_id=block.stream_id, first=block.first, last=block.last)
     return Loss(reason=LossReason.CORRUPT, lost=lost)
 
 
 @dataclass(slots=True)
 class Dropped:
-    """Readings that found no room in memory while the disk refused: counted, told once it takes."""
+    """Counts readings that were dropped because commits failed and the memory was full."""
 
     from_offset_ms: int = 0
     to_offset_ms: int = 0
@@ -53,13 +53,13 @@ class Dropped:
     def add(self, measured: Measured) -> None:
         """Counts one reading of a sensor."""
         if not self.readings_total:
-            log.error("the memory for uncommitted readings is full: from now on they are lost")
+            log.error("the memory for uncommitted readings is full: new readings are lost")
             self.from_offset_ms = measured.offset_ms
         self.to_offset_ms = measured.offset_ms
         self.readings_total += len(measured.values)
 
     def told(self, utc_of: Callable[[int], int | None]) -> Loss:
-        """The record of what was dropped; the count begins anew."""
+        """Returns the Loss of the dropped readings, and resets the count."""
         loss = Loss(
             reason=LossReason.BUDGET,
             from_at=utc_of(self.from_offset_ms),

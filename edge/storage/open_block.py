@@ -1,6 +1,6 @@
-"""The block being filled: columns that grow, no object kept per reading.
+"""Collects records in the open block, in growing columns, without an object per reading.
 
-It knows nothing of clocks or stores; whoever closes it gives the first number.
+Uses neither clocks nor storage; the caller of `close` passes the first number.
 """
 
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ __all__ = ["Measured", "OpenBlock"]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One reading of one sensor: a scaled integer per series, all of one instant.
+    """One reading of one sensor: a scaled integer per series, all at the same time.
 
     Attributes:
         sensor_id: Role of the sensor.
-        series: Its columns.
+        series: Quantities that the sensor measures, with their decimals.
         offset_ms: Monotonic offset in the stream.
-        values: Value x 10^decimals per series, None where there is none.
+        values: Value x 10^decimals per series; None if there is no value.
         qualities: Quality and flags per series.
     """
 
@@ -40,7 +40,7 @@ class _Columns:
 
 
 class OpenBlock:
-    """Collects records until somebody closes it into a `Block`."""
+    """Collects records until `close` turns them into a `Block`."""
 
     def __init__(self) -> None:
         self._sensors: dict[str, _Columns] = {}
@@ -50,11 +50,11 @@ class OpenBlock:
 
     @property
     def opened(self) -> tuple[int, int | None] | None:
-        """Offset and UTC (ms) of the clock reading that the times hang on, None if empty."""
+        """Returns offset and UTC (ms) of the block's one clock reading; None if empty."""
         return self._opened
 
     def open_at(self, offset_ms: int, utc_at: int | None) -> None:
-        """Sets the clock reading of an empty block; later ones are not looked at."""
+        """Sets the clock reading of an empty block; later calls change nothing."""
         if self._opened is None:
             self._opened = (offset_ms, utc_at)
 
@@ -74,12 +74,12 @@ class OpenBlock:
         self.records_total += len(measured.values)
 
     def add_event(self, offset_ms: int, event: Event) -> None:
-        """Appends anything that is not a reading."""
+        """Appends a record that is not a reading."""
         self._events.append(TimedEvent(offset_ms, event))
         self.records_total += 1
 
     def close(self, stream_id: str, first: int) -> Block:
-        """The block; this object stays as it is, so that a failed commit loses nothing."""
+        """Returns the block; this object does not change, so a failed commit loses nothing."""
         if self._opened is None or not self.records_total:
             raise ValueError("an empty block cannot be closed")
         offset_ms, utc_at = self._opened

@@ -1,9 +1,9 @@
-"""The outbox: the durable queue between the sense loop and the send loop, one SQLite file.
+"""Stores the outbox: the durable queue between sense loop and send loop, in one SQLite file.
 
-One row is one committed block. WAL with synchronous FULL: when `commit` returns, the block survives
-a power cut. Deleting acked blocks need not be durable (a block sent twice is stored once), so the
-send loop's connection is synchronous NORMAL and costs no fsync. Start-up reads a few rows, never
-the backlog. Raw statements here; the schema's migrations are in `edge.storage.outbox_schema`.
+One row is one committed block. The file uses WAL with synchronous FULL: when `commit` returns, the
+block survives a power cut. Deleting acked blocks need not be durable, because a block sent twice is
+stored once. So the send loop's connection uses synchronous NORMAL, which costs no fsync. A start
+reads a few rows, never the backlog. The schema's migrations are in `edge.storage.outbox_schema`.
 """
 
 import sqlite3
@@ -21,7 +21,7 @@ from edge.storage.outbox_schema import migrate
 __all__ = ["Encoded", "Outbox", "QueueState", "QueuedBlock", "StreamEnd"]
 
 _BUSY_TIMEOUT_S = 10.0
-_NO_ROW_ID = 2**63 - 1  # above all that SQLite gives
+_NO_ROW_ID = 2**63 - 1  # above all row ids that SQLite assigns
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Encoded:
     """A block ready to be committed.
 
     Attributes:
-        first: Number of its first record.
-        last: Number of its last record.
-        alert: Whether it holds an alert: then it is sent before everything else.
+        first: Number of the first record.
+        last: Number of the last record.
+        alert: Whether the block contains an alert; if so, it is sent first.
         payload: The encoded block.
     """
 
@@ -46,11 +46,11 @@ class QueuedBlock:
     """A committed block that the cloud has not acked yet.
 
     Attributes:
-        row_id: Grows with each commit, never used twice.
-        stream_id: Stream of its records.
-        first: Number of its first record.
-        last: Number of its last record.
-        alert: Whether it holds an alert.
+        row_id: Row id; grows with each commit and is never used twice.
+        stream_id: Stream of the records.
+        first: Number of the first record.
+        last: Number of the last record.
+        alert: Whether the block contains an alert.
         payload: The bytes to send.
     """
 
@@ -64,15 +64,15 @@ class QueuedBlock:
 
 @dataclass(frozen=True, slots=True)
 class StreamEnd:
-    """Where a stream stands; the next start learns from it what came before.
+    """Describes a stream at its last commit, for the next start.
 
     Attributes:
         stream_id: The stream.
-        last: Number of its last committed record.
-        committed_at: UTC of that commit, ms, None if the clock was not believable.
-        tail_ms: What was sampled later than that many ms after the commit cannot have been lost
-            by a sudden end: it would have been committed by then.
-        clean: Whether the stream was ended in order.
+        last: Number of the last committed record.
+        committed_at: UTC of that commit, ms; None if the clock was not trusted.
+        tail_ms: Longest time after the commit, ms, of which an unclean stop can lose samples. Later
+            samples would have come after another commit.
+        clean: Whether the stream ended cleanly.
     """
 
     stream_id: str
@@ -84,11 +84,11 @@ class StreamEnd:
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """How much waits.
+    """Describes the queue's size.
 
     Attributes:
-        blocks: Blocks in the queue.
-        payload_bytes: Their bytes.
+        blocks: Number of blocks in the queue.
+        payload_bytes: Total size of the blocks, bytes.
     """
 
     blocks: int
@@ -96,16 +96,16 @@ class QueueState:
 
 
 class Outbox:
-    """One connection to the queue; each thread opens its own and uses no other.
+    """One connection to the outbox; each thread opens its own.
 
     Args:
-        path: The file; made if it is not there.
-        durable: True for the sense loop (a commit is on the disk when it returns).
+        path: The file; created if it does not exist.
+        durable: True for the sense loop: a commit is on the disk when it returns.
 
     Raises:
-        OutboxCorrupt: The file is no database that can be trusted; see `edge.storage.recovery`.
-        OutboxFull: No access or no room now.
-        OutboxNewer: A newer dewline wrote it.
+        OutboxCorrupt: The file is damaged or is not a database; see `edge.storage.recovery`.
+        OutboxFull: The disk is full, or the file is not accessible.
+        OutboxNewer: A newer dewline wrote the file.
     """
 
     def __init__(self, path: Path, *, durable: bool) -> None:
@@ -137,13 +137,13 @@ class Outbox:
         memory: Iterable[tuple[str, str]] = (),
         forget: Iterable[int] = (),
     ) -> None:
-        """Commits blocks, the stream's new end and what the sense loop must not forget, at once.
+        """Commits blocks, the stream's new end and the sense loop's state in one transaction.
 
         Args:
-            blocks: Consecutive blocks of `end.stream_id`, in order.
+            blocks: Consecutive blocks of `end.stream_id`, by ascending number.
             end: The stream after these blocks.
             memory: Names and texts for `recall`.
-            forget: Row ids of blocks whose loss these blocks declare.
+            forget: Row ids of damaged blocks to delete; the new blocks declare their loss.
 
         Raises:
             OutboxFull: Nothing was committed; the caller keeps the records and tries again.
@@ -169,7 +169,7 @@ class Outbox:
             self._db.executemany("DELETE FROM block WHERE row_id = ?", [(r,) for r in forget])
 
     def stream_end(self) -> StreamEnd | None:
-        """The last stream's end, None for a new outbox."""
+        """Returns the last stream's end; None for a new outbox."""
         row = self._row("SELECT stream_id, last, committed_at, tail_ms, clean FROM stream_end")
         if row is None:
             return None
@@ -177,51 +177,51 @@ class Outbox:
         return StreamEnd(stream_id, last, committed_at, tail_ms, bool(clean))
 
     def recall(self, name: str) -> str | None:
-        """The text committed under that name."""
+        """Returns the text committed under a name; None if there is none."""
         row = self._row("SELECT text FROM memory WHERE name = ?", name)
         return None if row is None else str(row[0])
 
     def newest_row_id(self) -> int:
-        """Row id of the newest block ever committed, 0 if there was none."""
+        """Returns the row id of the newest block ever committed; 0 if there was none."""
         row = self._row("SELECT seq FROM sqlite_sequence WHERE name = 'block'")
         return 0 if row is None else int(row[0])
 
     def alerts(self, from_row_id: int, limit: int) -> list[QueuedBlock]:
-        """The oldest blocks that hold alerts, from that row id on."""
+        """Returns the oldest blocks with alerts, from that row id on."""
         return self._blocks("alert = 1", from_row_id, _NO_ROW_ID, limit)
 
     def ordinary(self, from_row_id: int, before_row_id: int, limit: int) -> list[QueuedBlock]:
-        """The oldest blocks without alerts whose row id is in [from, before)."""
+        """Returns the oldest blocks without alerts and with a row id in [from, before)."""
         return self._blocks("alert = 0", from_row_id, before_row_id, limit)
 
     def ordinary_before(self, row_id: int) -> bool:
-        """Whether a block without alerts waits whose row id is lower."""
+        """Returns whether a block without alerts and with a lower row id waits."""
         return self._row("SELECT 1 FROM block WHERE alert = 0 AND row_id < ?", row_id) is not None
 
     def empty(self) -> bool:
-        """Whether nothing waits; reads one row, `state` reads them all."""
+        """Returns whether no block waits; reads one row, while `state` reads all rows."""
         return self._row("SELECT 1 FROM block") is None
 
     def damaged(self) -> list[QueuedBlock]:
-        """Blocks met since the last call whose bytes are not what was written: never sent."""
+        """Returns damaged blocks found since the last call; they are never sent."""
         found = [b for row_id, b in self._damaged.items() if row_id not in self._reported]
         self._reported.update(b.row_id for b in found)
         return found
 
     def delete(self, row_ids: Iterable[int]) -> None:
-        """Forgets blocks that the cloud has acked."""
+        """Deletes blocks that the cloud has acked."""
         with _converted(self.path), self._transaction():
             self._db.executemany("DELETE FROM block WHERE row_id = ?", [(r,) for r in row_ids])
 
     def state(self) -> QueueState:
-        """How much waits; 100,000 blocks take some 50 ms."""
+        """Returns the queue's size; 100,000 blocks take about 50 ms."""
         row = self._row("SELECT count(*), coalesce(sum(length(payload)), 0) FROM block")
         return QueueState(*row) if row else QueueState(0, 0)
 
     def spans(self, limit: int) -> list[Span]:
-        """What waits, as numbers: consecutive blocks merged, oldest first, at most `limit`."""
-        # consecutive numbers stand in consecutive rows, so a span begins where the row before is no
-        # predecessor; a loop over all rows in Python takes 8 times as long
+        """Returns the waiting numbers: consecutive blocks merged, oldest first, at most `limit`."""
+        # Consecutive numbers are in consecutive rows, so a span begins where the row before is not
+        # its predecessor. A loop over all rows in Python takes 8 times as long.
         with _converted(self.path), self._transaction("DEFERRED"):
             begins = self._rows(
                 "SELECT row_id, stream_id, first FROM block AS b WHERE NOT EXISTS (SELECT 1 FROM "
@@ -252,7 +252,7 @@ class Outbox:
             blocks = [block for block in map(self._checked, rows) if block is not None]
             if blocks:
                 return blocks
-            from_row_id = rows[-1][0] + 1  # all damaged: they must not hide what is behind them
+            from_row_id = rows[-1][0] + 1  # all rows are damaged: read the ones after them
         return []
 
     def _checked(self, row: tuple[Any, ...]) -> QueuedBlock | None:
@@ -294,5 +294,5 @@ def _converted(path: Path) -> Iterator[None]:
         raise OutboxFull(f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
         if type(error) is not sqlite3.DatabaseError:
-            raise  # a mistake of this program, such as a broken constraint: the file is good
+            raise  # a bug of this program, such as a broken constraint: the file is good
         raise OutboxCorrupt(f"{path}: {error}") from error

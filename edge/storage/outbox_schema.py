@@ -1,7 +1,6 @@
-"""The outbox's tables and their migrations, each a named function applied in one transaction.
+"""Creates and migrates the outbox's tables; each migration is a function, in one transaction.
 
-sqlite-utils is imported only when a migration is pending: a start with a current file does not pay
-for it.
+sqlite-utils is imported only when a migration is pending, so that other starts stay fast.
 """
 
 import sqlite3
@@ -22,14 +21,15 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     Raises:
         sqlite3.DatabaseError: The file is damaged.
-        OutboxNewer: It was written by a newer dewline.
+        OutboxNewer: A newer dewline wrote the file.
     """
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found == SCHEMA_VERSION:
         return
     if found > SCHEMA_VERSION:
         raise OutboxNewer(
-            f"schema {found} is newer than this program's {SCHEMA_VERSION}: install a newer dewline"
+            f"the outbox has schema {found}, this dewline supports up to {SCHEMA_VERSION}: install "
+            "a newer dewline"
         )
     from sqlite_utils import Database, Migrations  # noqa: PLC0415 - see the module's docstring
 
@@ -40,7 +40,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def _queue(db: "Database") -> None:
-    # AUTOINCREMENT: without it, row ids start again when the queue has run empty
+    # Without AUTOINCREMENT, row ids would be used again after the queue was empty.
     db.execute(
         "CREATE TABLE block (row_id INTEGER PRIMARY KEY AUTOINCREMENT, stream_id TEXT NOT NULL, "
         "first INTEGER NOT NULL, last INTEGER NOT NULL, alert INTEGER NOT NULL, "

@@ -1,6 +1,7 @@
-"""A damaged outbox: set aside, never deleted, and a new one begun.
+"""Renames a damaged outbox and creates a new one.
 
-Measuring goes on within seconds; what the old file held is for a person to salvage.
+Measuring continues within seconds. The damaged file is never deleted, so that the operator can
+recover its data.
 """
 
 import logging
@@ -16,21 +17,21 @@ log = logging.getLogger(__name__)
 
 
 def open_outbox(path: Path) -> Outbox:
-    """The sense loop's durable connection, to a new file if the one that is there is damaged.
+    """Returns the sense loop's durable connection; replaces a damaged file by a new one.
 
     Raises:
-        OutboxFull: No access or no room.
+        OutboxFull: The disk is full, or the file is not accessible.
         OutboxNewer: A newer dewline wrote the file.
     """
     try:
         return Outbox(path, durable=True)
     except OutboxCorrupt as error:
-        log.error("%s; kept as %s, a new outbox is begun", error, set_aside(path))
+        log.error("%s; the file is renamed to %s, a new outbox is created", error, set_aside(path))
         return Outbox(path, durable=True)
 
 
 def set_aside(path: Path) -> Path:
-    """Renames a damaged outbox, with its journal; the new name says when."""
+    """Renames a damaged outbox, with its WAL files; returns the new name, with date and time."""
     stamp = datetime.now(tz=UTC).strftime("%Y%m%dT%H%M%SZ")
     kept, number = path.with_name(f"{path.name}.corrupt.{stamp}"), 1
     while kept.exists():

@@ -1,4 +1,4 @@
-"""The trace: tells an observer outside the process what was committed, as it happens."""
+"""Reports each committed block to an observer outside the process (`--trace-fd`)."""
 
 import logging
 import os
@@ -13,9 +13,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Trace:
-    """One line of JSON a committed block.
+    """Writes one line of JSON per committed block.
 
-    An observer that goes away does not stop the gateway.
+    If the observer closes the pipe, the gateway continues.
 
     Attributes:
         descriptor: An open file descriptor, usually the end of a pipe.
@@ -34,4 +34,8 @@ class Trace:
                 lines = lines[os.write(self.descriptor, lines) :]
         except OSError as error:
             self._broken = True
-            log.error("trace: descriptor %d: %s; no more lines", self.descriptor, error.strerror)
+            log.error(
+                "trace: file descriptor %d cannot be written: %s; the trace ends",
+                self.descriptor,
+                error.strerror,
+            )

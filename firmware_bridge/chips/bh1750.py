@@ -7,14 +7,15 @@ Keys: `bus` (1), `address` (0x23), `quantities` (illuminance).
 A reading takes 0.18 s, in the dark 0.36 s, in sunlight 0.26 s.
 
 Quirks, from the data sheet:
-- One-time high-resolution mode: 120 ms as a rule, 180 ms at most; then the chip sleeps.
-- The chip has no identification and no checksum, and it answers a read at any time. So its data
-  register is reset before each measurement, and 0 is read twice, one measurement time apart: an
-  unfinished measurement and darkness read the same.
-- It resolves 0.83 lx and ends at 54,612 lx (raw 0xFFFF). Then it measures again with the shortest
-  measurement time, which ends at 121,557 lx. If that is 0xFFFF too, the light is brighter or the
-  bus floats, and the reading has no value.
-- A bus stuck low reads as darkness; the chip offers nothing to tell them apart.
+- The driver uses the one-time high-resolution mode. A measurement takes 120 ms as a rule, 180 ms at
+  most; then the chip sleeps.
+- The chip has no identification and no checksum, and it answers a read at any time. So the driver
+  resets the data register before each measurement. It reads a 0 twice, one measurement time apart,
+  because an unfinished measurement and darkness give the same value.
+- The resolution is 0.83 lx, the end of the range 54,612 lx (raw 0xFFFF). At the end of the range
+  the driver measures again with the shortest measurement time, up to 121,557 lx. If that is 0xFFFF
+  too, the light is brighter or the bus floats, and the reading has no value.
+- A bus stuck low reads as darkness; the driver cannot detect it.
 """
 
 from dataclasses import dataclass
@@ -52,14 +53,14 @@ class Config:
 
 
 def open(config: Config, board: Board, clock: Clock) -> Chip:  # noqa: A001 - the drivers' common name
-    """Switch the chip on, which proves that something answers at its address."""
+    """Switch the chip on, which proves that a chip answers at its address."""
     chip = _Bh1750(config, board.i2c(config.bus), clock)
     chip.start()
     return chip
 
 
 def illuminance_lx(word: int, measurement_time: int) -> float:
-    """Illuminance, lx (data sheet, adjustment of the measurement result)."""
+    """Return the illuminance, lx (data sheet, adjustment of the measurement result)."""
     return word / 1.2 * _USUAL_TIME / measurement_time
 
 
@@ -79,7 +80,7 @@ class _Bh1750:
         return Sample(values=((Quantity.ILLUMINANCE, value),), flags=flags)
 
     def close(self) -> None:
-        """Nothing to release: after a measurement the chip sleeps."""
+        """Do nothing: after a measurement the chip sleeps."""
 
     def _attempt(self) -> float:
         for measurement_time in (_USUAL_TIME, _SHORTEST_TIME):
@@ -87,11 +88,11 @@ class _Bh1750:
             if word != _FULL:
                 return illuminance_lx(word, measurement_time)
         brightest_lx = illuminance_lx(_FULL, _SHORTEST_TIME)
-        text = f"raw word 0xffff: brighter than {brightest_lx:.0f} lx, or a floating bus"
+        text = f"raw word 0xffff: light brighter than {brightest_lx:.0f} lx, or a floating bus"
         raise SensorUnavailable(f"{self._where}: {text}", flag=Flag.CHECK_FAILED)
 
     def _measure(self, measurement_time: int) -> int:
-        self._send(_POWER_ON)  # asleep, the chip does not reset its data register
+        self._send(_POWER_ON)  # a sleeping chip would not reset its data register
         self._send(_RESET)
         self._send(_SET_TIME_HIGH | measurement_time >> 5)
         self._send(_SET_TIME_LOW | measurement_time & 0x1F)

@@ -3,18 +3,18 @@
 Wiring: 3.3 V, SDA, SCL; address 0x76 with SDO at ground, 0x77 with SDO at supply. A module with
 id 0x58 is a BMP280, which has no humidity, and is refused.
 
-Keys: `bus` (1), `address` (0x76), `quantities` (all three; what is left out is not measured),
+Keys: `bus` (1), `address` (0x76), `quantities` (all three; the others are not measured),
 `oversampling` (1, 2, 4, 8 or 16; for all channels).
 
 Quirks, by section of the data sheet (BST-BME280-DS002):
 - 5.4.3: `ctrl_hum` takes effect only with the next write to `ctrl_meas`, so it is written first.
-- 3.3: forced mode only; in normal mode the chip warms itself.
-- 4: the eight data registers are read in one burst, else halves of two measurements mix.
+- 3.3: the driver uses forced mode only; in normal mode the chip warms itself.
+- 4: the eight data registers are read in one burst; separate reads could mix two measurements.
 - 4.2.2: the calibration is read twice at start and compared, since this chip has no checksum.
 - 4.2.3: humidity and pressure need `t_fine`, so temperature is always measured.
 
-After any failure the chip is reset and identified anew before it is trusted again. Values are as
-computed: humidity may come out a little below 0 or above 100.
+After any failure the driver resets and identifies the chip before it uses the chip again. Values
+are reported as computed: humidity may be a little below 0 or above 100.
 """
 
 import struct
@@ -36,7 +36,7 @@ _CHIP_ID, _BMP280_IDS = 0x60, (0x56, 0x57, 0x58)
 _MEASURING, _IM_UPDATE = 0x08, 0x01
 _OVERSAMPLING = {1: 1, 2: 2, 4: 3, 8: 4, 16: 5}  # times -> register code (5.4.3)
 _RESET_S = 0.002
-_POLL_S, _POLLS = 0.002, 25  # after the maximum time; a chip busy for 50 ms more hangs
+_POLL_S, _POLLS = 0.002, 25  # after the maximum time; a chip that is busy 50 ms longer hangs
 _PAUSE_S = 0.01
 _SKIPPED_20, _SKIPPED_16 = 0x80000, 0x8000
 _FULL_20, _FULL_16 = 0xFFFFF, 0xFFFF
@@ -84,7 +84,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawMeasurement:
-    """Words of the three converters: 20, 20 and 16 bits."""
+    """The words of the three converters: 20, 20 and 16 bits."""
 
     pressure: int
     temperature: int
@@ -99,7 +99,7 @@ def open(config: Config, board: Board, clock: Clock) -> Chip:  # noqa: A001 - th
 
 
 def parse_calibration(block: bytes) -> Calibration:
-    """Coefficients from registers 0x88-0xA1 and 0xE1-0xE7, 33 bytes."""
+    """Return the coefficients from registers 0x88-0xA1 and 0xE1-0xE7, 33 bytes."""
     t1, t2, t3, p1, *p2_to_p9 = struct.unpack_from("<HhhH8h", block)
     p2, p3, p4, p5, p6, p7, p8, p9 = p2_to_p9
     h2, h3, e4, e5, e6, h6 = struct.unpack_from("<hBbBbb", block, 26)
@@ -111,7 +111,7 @@ def parse_calibration(block: bytes) -> Calibration:
 
 
 def parse_measurement(burst: bytes) -> RawMeasurement:
-    """Raw words from registers 0xF7-0xFE, 8 bytes."""
+    """Return the raw words from registers 0xF7-0xFE, 8 bytes."""
     return RawMeasurement(
         pressure=burst[0] << 12 | burst[1] << 4 | burst[2] >> 4,
         temperature=burst[3] << 12 | burst[4] << 4 | burst[5] >> 4,
@@ -120,13 +120,13 @@ def parse_measurement(burst: bytes) -> RawMeasurement:
 
 
 def fine_temperature(c: Calibration, raw: int) -> float:
-    """Temperature in 1/5120 Cel (`t_fine` of the data sheet), which the other channels need."""
+    """Return the temperature in 1/5120 Cel (the data sheet's `t_fine`); other channels need it."""
     offset = raw / 131072 - c.t1 / 8192
     return (raw / 16384 - c.t1 / 1024) * c.t2 + offset * offset * c.t3
 
 
 def pressure_pa(c: Calibration, t_fine: float, raw: int) -> float:
-    """Pressure, Pa (Bosch's floating-point form, data sheet 8.1)."""
+    """Return the pressure, Pa (Bosch's floating-point form, data sheet 8.1)."""
     x = t_fine / 2 - 64000
     offset = (x * x * c.p6 / 32768 + x * c.p5 * 2) / 4 + c.p4 * 65536
     slope = (1 + (c.p3 * x * x / 524288 + c.p2 * x) / 524288 / 32768) * c.p1
@@ -137,7 +137,7 @@ def pressure_pa(c: Calibration, t_fine: float, raw: int) -> float:
 
 
 def humidity_pct(c: Calibration, t_fine: float, raw: int) -> float:
-    """Relative humidity, % (Bosch's floating-point form, data sheet 8.1, without its clamp)."""
+    """Return the relative humidity, % (Bosch's floating-point form, 8.1, without its clamp)."""
     x = t_fine - 76800
     slope = c.h2 / 65536 * (1 + c.h6 / 67108864 * x * (1 + c.h3 / 67108864 * x))
     h = (raw - (c.h4 * 64 + c.h5 / 16384 * x)) * slope
@@ -145,7 +145,7 @@ def humidity_pct(c: Calibration, t_fine: float, raw: int) -> float:
 
 
 def longest_measurement_s(config: Config) -> float:
-    """Upper bound of one forced measurement, seconds (data sheet 9.1)."""
+    """Return the longest time of one forced measurement, seconds (data sheet 9.1)."""
     channels = {Quantity.TEMPERATURE, *config.quantities}
     conversions_ms = 2.3 * config.oversampling * len(channels)
     return (1.25 + conversions_ms + 0.575 * (len(channels) - 1)) / 1000
@@ -174,11 +174,11 @@ class _Bme280:
         return Sample(values=values, flags=flags)
 
     def close(self) -> None:
-        """Nothing to release: between forced measurements the chip sleeps."""
+        """Do nothing: between forced measurements the chip sleeps."""
 
     def _attempt(self) -> tuple[tuple[Quantity, float], ...]:
         calibration = self._calibration or self._identify()
-        # A failure below leaves this None, so that the next attempt identifies the chip anew.
+        # A failure below leaves this None, so that the next attempt identifies the chip again.
         self._calibration = None
         raw = self._trusted(self._measure())
         t_fine = fine_temperature(calibration, raw.temperature)
@@ -193,7 +193,7 @@ class _Bme280:
         self._wait_while(_IM_UPDATE, "copying its calibration")
         first, second = self._calibration_block(), self._calibration_block()
         if first != second:
-            raise self._distrust("its calibration reads differently each time")
+            raise self._distrust("two reads of the calibration differ: check the wiring")
         calibration = parse_calibration(first)
         if (
             calibration.t1 in (0, 0xFFFF)
@@ -207,7 +207,7 @@ class _Bme280:
 
     def _require_id(self, found: int) -> None:
         if found in (0x00, 0xFF):
-            raise self._distrust(f"its id reads {found:#04x}, as a stuck or floating bus does")
+            raise self._distrust(f"id {found:#04x}, as on a stuck or floating bus")
         if found in _BMP280_IDS:
             raise SensorFault(
                 f"{self._where}: id {found:#04x} is a BMP280, expected a BME280 (0x60)"
@@ -231,11 +231,13 @@ class _Bme280:
         for _ in range(_POLLS):
             status = self._registers(_STATUS, 1)[0]
             if status == 0xFF:
-                raise self._distrust("its status reads 0xff, as a floating bus does")
+                raise self._distrust("status 0xff, as on a floating bus")
             if not status & bit:
                 return
             self._clock.sleep_s(_POLL_S)
-        raise SensorUnavailable(f"{self._where}: does not finish {doing}", flag=Flag.NO_ANSWER)
+        raise SensorUnavailable(
+            f"{self._where}: the chip does not finish {doing}", flag=Flag.NO_ANSWER
+        )
 
     def _trusted(self, burst: bytes) -> RawMeasurement:
         raw = parse_measurement(burst)
@@ -246,9 +248,9 @@ class _Bme280:
             words.append((raw.humidity, _SKIPPED_16, _FULL_16))
         for word, skipped, full in words:
             if word == skipped:
-                raise SensorFault(f"{self._where}: skipped a channel that it was told to measure")
+                raise SensorFault(f"{self._where}: the chip skipped a channel that was requested")
             if word in (0, full):
-                raise self._distrust(f"raw word {word:#x}, as a stuck or floating bus reads")
+                raise self._distrust(f"raw word {word:#x}, as on a stuck or floating bus")
         return raw
 
     def _registers(self, first: int, count: int) -> bytes:

@@ -2,17 +2,17 @@
 
 Wiring: 3.3 V, data at a GPIO with 4.7 to 10 kΩ to 3.3 V, ground.
 
-Keys: `pin` (BCM number), `quantities` (both), `min_interval_s` (2.0, not less: the chip does not
-answer sooner), `renew_after_s` (60: after a longer pause a reading is captured twice and the second
-one kept).
+Keys: `pin` (BCM number), `quantities` (both), `min_interval_s` (2.0 or more) and `renew_after_s`
+(60). The chip does not answer sooner than `min_interval_s` after a reading. After a pause longer
+than `renew_after_s` the driver reads twice and keeps the second reading.
 
 Quirks:
-- The chip answers with its *previous* measurement and then measures anew (AM2302 data sheet), hence
-  `renew_after_s`. A reading after a pause, and every retry, waits `min_interval_s` through the
-  clock. Until then a reading is as old as the interval between readings.
-- The checksum is a sum of four bytes. It passes for an all-zero frame and, once in some hundreds of
-  frames, for a wrong one; so pulses too long to be one bit, values outside the part's range
-  (-40...80 Cel, 0...100 %RH) and the known frames of an overrun chip are refused too.
+- The chip answers with its *previous* measurement and then measures again (AM2302 data sheet).
+  `renew_after_s` limits the age of that measurement. A reading after a longer pause, and every
+  retry, waits `min_interval_s`. Other readings are as old as the interval between readings.
+- The checksum is a sum of four bytes. It is right for an all-zero frame and, once in some hundreds
+  of frames, for a wrong one. So the driver also refuses pulses too long to be one bit, values
+  outside the part's range (-40...80 Cel, 0...100 %RH) and known frames of an overrun chip.
 - Capturing on Linux blocks for 0.25 to 0.35 s and fails about one time in ten.
 """
 
@@ -32,8 +32,8 @@ QUANTITIES = (Quantity.TEMPERATURE, Quantity.HUMIDITY)
 _START_LOW_S = 0.001
 _BIT_PULSES = 80
 _ONE_US = 51  # a 0 is high for 26 to 28 us, a 1 for 70 us
-_LONGEST_US = 95  # a missed low or high joins its neighbours to some 102 or 126 us
-# Raw (temperature, humidity) tenths that chips send when damaged or asked too fast.
+_LONGEST_US = 95  # a missed edge joins pulses to about 102 or 126 us
+# Raw (temperature, humidity) tenths that chips send if damaged or read too often.
 _BOGUS = frozenset({(0, 0), (1, 10), (0, 10), (0, 20)})
 
 
@@ -62,27 +62,27 @@ class Frame:
 
 
 class BadFrame(ValueError):
-    """An answer that cannot be trusted; stays inside this module."""
+    """Reports a wrong answer; does not leave this module."""
 
 
 def open(config: Config, board: Board, clock: Clock) -> Chip:  # noqa: A001 - the drivers' common name
-    """Capture once, which proves that something answers and starts a fresh measurement."""
+    """Capture once, which proves that a chip answers and starts a new measurement."""
     chip = _Dht22(config, board.pulse_line(config.pin), clock)
     chip.start()
     return chip
 
 
 def frame_bytes(pulses: Sequence[int]) -> bytes:
-    """The five bytes that the pulses spell: low and high by turns, 40 bits, then a last low.
+    """Return the five bytes of the pulses: alternately low and high, 40 bits, then a last low.
 
     Raises:
-        BadFrame: fewer than 80 pulses, or one too long to belong to a single bit.
+        BadFrame: there are fewer than 80 pulses, or one is too long for a single bit.
     """
     if len(pulses) < _BIT_PULSES:
         raise BadFrame(f"{len(pulses)} pulses, expected 81: check wiring and pull-up resistor")
     # The closing low counts too: a pulse lost there shifts all bits by one.
     if max(pulses) > _LONGEST_US:
-        raise BadFrame(f"a pulse of {max(pulses)} us: an edge was missed")
+        raise BadFrame(f"a pulse of {max(pulses)} us is too long: an edge was missed")
     number = 0
     for high_us in pulses[1:_BIT_PULSES:2]:
         number = number << 1 | (high_us > _ONE_US)
@@ -90,10 +90,10 @@ def frame_bytes(pulses: Sequence[int]) -> bytes:
 
 
 def parse_frame(frame: bytes) -> Frame:
-    """The words of five bytes whose sum is right and whose values the part can measure.
+    """Return the words of five bytes, if their sum and their values are right.
 
     Raises:
-        BadFrame: the sum is wrong, or the frame is a known bogus or impossible one.
+        BadFrame: the sum is wrong, or the values are impossible or known to be wrong.
     """
     if sum(frame[:4]) & 0xFF != frame[4]:
         raise BadFrame(f"checksum failed: {frame.hex(' ')}")
@@ -102,9 +102,11 @@ def parse_frame(frame: bytes) -> Frame:
     if frame[2] & 0x80:
         temperature = -temperature
     if (temperature, humidity) in _BOGUS:
-        raise BadFrame(f"bogus frame {frame.hex(' ')}: line stuck low, damaged, or asked too fast")
+        raise BadFrame(
+            f"bogus frame {frame.hex(' ')}: line stuck low, damaged chip, or read too often"
+        )
     if humidity > 1000 or not -400 <= temperature <= 800:
-        raise BadFrame(f"outside what the part measures: {frame.hex(' ')}")
+        raise BadFrame(f"values outside the chip's range: {frame.hex(' ')}")
     return Frame(temperature_tenths=temperature, humidity_tenths=humidity)
 
 
@@ -114,7 +116,7 @@ class _Dht22:
         self._config = config
         self._line = line
         self._clock = clock
-        self._attempts = Attempts(self._where, clock, pause_s=0.0)  # captures pace themselves
+        self._attempts = Attempts(self._where, clock, pause_s=0.0)  # `_capture` waits by itself
         self._captured_at_s: float | None = None
 
     def start(self) -> None:
@@ -130,11 +132,11 @@ class _Dht22:
         return Sample(values=values, flags=flags)
 
     def close(self) -> None:
-        """Nothing to release: the line belongs to the board."""
+        """Do nothing: the line belongs to the board."""
 
     def _attempt(self) -> Frame:
         if self._is_stale():
-            self._capture()  # the answer is as old as the pause; but now the chip measures
+            self._capture()  # this answer is too old, but it makes the chip measure
         return self._decode(self._capture())
 
     def _is_stale(self) -> bool:
@@ -147,7 +149,7 @@ class _Dht22:
             wait_s = ready_at_s - self._clock.monotonic_s()
             if wait_s > 0:
                 self._clock.sleep_s(wait_s)
-        # Stamped before capturing: a failed capture has disturbed the chip as well.
+        # Set before capturing, because a failed capture also disturbs the chip.
         self._captured_at_s = self._clock.monotonic_s()
         pulses = self._line.capture(_START_LOW_S)
         if not pulses:

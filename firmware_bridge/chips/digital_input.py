@@ -10,7 +10,7 @@ outside), `closed_level` (`low` or `high`: the level that means closed), `deboun
 Quirks:
 - A contact bounces for some ms. A reading is five samples, spread evenly over `debounce_ms`. If
   they differ, it is tried twice more; then it has no value (`check_failed`).
-- A reading says how the contact is now. What happens between two readings is not seen.
+- A reading is the present state of the contact. Changes between two readings are not seen.
 - A broken wire reads as the level of the resistor: as open, with the wiring above.
 - Long wires pick up noise: use a resistor of 1 to 10 kΩ outside, and `pull = "none"`.
 """
@@ -79,7 +79,7 @@ class _DigitalInput:
         return Sample(values=((Quantity.CONTACT, float(is_closed)),), flags=flags)
 
     def close(self) -> None:
-        """Nothing to release: the pin belongs to the board."""
+        """Do nothing: the pin belongs to the board."""
 
     def _attempt(self) -> bool:
         pin = self._board.input(self._config.pin, Pull(self._config.pull))

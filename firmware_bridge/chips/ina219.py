@@ -1,23 +1,23 @@
 """Texas Instruments INA219: voltage (V, ±0.5 %) of a supply or battery, 0 to 26 V, over I2C.
 
-Wiring: 3.3 V, SDA, SCL; VIN- at the line to be measured (the voltage is taken between VIN- and
-ground; no shunt is needed for it). Address 0x40 to 0x4F by A0 and A1; boards come with 0x40,
-UPS boards for the Raspberry Pi often with 0x42 or 0x43.
+Wiring: 3.3 V, SDA, SCL; VIN- at the line to be measured (the voltage between VIN- and ground; no
+shunt is needed). Address 0x40 to 0x4F, set by A0 and A1. Boards usually have 0x40, UPS boards for
+the Raspberry Pi often 0x42 or 0x43.
 
 Keys: `bus` (1), `address` (0x40), `quantities` (voltage), `range_v` (32, or 16 for lines that stay
 below 16 V).
 
-Quirks, by section of the data sheet (SBOS448):
-- 8.6.2.1: every measurement is triggered and is the mean of 16 conversions (8.5 ms).
-- 8.6.3.2: one count is 4 mV in both ranges; the line must not exceed 26 V. A reading at the end of
-  the range is no measurement and is refused.
-- The chip has neither identification nor checksum. It is known by its configuration after a reset
-  (0x399F; an INA226 and an INA3221 at the same address have others). The configuration is
-  read back with each measurement, so a floating or stuck bus is noticed.
-- The overflow flag belongs to current and power, which are not used: if it is set, another program
-  uses the chip.
+Quirks, from the data sheet (SBOS448):
+- Every measurement is triggered and is the mean of 16 conversions (8.5 ms).
+- One count is 4 mV in both ranges; the line must not exceed 26 V. A reading at the end of
+  the range is refused, because the real voltage may be higher.
+- The chip has neither identification nor checksum. The driver identifies it by its configuration
+  after a reset: 0x399F (an INA226 or INA3221 at the same address has another). The configuration
+  is read back with each measurement, so a floating or stuck bus is noticed.
+- The overflow flag belongs to current and power, which are not used. If the flag is set, another
+  program uses the chip.
 
-After any failure the chip is reset and identified before it is trusted again.
+After any failure the driver resets and identifies the chip before it uses the chip again.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ _CONFIGURATION, _BUS_VOLTAGE = 0x00, 0x02
 _RESET, _AFTER_RESET = 0x8000, 0x399F
 # Mean of 16 conversions of the bus voltage, triggered; the gain of the shunt as after a reset.
 _MEASURE, _RANGE_32 = 0x1E1A, 0x2000
-_MODE_BITS = 0b111  # the chip may show that it sleeps again
+_MODE_BITS = 0b111  # these may differ, because the chip sleeps after the measurement
 _OVERFLOW, _READY = 0x01, 0x02
 _VOLTS_PER_COUNT = 0.004
 _RESET_S = 0.001
@@ -62,14 +62,14 @@ class Config:
 
 
 def open(config: Config, board: Board, clock: Clock) -> Chip:  # noqa: A001 - the drivers' common name
-    """Reset the chip and know it by its configuration."""
+    """Reset the chip and identify it by its configuration."""
     chip = _Ina219(config, board.i2c(config.bus), clock)
     chip.start()
     return chip
 
 
 def voltage_v(register: int) -> float:
-    """Voltage, V, of the bus voltage register (data sheet 8.6.3.2)."""
+    """Return the voltage, V, of the bus voltage register (data sheet 8.6.3.2)."""
     return (register >> 3) * _VOLTS_PER_COUNT
 
 
@@ -92,14 +92,14 @@ class _Ina219:
         return Sample(values=((Quantity.VOLTAGE, value),), flags=flags)
 
     def close(self) -> None:
-        """Nothing to release: between triggered measurements the chip sleeps."""
+        """Do nothing: between triggered measurements the chip sleeps."""
 
     def _identify(self) -> None:
         self._set(_RESET)
         self._clock.sleep_s(_RESET_S)
         found = self._register(_CONFIGURATION)
         if found in (0x0000, 0xFFFF):
-            raise self._distrust(f"configuration {found:#06x}, as a stuck or floating bus reads")
+            raise self._distrust(f"configuration {found:#06x}, as on a stuck or floating bus")
         if found != _AFTER_RESET:
             text = f"configuration {found:#06x} after a reset, expected an INA219 (0x399f)"
             raise SensorFault(f"{self._where}: {text}")
@@ -118,21 +118,23 @@ class _Ina219:
         self._clock.sleep_s(_LONGEST_S)
         found = self._register(_CONFIGURATION)
         if (found ^ self._setting) & ~_MODE_BITS:
-            text = f"configuration {found:#06x} where {self._setting:#06x} was written"
+            text = f"configuration {found:#06x}, expected {self._setting:#06x} as written"
             raise self._distrust(text)
         for _ in range(_POLLS):
             register = self._register(_BUS_VOLTAGE)
             if register & _READY:
                 return register
             self._clock.sleep_s(_POLL_S)
-        raise SensorUnavailable(f"{self._where}: does not finish measuring", flag=Flag.NO_ANSWER)
+        raise SensorUnavailable(
+            f"{self._where}: the chip does not finish measuring", flag=Flag.NO_ANSWER
+        )
 
     def _checked(self, register: int) -> float:
         if register & _OVERFLOW:
             raise self._distrust("overflow flag: another program uses the chip, or the bus floats")
         value = voltage_v(register)
         if value >= self._config.range_v:
-            text = f"{value:g} V is the end of the range: the line has more"
+            text = f"{value:g} V is the end of the range, the real voltage may be higher"
             raise SensorFault(f"{self._where}: {text}; range_v is {self._config.range_v}")
         return value
 

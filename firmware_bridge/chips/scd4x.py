@@ -3,24 +3,26 @@
 Wiring: 3.3 V or 5 V, SDA, SCL (I2C). The address is always 0x62. The supply must give 205 mA in
 peaks.
 
-Keys: `bus` (1), `quantities` (all three), `altitude_m` (0, up to 3000: height above sea level,
-because CO2 depends on air pressure), `self_calibration` (true; set false in rooms that never get
-fresh air).
+Keys: `bus` (1), `quantities` (all three), `altitude_m` (0 to 3000) and `self_calibration` (true).
+`altitude_m` is the height above sea level, because the CO2 value depends on air pressure. Set
+`self_calibration` to false in rooms that never get fresh air.
 
-The chip measures on its own, once in 5 seconds, and a reading never waits for it. A reading before
-the first result, or sooner than 5 seconds after the one before, has no value (`no_answer`). Set
+The chip measures by itself every 5 seconds, and a reading never waits for it. A reading before the
+first result, or less than 5 seconds after the previous reading, has no value (`no_answer`). Set
 `interval_s` to 10 or more. `dewline-gateway read` waits for the first result.
 
-Quirks, by section of the data sheet:
-- 3.5.1: while it measures, the chip accepts few commands. So `open` first stops a measurement that
-  an earlier process left running (0.5 s), then reads the serial number, then starts.
-- 3.5.2: a result can be fetched once. If its CRC fails, it is lost, and that reading has no value.
-- 3.7.2: with `self_calibration` the lowest value of a week is taken for 400 ppm.
-- 3.6.1: the chip subtracts its own warmth (4 Cel as delivered) from the temperature.
-- Every two bytes carry a CRC-8 (polynomial 0x31, start 0xFF). A result of 0 ppm is none.
+Quirks, by command of the data sheet:
+- start_periodic_measurement: while it measures, the chip accepts few commands. So `open` first
+  stops a measurement that an earlier process left running (0.5 s), then reads the serial number,
+  then starts.
+- read_measurement: a result can be fetched once. If its CRC fails, it is lost, and that reading has
+  no value.
+- automatic self-calibration: the chip treats the lowest value of a week as 400 ppm.
+- temperature offset: the chip subtracts its own heating (4 Cel as delivered) from the temperature.
+- Every two bytes have a CRC-8 (polynomial 0x31, start 0xFF). A result of 0 ppm is not a value.
 
-If there was no result for 15 seconds, the chip is started again: it has lost power. It goes on
-measuring after `close`.
+If there was no result for 15 seconds, the chip has lost power, and the driver starts it again. The
+chip continues to measure after `close`.
 """
 
 from dataclasses import dataclass
@@ -42,7 +44,7 @@ _SERIAL, _SET_ALTITUDE, _SET_SELF_CALIBRATION = 0x3682, 0x2427, 0x2416
 _READY_BITS = 0x07FF  # any of them set: there is a new result
 _COMMAND_S, _STOP_S = 0.001, 0.5
 _PERIOD_S = 5.0
-_SLOWEST_PERIOD_S = 1.1 * _PERIOD_S  # the chip's clock is its own
+_SLOWEST_PERIOD_S = 1.1 * _PERIOD_S  # the chip's own clock may be slow
 _SILENT_S = 3 * _PERIOD_S
 _PAUSE_S = 0.01
 
@@ -66,19 +68,19 @@ class Config:
 
 
 def open(config: Config, board: Board, clock: Clock) -> Chip:  # noqa: A001 - the drivers' common name
-    """Read the serial number, which proves that the chip is there, and let it measure."""
+    """Read the serial number, which proves that the chip is there, and start measuring."""
     chip = _Scd4x(config, board.i2c(config.bus), clock)
     chip.start()
     return chip
 
 
 def temperature_c(word: int) -> float:
-    """Temperature, Cel (data sheet 3.5.2)."""
+    """Return the temperature, Cel (data sheet 3.5.2)."""
     return -45 + 175 * word / 65535
 
 
 def humidity_pct(word: int) -> float:
-    """Relative humidity, % (data sheet 3.5.2)."""
+    """Return the relative humidity, % (data sheet 3.5.2)."""
     return 100 * word / 65535
 
 
@@ -89,7 +91,7 @@ class _Scd4x:
         self._bus = bus
         self._clock = clock
         self._attempts = Attempts(self._where, clock, _PAUSE_S)
-        self._heard_s = clock.monotonic_s()  # when it was started, or had its latest result
+        self._heard_s = clock.monotonic_s()  # time of the start, or of the latest result
 
     def start(self) -> None:
         self._attempts.run(self._begin)
@@ -105,7 +107,7 @@ class _Scd4x:
         return Sample(values=values, flags=flags)
 
     def close(self) -> None:
-        """Nothing to release: the chip goes on measuring until somebody opens it again."""
+        """Do nothing: the chip continues to measure until the next `open`."""
 
     def _begin(self) -> None:
         self._send(_STOP)
@@ -123,11 +125,11 @@ class _Scd4x:
         if silent_s > _SILENT_S:
             self.start()
             silent_s = 0.0
-            text = f"was silent and is started again: its first result comes in {_PERIOD_S:g} s"
+            text = f"no result for too long: chip started again, first result in {_PERIOD_S:g} s"
         else:
             text = (
-                f"no new result since {silent_s:.1f} s: the chip has one each {_PERIOD_S:g} s, "
-                "the first that long after the start. Set interval_s to 10 or more"
+                f"no new result for {silent_s:.1f} s: the chip has a result every {_PERIOD_S:g} s, "
+                "the first one that time after the start. Set interval_s to 10 or more"
             )
         ready_in_s = max(_PAUSE_S, _SLOWEST_PERIOD_S - silent_s)
         return SensorUnavailable(
@@ -135,14 +137,14 @@ class _Scd4x:
         )
 
     def _fetch(self) -> dict[Quantity, float]:
-        # Asked once: after a failure the chip's buffer is empty, and no other attempt can succeed.
+        # One attempt: after a failure the chip's buffer is empty, so another attempt would fail.
         try:
             co2, temperature, humidity = self._ask(_FETCH, 3)
         except BusError as error:
-            text = f"{self._where}: result could not be fetched: {error}"
+            text = f"{self._where}: the result could not be fetched: {error}"
             raise SensorUnavailable(text, flag=Flag.NO_ANSWER) from error
         if co2 == 0:
-            raise SensorUnavailable(f"{self._where}: 0 ppm is no result", flag=Flag.CHECK_FAILED)
+            raise SensorUnavailable(f"{self._where}: 0 ppm is not a value", flag=Flag.CHECK_FAILED)
         return {
             Quantity.CO2: float(co2),
             Quantity.TEMPERATURE: temperature_c(temperature),

@@ -1,18 +1,18 @@
 """Sensirion SHT40, SHT41, SHT45: temperature (Cel, ±0.2) and humidity (%RH, ±1.8) over I2C.
 
-Wiring: 3.3 V, SDA, SCL. Address 0x44 (types ending AD1B), 0x45 (BD1B) or 0x46. An SHT3x
-shares 0x44 and is not an SHT4x: it does not know the one-byte commands and gives no answer here.
+Wiring: 3.3 V, SDA, SCL. Address 0x44 (types ending AD1B), 0x45 (BD1B) or 0x46. An SHT3x, which has
+address 0x44 too, has no one-byte commands and does not answer this driver.
 
 Keys: `bus` (1), `address` (0x44), `quantities` (both), `precision` (`high`, `medium` or `low`).
 
 Quirks, from the data sheet:
-- While it measures it does not acknowledge a read, so the driver waits the maximum time first and
-  then asks a few times more; it never stretches the clock.
-- Every two bytes carry a CRC-8 (polynomial 0x31, start 0xFF).
-- Humidity may come out from -6 to 119 and is reported as computed. The SHT45's is good to ±1.0.
+- During a measurement the chip does not acknowledge a read. So the driver waits the maximum time,
+  then tries to read a few times. The chip never stretches the clock.
+- Every two bytes have a CRC-8 (polynomial 0x31, start 0xFF).
+- Humidity may be from -6 to 119 and is reported as computed. The accuracy of the SHT45 is ±1.0.
 
-After any failure the chip is reset and its serial number read before it is trusted again. The
-heater is never used.
+After any failure the driver resets the chip and reads its serial number before it uses the chip
+again. The heater is never used.
 """
 
 from dataclasses import dataclass
@@ -36,14 +36,14 @@ _POLLS = 4
 
 
 class Precision(StrEnum):
-    """How long the chip averages: more repeatable, or faster and less power."""
+    """The measurement's precision: a higher one takes more time and power."""
 
     HIGH = "high"
     MEDIUM = "medium"
     LOW = "low"
 
 
-# Command, and longest time of the measurement in seconds.
+# Command and longest time of the measurement, seconds.
 _MEASURE = {
     Precision.HIGH: (0xFD, 0.0083),
     Precision.MEDIUM: (0xF6, 0.0045),
@@ -68,19 +68,19 @@ class Config:
 
 
 def open(config: Config, board: Board, clock: Clock) -> Chip:  # noqa: A001 - the drivers' common name
-    """Reset the chip and read its serial number, which proves that it is there."""
+    """Reset the chip and read its serial number, which proves that the chip is there."""
     chip = _Sht4x(config, board.i2c(config.bus), clock)
     chip.start()
     return chip
 
 
 def temperature_c(word: int) -> float:
-    """Temperature, Cel (data sheet, conversion of signal output)."""
+    """Return the temperature, Cel (data sheet, conversion of signal output)."""
     return -45 + 175 * word / 65535
 
 
 def humidity_pct(word: int) -> float:
-    """Relative humidity, % (the SHT3x has another formula)."""
+    """Return the relative humidity, % (the SHT3x has another formula)."""
     return -6 + 125 * word / 65535
 
 
@@ -104,7 +104,7 @@ class _Sht4x:
         return Sample(values=values, flags=flags)
 
     def close(self) -> None:
-        """Nothing to release: after a measurement the chip idles."""
+        """Do nothing: after a measurement the chip is idle."""
 
     def _identify(self) -> None:
         self._bus.write(self._address, bytes((_RESET,)))
@@ -140,6 +140,6 @@ class _Sht4x:
             try:
                 return self._bus.read(self._address, 6)
             except BusError:
-                continue  # not acknowledged means not ready yet; the last try below raises
+                continue  # without an acknowledge the chip is not ready; the last read raises
         self._clock.sleep_s(longest_s)
         return self._bus.read(self._address, 6)

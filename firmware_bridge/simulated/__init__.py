@@ -1,7 +1,7 @@
-"""A board without hardware: chips that speak their real bytes, and show faults on request.
+"""Simulates a board: chips that send the real chips' bytes, and show faults on request.
 
-Owns the imitation of hardware and nothing else: no driver looks in here, and no chip in here uses a
-driver's arithmetic. What a chip sends is what its data sheet says that it sends.
+This package only imitates hardware: no driver imports it, and no simulated chip uses a driver's
+arithmetic. A chip sends the bytes that its data sheet describes.
 """
 
 from firmware_bridge.simulated.board import SimulatedBoard

@@ -1,4 +1,4 @@
-"""A BH1750: one-byte commands, and a data register that can be read at any time."""
+"""Simulates a BH1750: one-byte commands, and a data register that can be read at any time."""
 
 import math
 
@@ -16,12 +16,12 @@ _SLOW_FACTOR = 2.5
 
 
 def simulate(_config: object, around: Surroundings) -> "SimulatedBh1750":
-    """The chip for this driver."""
+    """Return the simulated chip for this driver."""
     return SimulatedBh1750(around)
 
 
 class SimulatedBh1750:
-    """One chip. It has no checksum; a bus stuck low cannot be told from darkness."""
+    """One chip. It has no checksum; a bus stuck low looks like darkness."""
 
     def __init__(self, around: Surroundings) -> None:
         self.faults = Faults({Fault.ABSENT, Fault.FLOATING, Fault.SLOW})
@@ -33,7 +33,7 @@ class SimulatedBh1750:
         self._ready_at_s = -math.inf
 
     def write(self, data: bytes) -> None:
-        """A command."""
+        """Execute a command."""
         if self.faults.refuses():
             raise nack()
         self._settle()
@@ -52,7 +52,7 @@ class SimulatedBh1750:
             raise nack()
 
     def read(self, count: int) -> bytes:
-        """The data register, which holds the latest finished measurement."""
+        """Return the data register, which contains the latest finished measurement."""
         if self.faults.refuses():
             raise nack()
         self._settle()
@@ -61,7 +61,7 @@ class SimulatedBh1750:
         return self._register.to_bytes(2, "big")[:count]
 
     def _begin(self) -> None:
-        if self._time == _USUAL_TIME:  # another measurement time is a second look at the same light
+        if self._time == _USUAL_TIME:  # another measurement time repeats the same measurement
             self.faults.begin_measurement()
         illuminance_lx = self._around.now().value(Quantity.ILLUMINANCE)
         if illuminance_lx is None:

@@ -1,4 +1,4 @@
-"""A BME280 in registers: id, calibration, forced mode, status, data (data sheet chapter 5)."""
+"""Simulates a BME280's registers: id, calibration, forced mode, status, data (chapter 5)."""
 
 import math
 
@@ -23,12 +23,12 @@ _SLOW_FACTOR = 4.0
 
 
 def simulate(_config: object, around: Surroundings) -> "SimulatedBme280":
-    """The chip for this driver."""
+    """Return the simulated chip for this driver."""
     return SimulatedBme280(around)
 
 
 class SimulatedBme280:
-    """One chip. It resolves 16 bits, one more for each doubling of oversampling (3.4)."""
+    """One chip. Its resolution is 16 bits, one more per doubling of oversampling (3.4)."""
 
     def __init__(self, around: Surroundings, calibration: Calibration = TYPICAL) -> None:
         self.faults = Faults(set(Fault) - {Fault.CHECK_FLIPPED, Fault.MISSING_EDGE, Fault.UNSTEADY})
@@ -39,7 +39,7 @@ class SimulatedBme280:
         self._fill_after_reset()
 
     def write(self, data: bytes) -> None:
-        """A register number, alone or followed by its value and further pairs."""
+        """Take a register number, alone or followed by its value and further pairs."""
         if self.faults.refuses():
             raise nack()
         self._pointer = data[0]
@@ -50,7 +50,7 @@ class SimulatedBme280:
             self._set(register, value)
 
     def read(self, count: int) -> bytes:
-        """Registers from the last written number on."""
+        """Return registers from the last written number on."""
         if self.faults.refuses():
             raise nack()
         if self.faults.shows(Fault.FLOATING):
@@ -85,7 +85,7 @@ class SimulatedBme280:
         t, p = _TIMES[ctrl_meas >> 5], _TIMES[ctrl_meas >> 2 & 0b111]
         h = _TIMES[self._registers[_CTRL_HUM]]
         self._pending = self._converted(self._around.now(), t, p, h)
-        # Typical time (9.1); the driver must wait the longest.
+        # The typical time (9.1); the driver must wait for the longest.
         typical_s = (1 + 2 * (t + p + h) + 0.5 * (p > 0) + 0.5 * (h > 0)) / 1000
         if self.faults.shows(Fault.SLOW):
             typical_s *= _SLOW_FACTOR
@@ -106,7 +106,7 @@ class SimulatedBme280:
         return raw_words(self._calibration, temperature_c, pressure_pa, humidity_pct, bits)
 
     def _settle(self) -> None:
-        """Bring identification, status and data up to the present."""
+        """Update identification, status and data to the current time."""
         self._registers[_ID] = 0x58 if self.faults.shows(Fault.WRONG_ID) else 0x60
         busy = self._around.clock.monotonic_s() < self._busy_until_s
         if busy or self.faults.shows(Fault.STUCK_BUSY):
@@ -116,7 +116,7 @@ class SimulatedBme280:
         if self._pending is not None:
             self._store(self._pending)
             self._pending = None
-            self._registers[_CTRL_MEAS] &= 0b11111100  # forced mode falls back to sleep
+            self._registers[_CTRL_MEAS] &= 0b11111100  # after forced mode the chip sleeps
 
     def _store(self, words: RawWords) -> None:
         for at, word in ((_DATA, words.pressure), (_DATA + 3, words.temperature)):

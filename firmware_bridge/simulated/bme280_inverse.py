@@ -1,8 +1,8 @@
-"""Which raw words a BME280 must send for a wanted temperature, humidity and pressure.
+"""Computes the raw words that a BME280 sends for a given temperature, humidity and pressure.
 
-Bosch's *integer* compensation (data sheet 4.2.3) is searched backwards; the driver computes by the
-floating-point form, so that simulator and driver do not share a mistake. Owns the simulated chip's
-calibration and the bytes that it is stored in.
+The words are found by a search over Bosch's *integer* compensation (data sheet 4.2.3). The driver
+uses the floating-point form, so that simulator and driver do not share a mistake. This module also
+defines the simulated chip's calibration and its bytes.
 """
 
 import struct
@@ -21,14 +21,14 @@ TYPICAL = Calibration(
     h1=75, h2=362, h3=0, h4=315, h5=50, h6=30,
 )  # fmt: skip
 
-# Words below the first that reaches the wanted humidity: Bosch's two forms differ by up to two.
+# Distance to the first word that reaches the humidity: Bosch's two forms differ by up to two.
 _BELOW = 3
 _SKIPPED_20, _SKIPPED_16 = 0x80000, 0x8000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawWords:
-    """Converter words; a channel that was not measured holds its skip code."""
+    """Words of the converters; a channel that was not measured has its skip code."""
 
     temperature: int = _SKIPPED_20
     pressure: int = _SKIPPED_20
@@ -36,7 +36,7 @@ class RawWords:
 
 
 def calibration_bytes(c: Calibration) -> tuple[bytes, bytes]:
-    """Contents of registers 0x88-0xA1 and 0xE1-0xE7."""
+    """Return the contents of registers 0x88-0xA1 and 0xE1-0xE7."""
     p = (c.p1, c.p2, c.p3, c.p4, c.p5, c.p6, c.p7, c.p8, c.p9)
     low = struct.pack("<HhhH8hxB", c.t1, c.t2, c.t3, *p, c.h1)
     shared = (c.h4 & 0x0F) | (c.h5 & 0x0F) << 4
@@ -51,9 +51,9 @@ def raw_words(
     humidity_pct: float | None,
     bits: int,
 ) -> RawWords:
-    """Words that decode to the wanted values, as nearly as `bits` (16 to 20) of resolution allow.
+    """Return the words that decode to values nearest to the given ones, with `bits` (16 to 20).
 
-    Humidity is a word below, not the nearest: saturated air must not read above 100 %.
+    Humidity is rounded down, not to the nearest: saturated air must not read above 100 %.
     """
     coarse = 20 - bits
 
@@ -83,7 +83,7 @@ def raw_words(
 
 
 def _nearest(value_of: Callable[[int], int], wanted: float, bits: int) -> int:
-    """The code whose value, rising with the code, is nearest to `wanted`; never all 0 or all 1."""
+    """Return the code with the value nearest to `wanted`; values rise; never all 0 or all 1."""
     last = (1 << bits) - 2
     code = min(last, max(2, bisect_left(range(1 << bits), wanted, key=value_of)))
     return code if value_of(code) - wanted <= wanted - value_of(code - 1) else code - 1
@@ -97,7 +97,7 @@ def _t_fine(c: Calibration, adc: int) -> int:
 
 
 def _pressure_256(c: Calibration, t_fine: int, adc: int) -> int:
-    """Pressure in 1/256 Pa."""
+    """Return the pressure in 1/256 Pa."""
     var1 = t_fine - 128000
     var2 = var1 * var1 * c.p6 + ((var1 * c.p5) << 17) + (c.p4 << 35)
     var1 = ((var1 * var1 * c.p3) >> 8) + ((var1 * c.p2) << 12)
@@ -109,7 +109,7 @@ def _pressure_256(c: Calibration, t_fine: int, adc: int) -> int:
 
 
 def _humidity_1024(c: Calibration, t_fine: int, adc: int) -> int:
-    """Relative humidity in 1/1024 %, without the data sheet's clamp to 0...100."""
+    """Return the relative humidity in 1/1024 %, without the data sheet's clamp to 0...100."""
     x = t_fine - 76800
     scale = (((x * c.h6) >> 10) * (((x * c.h3) >> 11) + 32768)) >> 10
     scale = ((scale + 2097152) * c.h2 + 8192) >> 14

@@ -1,8 +1,8 @@
-"""The simulated board: gives out buses, lines and pins, and takes chips to be soldered on.
+"""Simulates a board with buses, lines and pins, to which simulated chips are attached.
 
-The chip for a driver is found by the driver's name: `chips/sht4x.py` is answered by
-`simulated/sht4x.py`, whose function `simulate` makes one. Where a chip belongs is a matter of what
-it speaks (see `wires.py`), so a new chip needs no change here.
+The chip for a driver is found by the driver's name: for `chips/sht4x.py` the function `simulate` of
+`simulated/sht4x.py` creates one. A chip's protocol (see `wires.py`) says where the chip belongs, so
+a new chip needs no change here.
 """
 
 import importlib
@@ -36,11 +36,11 @@ class SimulatedBoard:
     """A `Board` on which every bus and pin exists, with nothing on it until `plug`."""
 
     def __init__(self, *, clock: Clock, wall_s: Callable[[], float]) -> None:
-        """Time for the chips.
+        """Store the clocks of the chips.
 
         Args:
-            clock: How long their measurements take; the drivers must be given the same one.
-            wall_s: UNIX seconds, by which the feeds are asked.
+            clock: Clock of the measurements; the drivers must use the same clock.
+            wall_s: Returns UNIX seconds, the time for which the feeds are read.
         """
         self._clock = clock
         self._wall_s = wall_s
@@ -50,11 +50,11 @@ class SimulatedBoard:
         self._outputs: dict[int, SimulatedOutput] = {}
 
     def plug(self, config: object, feed: Feed) -> Faults:
-        """Solder on the chip that `config` (a driver's `Config`) expects, where it expects it.
+        """Attach the chip for `config` (a driver's `Config`) at its bus and address, or its pin.
 
         Returns:
-            The chip's faults, none at first. Plugging the same kind of chip into its place again
-            gives those of the chip that is there: two sensors may share one chip.
+            The chip's faults, none at first. A second call for the same kind of chip and place
+            returns the faults of the existing chip: two sensors may share one chip.
 
         Raises:
             ConfigError: another kind of chip or another feed is there, or no simulated chip fits
@@ -73,29 +73,29 @@ class SimulatedBoard:
         return there.faults
 
     def wire(self, bus: int) -> I2cWire:
-        """The bus as bare wire, to solder chips on by hand or to put another protocol before it."""
+        """Return the bus as a wire, to attach chips directly or to use another protocol."""
         return self._wires.setdefault(bus, I2cWire())
 
     def i2c(self, bus: int) -> I2cBus:
-        """The I2C bus of this number."""
+        """Return the I2C bus of this number."""
         return SimulatedBus(bus, self.wire(bus))
 
     def pulse_line(self, pin: int) -> PulseLine:
-        """The line at this pin; silent if nothing is plugged in."""
+        """Return the line at this pin; it is silent without a chip."""
         chip = self._at_pins.get(pin)
         return chip if isinstance(chip, SimulatedPulseChip) else SilentLine()
 
     def input(self, pin: int, pull: Pull) -> InputPin:
-        """This pin as an input; where its resistor pulls it if nothing is plugged in."""
+        """Return this pin as an input; without a chip, its resistor sets the level."""
         chip = self._at_pins.get(pin)
         return chip if isinstance(chip, SimulatedSwitch) else OpenInput(pull)
 
     def output(self, pin: int) -> OutputPin:
-        """This pin as an output, off."""
+        """Return this pin as an output, off."""
         return self._outputs.setdefault(pin, SimulatedOutput())
 
     def is_on(self, pin: int) -> bool:
-        """Whether this output is driven high; false for one never asked for."""
+        """Return whether this output is high; false if `output` was never called for it."""
         return pin in self._outputs and self._outputs[pin].is_on
 
     def close(self) -> None:
@@ -104,7 +104,7 @@ class SimulatedBoard:
             output.close()
 
     def _soldered(self, place: Place, chip: SimulatedChip) -> object:
-        """What is at that place now: `chip`, unless something is there already."""
+        """Attach `chip` if the place is free; return the chip that is there now."""
         if isinstance(chip, SimulatedI2cChip):
             bus, address = place
             return self.wire(bus).chips.setdefault(address, chip)
@@ -116,7 +116,7 @@ def _simulated(config: Any, around: Surroundings) -> SimulatedChip:
     driver = type(config).__module__
     name = driver.removeprefix(f"{chips.__name__}.")
     if name not in chips.driver_names() or find_spec(f"{__package__}.{name}") is None:
-        raise ConfigError(f"simulated board: there is no simulated chip for {driver}")
+        raise ConfigError(f"simulated board: no simulated chip exists for the driver {driver}")
     module = importlib.import_module(f"{__package__}.{name}")
     chip: SimulatedChip = module.simulate(config, around)
     return chip

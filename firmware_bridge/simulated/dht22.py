@@ -1,4 +1,4 @@
-"""A DHT22 as the pulses that a board captures from it (AM2302 data sheet)."""
+"""Simulates the pulses that a board captures from a DHT22 (AM2302 data sheet)."""
 
 from collections.abc import Sequence
 
@@ -12,17 +12,17 @@ _SHORTEST_START_S = 0.0008
 _SHORTEST_INTERVAL_S = 2.0
 _RESPONSE_US = (80, 80)
 _LOW_US, _HIGH_0_US, _HIGH_1_US = 50, 26, 70
-_KEPT_PULSES = 81  # a board keeps the last ones: 40 bits of two, and the closing low
-_MISSED = 42  # which pulse of the train `missing_edge` hides
+_KEPT_PULSES = 81  # a board keeps the last ones: 40 bits of two pulses, and the closing low
+_MISSED = 42  # index of the pulse that `missing_edge` hides
 
 
 def simulate(_config: object, around: Surroundings) -> "SimulatedDht22":
-    """The chip for this driver."""
+    """Return the simulated chip for this driver."""
     return SimulatedDht22(around)
 
 
 class SimulatedDht22:
-    """One sensor on its line. Like the part, it sends its previous measurement, then measures."""
+    """One sensor on its line. Like the chip, it sends its previous measurement, then measures."""
 
     def __init__(self, around: Surroundings) -> None:
         self.faults = Faults(
@@ -33,7 +33,7 @@ class SimulatedDht22:
         self._asked_at_s: float | None = None
 
     def capture(self, start_low_s: float) -> Sequence[int]:
-        """The answer to a start signal; nothing if that was too short or too soon."""
+        """Return the answer to a start signal; empty if the signal was too short or too soon."""
         if self.faults.refuses() or start_low_s < _SHORTEST_START_S or self._is_too_soon():
             return ()
         self.faults.begin_measurement()

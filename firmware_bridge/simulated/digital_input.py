@@ -1,4 +1,4 @@
-"""A contact at a pin, such as a door's; it bounces on request."""
+"""Simulates a contact at a pin, such as a door's; it bounces on request."""
 
 import math
 
@@ -10,16 +10,16 @@ from firmware_bridge.simulated.feeds import Surroundings
 
 __all__ = ["SimulatedContact", "simulate"]
 
-_BOUNCE_S = 0.015  # samples closer together than this see one and the same bouncing
+_BOUNCE_S = 0.015  # samples within this time belong to the same bouncing
 
 
 def simulate(config: Config, around: Surroundings) -> "SimulatedContact":
-    """A contact that is wired as this driver is configured."""
+    """Return a contact that is wired as this driver is configured."""
     return SimulatedContact(config.closed_level == Level.HIGH, around)
 
 
 class SimulatedContact:
-    """One contact. A broken wire cannot be told from an open contact."""
+    """One contact. A broken wire looks like an open contact."""
 
     def __init__(self, closed_is_high: bool, around: Surroundings) -> None:
         self.faults = Faults({Fault.ABSENT, Fault.UNSTEADY})
@@ -29,7 +29,7 @@ class SimulatedContact:
         self._flips = False
 
     def is_high(self) -> bool:
-        """The level now; while it bounces, another one each time."""
+        """Return the level now; while the contact bounces, each call returns the other level."""
         if self.faults.refuses():
             raise BusError("the pin cannot be used")
         now_s = self._around.clock.monotonic_s()
@@ -38,7 +38,7 @@ class SimulatedContact:
         self._sampled_at_s = now_s
         contact = self._around.now().value(Quantity.CONTACT)
         if contact is None:
-            raise BusError("nothing is known of the contact")
+            raise BusError("the feed has no value for the contact")
         self._flips = self.faults.shows(Fault.UNSTEADY) and not self._flips
         is_closed = (contact >= 0.5) is not self._flips
         return is_closed is self._closed_is_high

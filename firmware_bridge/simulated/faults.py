@@ -1,4 +1,4 @@
-"""What can be wrong with a simulated chip, and for how long."""
+"""Defines the faults that a simulated chip can show, and how long they last."""
 
 from collections import deque
 from collections.abc import Collection
@@ -15,38 +15,38 @@ class Fault(StrEnum):
     STUCK_BUSY = "stuck_busy"  # a measurement never ends
     FLOATING = "floating"  # every bit reads 1
     STUCK_LOW = "stuck_low"  # every bit reads 0
-    WRONG_ID = "wrong_id"  # a relative of the chip sits at its address
+    WRONG_ID = "wrong_id"  # a related chip is at its address
     SLOW = "slow"  # a measurement takes longer than the data sheet allows
     UNSTEADY = "unsteady"  # a contact bounces while it is sampled
     MISSING_EDGE = "missing_edge"  # a pulse was too short for the board to see
 
 
 class Faults:
-    """The faults of one simulated chip: one that lasts, and some that pass with a measurement each.
+    """The faults of one simulated chip: a lasting one, and queued ones for one measurement each.
 
-    A queued `absent` passes with one transaction instead, since nothing more happens in it.
+    A queued `absent` ends after one transaction, because no measurement begins.
     """
 
     def __init__(self, possible: Collection[Fault]) -> None:
-        """`possible` are the faults that this chip can show."""
+        """Store the faults that this chip can show."""
         self.possible = frozenset(possible)
         self._lasting: Fault | None = None
         self._current: Fault | None = None
         self._queued: deque[Fault | None] = deque()
 
     def last(self, fault: Fault | None) -> None:
-        """From now on show `fault`, or none."""
+        """Show `fault` from now on; None for no fault."""
         self._require_possible(fault)
         self._lasting = fault
 
     def queue(self, *faults: Fault | None) -> None:
-        """Show these in the coming measurements, one each; None is a good one."""
+        """Show these in the next measurements, one each; None is a measurement without a fault."""
         for fault in faults:
             self._require_possible(fault)
         self._queued.extend(faults)
 
     def refuses(self) -> bool:
-        """Whether this transaction is not acknowledged; uses up a queued `absent`."""
+        """Return whether this transaction is not acknowledged; remove a queued `absent`."""
         if self._queued and self._queued[0] is Fault.ABSENT:
             self._queued.popleft()
             return True
@@ -57,11 +57,11 @@ class Faults:
         self._current = self._queued.popleft() if self._queued else None
 
     def end_measurement(self) -> None:
-        """The measurement is over, and its fault with it."""
+        """End the measurement and its fault."""
         self._current = None
 
     def shows(self, fault: Fault) -> bool:
-        """Whether `fault` lasts or belongs to the current measurement."""
+        """Return whether `fault` is lasting or belongs to the current measurement."""
         return fault in (self._lasting, self._current)
 
     def _require_possible(self, fault: Fault | None) -> None:

@@ -1,7 +1,7 @@
-"""The true values around simulated chips: played back from a recording, or from any other feed.
+"""Provides the true values around simulated chips, from a recording or another feed.
 
-A feed answers for an instant of UNIX time with the true values that are known then. It never fills
-a gap and knows nothing of chips. It treats all quantities alike: a new one needs no change here.
+A feed returns the true values at a UNIX time. It never fills a gap and does not depend on chips.
+All quantities are treated alike, so a new quantity needs no change here.
 """
 
 import csv
@@ -24,17 +24,17 @@ _BY_COLUMN = {quantity.facts.column: quantity for quantity in Quantity}
 
 @dataclass(frozen=True, slots=True)
 class TrueValues:
-    """What is true around a chip at one instant.
+    """The true values around a chip at one time.
 
     Attributes:
-        known: A value for each known quantity, in its canonical unit. A chip that needs another
-            one stays silent.
+        known: A value for each known quantity, in its canonical unit. A chip that needs an unknown
+            quantity does not answer.
     """
 
     known: Mapping[Quantity, float] = field(default_factory=dict)
 
     def value(self, quantity: Quantity) -> float | None:
-        """The value of this quantity, or None if it is unknown."""
+        """Return the value of this quantity, or None if it is unknown."""
         return self.known.get(quantity)
 
 
@@ -42,41 +42,41 @@ class Feed(Protocol):
     """A source of true values."""
 
     def at(self, now_s: float) -> TrueValues | None:
-        """The values at `now_s`, UNIX seconds, or None if there are none for that instant."""
+        """Return the values at `now_s`, UNIX seconds, or None if there are none at that time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a simulated chip is placed in: a feed, and two readings of time."""
+    """The surroundings of a simulated chip: a feed and two clocks."""
 
     feed: Feed
     clock: Clock
     wall_s: Callable[[], float]
 
     def now(self) -> TrueValues:
-        """The true values now, by the wall clock."""
+        """Return the true values now, by the wall clock."""
         return self.feed.at(self.wall_s()) or TrueValues()
 
 
 class RecordingFeed:
-    """A recording played back: the latest row, if it is not too old.
+    """Plays a recording back: returns the latest row, if it is not too old.
 
-    A row stands until the next one or until it is `max_age_s` old, whichever is sooner; a value
-    missing in that row is missing, however recent the one before it.
+    A row is valid until the next row, or until the row is `max_age_s` old. A value missing in the
+    latest row is unknown, even if the row before has one.
     """
 
     def __init__(
         self, at_ms: Iterable[int], rows: Iterable[TrueValues], *, max_age_s: float
     ) -> None:
-        """Rows in order of time.
+        """Store the rows and check their times.
 
         Args:
             at_ms: UNIX milliseconds, strictly rising.
-            rows: As many.
-            max_age_s: Seconds after which a row says nothing any more.
+            rows: The same number of rows.
+            max_age_s: Seconds after which a row is not used any more.
 
         Raises:
-            ValueError: instants do not rise, or the lengths differ.
+            ValueError: times do not rise, or the lengths differ.
         """
         self._at_ms = list(at_ms)
         self._rows = list(rows)
@@ -88,8 +88,8 @@ class RecordingFeed:
                 raise ValueError(f"instant {after} follows {before}: expected rising instants")
 
     def at(self, now_s: float) -> TrueValues | None:
-        """The row that holds at `now_s`, UNIX seconds; None in a gap and outside the recording."""
-        # Whole milliseconds: a float of seconds may lie a hair before the row that it means.
+        """Return the row valid at `now_s`, UNIX seconds; None in a gap or outside the recording."""
+        # Whole milliseconds: a float of seconds may be slightly before the intended row.
         now_ms = round(now_s * 1000)
         index = bisect_right(self._at_ms, now_ms) - 1
         if index < 0 or now_ms - self._at_ms[index] > self._max_age_ms:
@@ -98,15 +98,15 @@ class RecordingFeed:
 
     @property
     def span_ms(self) -> tuple[int, int] | None:
-        """First and last instant, UNIX milliseconds, or None if there are no rows."""
+        """Return first and last time, UNIX milliseconds, or None if there are no rows."""
         return (self._at_ms[0], self._at_ms[-1]) if self._at_ms else None
 
 
 def read_recording(path: Path, *, max_age_s: float) -> RecordingFeed:
-    """A recording from a CSV file whose header is `at_ms` and then columns of quantities.
+    """Read a recording from a CSV file with the header `at_ms` and then columns of quantities.
 
     The columns are the `facts.column` of one or more quantities in any order, such as
-    `at_ms,temperature_c,co2_ppm`. Instants are UNIX milliseconds, strictly rising; an empty field
+    `at_ms,temperature_c,co2_ppm`. Times are UNIX milliseconds, strictly rising. An empty field
     means that the value is unknown.
 
     Raises:
@@ -152,7 +152,10 @@ def _instant(
             f"{where}: {_INSTANT}: expected UNIX milliseconds, found {row[0]!r}"
         ) from error
     if before_ms and instant <= before_ms[-1]:
-        raise ConfigError(f"{where}: {_INSTANT}: {instant} does not rise above {before_ms[-1]}")
+        raise ConfigError(
+            f"{where}: {_INSTANT}: expected more than {before_ms[-1]} of the row before, "
+            f"found {instant}"
+        )
     return instant
 
 
@@ -172,5 +175,5 @@ def _number(where: str, text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ConfigError(f"{where}: expected a finite number or nothing, found {text!r}")
+        raise ConfigError(f"{where}: expected a finite number or an empty field, found {text!r}")
     return number

@@ -1,4 +1,4 @@
-"""An INA219 in registers: configuration, triggered measurement, bus voltage with its flags."""
+"""Simulates an INA219's registers: configuration, triggered measurement, bus voltage, flags."""
 
 import math
 
@@ -17,7 +17,7 @@ _SLOW_FACTOR = 3.0
 
 
 def simulate(_config: object, around: Surroundings) -> "SimulatedIna219":
-    """The chip for this driver."""
+    """Return the simulated chip for this driver."""
     return SimulatedIna219(around)
 
 
@@ -42,7 +42,7 @@ class SimulatedIna219:
         self._ready_at_s = math.inf
 
     def write(self, data: bytes) -> None:
-        """A register number, alone or followed by a word."""
+        """Take a register number, alone or followed by a word."""
         if self.faults.refuses():
             raise nack()
         self._pointer = data[0]
@@ -61,7 +61,7 @@ class SimulatedIna219:
             self._begin(value)
 
     def read(self, count: int) -> bytes:
-        """The register of the last written number."""
+        """Return the register of the last written number."""
         if self.faults.refuses():
             raise nack()
         if self.faults.shows(Fault.FLOATING):

@@ -1,4 +1,4 @@
-"""An SCD4x: it measures each 5 s by itself, gives a result once, and a CRC behind each word."""
+"""Simulates an SCD4x: measures every 5 s by itself, returns a result once, adds a CRC per word."""
 
 import math
 
@@ -21,7 +21,7 @@ _SLOW_FACTOR = 1.5
 
 
 def simulate(_config: object, around: Surroundings) -> "SimulatedScd4x":
-    """The chip for this driver."""
+    """Return the simulated chip for this driver."""
     return SimulatedScd4x(around)
 
 
@@ -39,7 +39,7 @@ class SimulatedScd4x:
                 Fault.SLOW,
             }
         )
-        self.settings: dict[int, int] = {}  # by the command that sets one
+        self.settings: dict[int, int] = {}  # by the command that sets the value
         self._around = around
         self._measures_since_s: float | None = None
         self._results_total = 0
@@ -48,14 +48,14 @@ class SimulatedScd4x:
         self._busy_until_s = -math.inf
 
     def lose_power(self) -> None:
-        """As after a brown-out: idle, with nothing measured."""
+        """Reset the chip as after a brown-out: idle, without a result."""
         self._measures_since_s = None
         self._fresh = False
         self._answer = None
         self.settings.clear()
 
     def write(self, data: bytes) -> None:
-        """A command of two bytes, perhaps with a word and its CRC."""
+        """Execute a command of two bytes, with an optional word and its CRC."""
         if self.faults.refuses() or self._now_s() < self._busy_until_s:
             raise nack()
         self._measure()
@@ -69,7 +69,7 @@ class SimulatedScd4x:
             self._obey(command)
 
     def read(self, count: int) -> bytes:
-        """The answer to the last command, once."""
+        """Return the answer to the last command, once."""
         if self.faults.refuses() or self._answer is None:
             raise nack()
         frame, self._answer = _framed(self._answer), None
@@ -102,7 +102,7 @@ class SimulatedScd4x:
         self.settings[command] = int.from_bytes(argument[:2], "big")
 
     def _measure(self) -> None:
-        """Bring the number of results up to the present."""
+        """Update the number of results to the current time."""
         if self._measures_since_s is None or self.faults.shows(Fault.STUCK_BUSY):
             return
         period_s = _PERIOD_S * (_SLOW_FACTOR if self.faults.shows(Fault.SLOW) else 1.0)
@@ -113,7 +113,7 @@ class SimulatedScd4x:
         self._results_total = results_total
 
     def _result(self) -> tuple[int, ...] | None:
-        """The words of the latest result, if it was not fetched yet."""
+        """Return the words of the latest result, or None if it was fetched already."""
         now = self._around.now()
         co2_ppm, humidity_pct = now.value(Quantity.CO2), now.value(Quantity.HUMIDITY)
         temperature_c = now.value(Quantity.TEMPERATURE)

@@ -1,4 +1,4 @@
-"""An SHT4x: one-byte commands, no answer while it measures, a CRC behind each word."""
+"""Simulates an SHT4x: one-byte commands, no answer during a measurement, a CRC after each word."""
 
 import math
 
@@ -18,7 +18,7 @@ _SLOW_FACTOR = 3.0
 
 
 def simulate(_config: object, around: Surroundings) -> "SimulatedSht4x":
-    """The chip for this driver."""
+    """Return the simulated chip for this driver."""
     return SimulatedSht4x(around)
 
 
@@ -32,7 +32,7 @@ class SimulatedSht4x:
         self._busy_until_s = -math.inf
 
     def write(self, data: bytes) -> None:
-        """A command."""
+        """Execute a command."""
         command = data[0]
         if self.faults.refuses() or (self._busy() and command != _RESET):
             raise nack()
@@ -49,7 +49,7 @@ class SimulatedSht4x:
             raise nack()
 
     def read(self, count: int) -> bytes:
-        """The answer to the last command, once."""
+        """Return the answer to the last command, once."""
         if self.faults.refuses() or self._busy() or self._frame is None:
             raise nack()
         frame, self._frame = self._frame, None

@@ -1,8 +1,7 @@
-"""The wires of a simulated board: which simulated chip a transaction or a level reaches.
+"""Implements the wires of a simulated board, which connect chips to buses, lines and pins.
 
-Chips here answer as a kernel would report it, by OSError with the number that a Raspberry Pi
-gives; so the same chips stand behind the simulated bus and behind `LinuxBoard` with an injected
-bus.
+Simulated chips report failures like the kernel of a Raspberry Pi: by an OSError with the same
+number. So the same chips work on the simulated bus and on a `LinuxBoard` with an injected bus.
 """
 
 import errno
@@ -29,16 +28,16 @@ __all__ = [
 
 
 def nack() -> OSError:
-    """What a Raspberry Pi's kernel reports when nothing acknowledges."""
+    """Return the error of a Raspberry Pi's kernel if no chip acknowledges."""
     return OSError(errno.EREMOTEIO, os.strerror(errno.EREMOTEIO))
 
 
 class SimulatedChip(Protocol):
-    """Anything that can be plugged into the board."""
+    """A chip or contact that can be attached to the board."""
 
     @property
     def faults(self) -> Faults:
-        """What is wrong with it."""
+        """Return the faults that it shows."""
 
 
 @runtime_checkable
@@ -49,7 +48,7 @@ class SimulatedI2cChip(Protocol):
         """Take the bytes of one write."""
 
     def read(self, count: int) -> bytes:
-        """Give `count` bytes."""
+        """Return `count` bytes."""
 
 
 @runtime_checkable
@@ -57,7 +56,7 @@ class SimulatedPulseChip(Protocol):
     """A chip on a single-wire line; a `PulseLine`."""
 
     def capture(self, start_low_s: float) -> Sequence[int]:
-        """Give the pulses of an answer."""
+        """Return the pulses of an answer."""
 
 
 @runtime_checkable
@@ -65,11 +64,11 @@ class SimulatedSwitch(Protocol):
     """Something that drives an input; an `InputPin`."""
 
     def is_high(self) -> bool:
-        """Give the level."""
+        """Return whether the level is high."""
 
 
 class I2cWire:
-    """One I2C bus and what is soldered to it, by address."""
+    """One I2C bus and its chips, by address."""
 
     def __init__(self) -> None:
         self.chips: dict[int, SimulatedI2cChip] = {}
@@ -103,7 +102,7 @@ class SimulatedBus:
             raise os_bus_error(f"i2c-{self._number} address {address:#04x}", error) from error
 
     def read(self, address: int, count: int) -> bytes:
-        """Exactly `count` bytes from the chip."""
+        """Read exactly `count` bytes from the chip."""
         try:
             return self._wire.read(address, count)
         except OSError as error:
@@ -119,18 +118,18 @@ class SilentLine:
     """`PulseLine` with nothing at the other end."""
 
     def capture(self, start_low_s: float) -> Sequence[int]:  # noqa: ARG002 - the protocol's name
-        """No pulses."""
+        """Return no pulses."""
         return ()
 
 
 class OpenInput:
-    """`InputPin` with nothing connected: its resistor decides."""
+    """`InputPin` without a connection: its resistor sets the level."""
 
     def __init__(self, pull: Pull) -> None:
         self._pull = pull
 
     def is_high(self) -> bool:
-        """Where the resistor pulls; low without one."""
+        """Return the level to which the resistor pulls; low without one."""
         return self._pull is Pull.UP
 
 
@@ -142,7 +141,7 @@ class SimulatedOutput:
         self.changes_total = 0
 
     def set(self, on: bool) -> None:
-        """Take the level."""
+        """Store the level."""
         self.changes_total += on != self.is_on
         self.is_on = on
 

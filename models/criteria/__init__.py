@@ -1,7 +1,7 @@
-"""How a condition decides, step by step, whether it holds: one file for each kind of criterion.
+"""Decides step by step whether a condition holds; each kind of criterion has one file.
 
-A criterion owns its state, and saves and restores it, so that a new kind is a file here and a
-member of `models.conditions.Comparison`.
+A criterion keeps, saves and restores its own state. A new kind needs only a file here and a member
+of `models.conditions.Comparison`.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from models.criteria.threshold import Threshold
 
 __all__ = ["CRITERIA", "Criterion", "Saved", "criterion_of"]
 
-Saved = Mapping[str, Any]  # state as JSON has it
+Saved = Mapping[str, Any]  # JSON-ready state
 
 
 class Criterion(Protocol):
@@ -24,19 +24,19 @@ class Criterion(Protocol):
         ...
 
     def judge(self, value: float, at_ms: int) -> None:
-        """Takes the value of the next step; `at_ms` is when the step completed."""
+        """Evaluates the value of the next step; `at_ms` is when the step completed."""
         ...
 
     def skip(self) -> None:
-        """Takes a step that has no value."""
+        """Accounts for a step that has no value."""
         ...
 
     def rebase(self, delta_ms: int | None) -> None:
-        """Moves its instants by `delta_ms`; None: forgets them, and keeps only `holds`."""
+        """Moves the saved instants by `delta_ms`; None: forgets them and keeps only `holds`."""
         ...
 
     def saved(self) -> dict[str, Any]:
-        """Its state as JSON has it; given to the constructor, it goes on from there."""
+        """Returns the JSON-ready state, from which the constructor can continue."""
         ...
 
 
@@ -47,5 +47,5 @@ CRITERIA: Mapping[Comparison, Callable[[Condition, Saved], Criterion]] = {
 
 
 def criterion_of(condition: Condition, saved: Saved) -> Criterion:
-    """The criterion of a condition, as it was when `saved` was made; empty for a new one."""
+    """Returns the criterion of a condition with the state `saved`; empty for a new one."""
     return CRITERIA[condition.comparison](condition, saved)

@@ -1,4 +1,4 @@
-"""The criterion `above` or `below`: a limit with hysteresis, and a duration until it holds."""
+"""Evaluates the criteria `above` and `below`: a limit with hysteresis and a duration."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,11 +11,11 @@ __all__ = ["Threshold"]
 class Threshold:
     """Holds once the value has been beyond the limit for the condition's duration.
 
-    A step without a value ends the duration: it begins again with the next value.
+    A step without a value resets the duration, which starts again with the next value.
 
     Args:
-        condition: Its comparison, limit, hysteresis and duration count.
-        saved: From `saved` of an earlier one; empty for a new one.
+        condition: The condition; its comparison, limit, hysteresis and duration are used.
+        saved: Result of `saved` of an earlier instance; empty for a new one.
     """
 
     def __init__(self, condition: Condition, saved: Mapping[str, Any]) -> None:
@@ -25,7 +25,7 @@ class Threshold:
         self._beyond_since_ms: int | None = saved.get("beyond_since_ms")
 
     def judge(self, value: float, at_ms: int) -> None:
-        """Takes the value of the next step."""
+        """Evaluates the value of the next step."""
         if not self._beyond(value):
             self._beyond_since_ms = None
             if self.holds and self._back(value):
@@ -37,16 +37,16 @@ class Threshold:
             self.holds = True
 
     def skip(self) -> None:
-        """Takes a step that has no value."""
+        """Accounts for a step that has no value."""
         self._beyond_since_ms = None
 
     def rebase(self, delta_ms: int | None) -> None:
-        """Moves its instants; None: forgets them."""
+        """Moves the saved instant by `delta_ms`; None: forgets it."""
         since = self._beyond_since_ms
         self._beyond_since_ms = None if delta_ms is None or since is None else since + delta_ms
 
     def saved(self) -> dict[str, Any]:
-        """Its state as JSON has it."""
+        """Returns the JSON-ready state."""
         return {"holds": self.holds, "beyond_since_ms": self._beyond_since_ms}
 
     def _beyond(self, value: float) -> bool:

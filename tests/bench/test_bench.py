@@ -12,8 +12,8 @@ import pytest
 
 from bench import gateway, ingest
 from bench.air import NAME_SETS, Noise, layout_of, ticks
+from bench.broker import line
 from bench.errors import BenchError, NoEnvironment
-from bench.line import line
 from bench.payload import blocks, bytes_per_reading, require_strange_names
 from bench.resident import edge_python, run_gateway
 from bench.stages import STAGES, Rhythm, run_stages

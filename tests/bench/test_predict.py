@@ -26,4 +26,4 @@ def test_a_python_that_cannot_run_it_is_told(
 ) -> None:
     arguments = ["--python", "/bin/false", "--steps", "5", "--seconds", "0"]
     assert predict.main([*arguments, "--folder", str(tmp_path)]) == 1
-    assert "bench-predict: asking ended with code 1" in capsys.readouterr().err
+    assert "bench-predict: bench.inference exited with code 1" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from cloud.config import SparkConfig
-from cloud.lake.landed import FileSequence, LandedFile, Position
+from cloud.lake.positions import FileSequence, LandedFile, Position
 from cloud.ledger.account import Told, account
 from cloud.ledger.facts import BlockFact, HeldFact, LossFact, StartFact, facts_of
 from cloud.ledger.tally import tallies

@@ -36,7 +36,7 @@ def test_a_wrong_configuration_exits_with_2(
     path = tmp_path / "cloud.toml"
     path.write_text("[lake]\nrot = 1\n")
     assert main(["--config", str(path), "lake", "show"]) == 2
-    assert "known are root" in capsys.readouterr().err
+    assert "known keys: root" in capsys.readouterr().err
     path.write_text("")
     assert main(["--config", str(path), "lake", "show"]) == 2
     assert "section [lake] is missing" in capsys.readouterr().err
@@ -44,7 +44,7 @@ def test_a_wrong_configuration_exits_with_2(
 
 def test_a_failure_exits_with_1(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--config", config, "lake", "verify"]) == 1
-    assert "nothing was ever committed" in capsys.readouterr().err
+    assert "is not a folder. Correct it, or run ingest first" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("noun", ["ingest", "lake"])

@@ -82,8 +82,8 @@ def test_a_whole_file(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[lake]\nroot = 'x'\ngrace = 1", "lake: unknown key 'grace'; known are root, grace_s"),
-        ("[lak]\nroot = 'x'", "unknown key 'lak'; known are lake, ingest, search"),
+        ("[lake]\nroot = 'x'\ngrace = 1", "lake: unknown key 'grace'; known keys: root, grace_s"),
+        ("[lak]\nroot = 'x'", "unknown key 'lak'; known keys: lake, ingest, search"),
         ("source = 'x'", "unknown key 'source'"),
         ("[lake]\ngrace_s = 1", "lake: key 'root' is missing"),
         ("[lake]\nroot = 'x'\nperiod = 'week'", "expected one of day, month"),
@@ -105,7 +105,7 @@ def test_a_whole_file(file: Path) -> None:
         ("[api]\ncertificate_file = 'c'", "[api] certificate_file: key_file is missing"),
         (
             "[search]\nurl = 'http://x'\nca_file = 'c'",
-            "[search] ca_file: only for a url with https, not http://x",
+            "[search] ca_file: needs a url with https, not http://x",
         ),
         (
             "[search]\nurl = 'http://x'\nusername = 'me'",
@@ -144,7 +144,7 @@ def test_missing_things_are_named(file: Path) -> None:
         load_config(file)
     with pytest.raises(ConfigError, match=r"cloud\.toml: section \[lake\] is missing"):
         need(None, "lake", CloudConfig(source="cloud.toml"))
-    with pytest.raises(ConfigError, match="secret's file"):
+    with pytest.raises(ConfigError, match="password or key file"):
         read_secret(str(file))
 
 

@@ -10,7 +10,7 @@ from contract.errors import ConfigError
 
 
 def test_a_jar_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"\[spark\] jars: /nowhere/delta.jar is not there"):
+    with pytest.raises(ConfigError, match=r"\[spark\] jars: /nowhere/delta.jar does not exist"):
         session(SparkConfig(jars=("/nowhere/delta.jar",)), tmp_path)
 
 

@@ -637,7 +637,7 @@ def of_bytes() -> Iterator[tuple[str, str, str, bytes]]:
     yield (
         "not_a_number",
         "bad_json",
-        "NaN is no number of JSON.",
+        "NaN is not a JSON number.",
         packed(document.replace(b"427", b"NaN")),
     )
     yield "two_documents", "bad_json", "A second document follows.", packed(document * 2)

@@ -96,7 +96,9 @@ def test_a_whole_number_is_not_a_fraction_that_happens_to_be_whole() -> None:
 def test_the_text_names_the_place_and_what_was_expected() -> None:
     sensor = DOCUMENT["sensors"][0]
     kelvin = DOCUMENT | {"sensors": [sensor | {"series": [["temperature", "K", 2]]}]}
-    assert str(refusal(kelvin)) == "bad_unit: sensors[0]: temperature is in Cel, found 'K'"
+    assert str(refusal(kelvin)) == (
+        "bad_unit: sensors[0]: temperature: expected unit Cel, found 'K'"
+    )
     late = DOCUMENT | {"events": [["status", 0, {"phase": "later", "version": "1"}]]}
     assert str(refusal(late)) == (
         "bad_field: events[0] status: phase: expected one of start, running, stop, found 'later'"

@@ -41,7 +41,7 @@ def test_every_number_and_text_has_its_bounds(kind: Kind) -> None:
 
 def test_a_span_does_not_run_backwards() -> None:
     assert Span(stream_id="ynoicv4oqjyxi", first=7, last=7).last == 7
-    with pytest.raises(ContractError, match="last 6 is before 7"):
+    with pytest.raises(ContractError, match="last 6 is less than first 7"):
         Span(stream_id="ynoicv4oqjyxi", first=7, last=6)
 
 

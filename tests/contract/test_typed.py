@@ -96,10 +96,10 @@ def test_a_wrong_value_is_named_with_its_place(changes: dict[str, Any], says: st
 
 def test_an_unknown_key_is_refused_with_the_known_ones_or_ignored() -> None:
     assert refusal(SMALL | {"color": "red"}).endswith(
-        "unknown key 'color'; known are lamp_id, colour, pins, limit, note, extra"
+        "unknown key 'color'; known keys: lamp_id, colour, pins, limit, note, extra"
     )
     pins = {"pins": [{"number": 1, "pull": "up"}]}
-    assert "unknown key 'pull'; known are number, active_low" in refusal(SMALL | pins)
+    assert "unknown key 'pull'; known keys: number, active_low" in refusal(SMALL | pins)
     built = build(Lamp, SMALL | pins | {"color": 1}, "lamp", ignore_unknown=True)
     assert built.pins == (Pin(number=1),)
 

@@ -10,11 +10,11 @@ import pytest
 from cloud.cli import parser_of
 from cloud.config import Period, SearchConfig
 from cloud.forecast import FORECAST_COLUMNS, Forecast
-from cloud.lake.landed import FileSequence, Position
 from cloud.lake.landing import path_of
+from cloud.lake.positions import FileSequence, Position
 from cloud.lake.raw_rows import BLOCK_COLUMNS, RAW_SCHEMA
 from cloud.registry import bundle_path
-from cloud.reports.happened import DRAWN_DEVICES
+from cloud.reports.device_history import DRAWN_DEVICES
 from cloud.scoring.documents import document_id
 from cloud.search.names import IndexNames
 from cloud.transforms import clean, schema

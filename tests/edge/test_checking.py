@@ -37,7 +37,7 @@ def test_nothing_to_remark(table):
     [
         (
             {"outbox": {"path": "/nowhere/outbox.db"}},
-            "[outbox] path: /nowhere cannot be written to",
+            "[outbox] path: the folder /nowhere does not exist",
         ),
         ({"uplink": {"host": "b", "password_file": "/nowhere/p"}}, "password_file: /nowhere/p"),
         (
@@ -50,11 +50,11 @@ def test_nothing_to_remark(table):
                     {"id": "hall", "driver": "sht4x", "interval_s": 1, "decimals": {"pressure": 1}}
                 ]
             },
-            "[[sensor]] hall: decimals: it does not measure pressure",
+            "[[sensor]] hall: decimals: the driver does not measure pressure",
         ),
         (
             {"condition": [{**CONDITION, "signal": "hall/pressure", "limit": 99_000.0}]},
-            "[[condition]] damp: hall measures no pressure",
+            "[[condition]] damp: sensor hall does not measure pressure",
         ),
     ],
 )
@@ -65,16 +65,17 @@ def test_remarks(table, change, remark):
 
 
 def test_no_uplink_is_worth_a_remark(table):
-    assert check(parse_config(table, "x")) == ["[uplink] is absent: readings are kept, never sent"]
+    (remark,) = check(parse_config(table, "x"))
+    assert remark == "[uplink] is absent: the gateway stores its readings but never sends them"
 
 
 @pytest.mark.parametrize(
     ("sensor", "words"),
     [
-        ({"driver": "bmp999"}, ["no driver 'bmp999'", "known are bh1750, bme280"]),
+        ({"driver": "bmp999"}, ["no driver 'bmp999'", "known: bh1750, bme280"]),
         (
             {"options": {"adress": 0x44}},  # codespell:ignore adress
-            ["[[sensor]] hall", "unknown key 'adress'", "known are bus"],
+            ["[[sensor]] hall", "unknown key 'adress'", "known keys: bus"],
         ),
         ({"options": {"address": 0x76}}, ["[[sensor]] hall", "address", "68, 69, 70", "118"]),
         ({"options": {"bus": True}}, ["bus", "a whole number", "True"]),

@@ -78,7 +78,8 @@ def test_wrong_usage(arguments):
 def test_check_of_a_good_configuration(config):
     done = call("check", "--config", config)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{config}: gw-1: good; sensors: hall (sht4x), cellar (dht22)\n"
+    sensors = "hall (sht4x), cellar (dht22)"
+    assert done.stdout == f"{config}: gw-1: no problems found; sensors: {sensors}\n"
 
 
 def test_check_touches_nothing(config, tmp_path):
@@ -90,7 +91,7 @@ def test_check_with_remarks(config):
     config.write_text(config.read_text().replace(str(config.parent), "/nowhere"))
     done = call("check", "--config", config)
     assert done.returncode == 1
-    assert "[outbox] path: /nowhere cannot be written to" in done.stdout
+    assert "[outbox] path: the folder /nowhere does not exist" in done.stdout
 
 
 def with_certificate(config, folder, device_id, begins_in_days, days):
@@ -113,16 +114,16 @@ def test_check_shows_the_certificate_and_its_days(config, tmp_path):
     assert re.fullmatch(
         rf"{config}: certificate gw-1, 89 days left, until \d{{4}}-\d\d-\d\d", first
     )
-    assert second == f"{config}: gw-1: good; sensors: hall (sht4x), cellar (dht22)"
+    assert second == f"{config}: gw-1: no problems found; sensors: hall (sht4x), cellar (dht22)"
 
 
 @pytest.mark.parametrize(
     ("device_id", "begins_in_days", "days", "words"),
     [
-        ("gw-2", 0, 100, "its name is gw-2, device_id is gw-1: the broker will take this gateway"),
-        ("gw-1", 0, 29, "expires at "),
-        ("gw-1", -100, 50, "expired at "),
-        ("gw-1", 3, 100, "not valid before "),
+        ("gw-2", 0, 100, "the certificate is for gw-2, but device_id is gw-1. The broker would"),
+        ("gw-1", 0, 29, "the certificate expires at "),
+        ("gw-1", -100, 50, "the certificate expired at "),
+        ("gw-1", 3, 100, "the certificate is not valid before "),
     ],
 )
 def test_check_warns_of_a_certificate(config, tmp_path, device_id, begins_in_days, days, words):
@@ -172,9 +173,9 @@ def test_a_running_gateway_does_without_cryptography(config, tmp_path):
         (
             'driver = "sht4x"',
             'driver = "sht4y"',
-            "no driver 'sht4y'; known are ",
+            "no driver 'sht4y'; known: ",
         ),
-        ("interval_s = 60", "interval = 60", "unknown key 'interval'; known are id, driver"),
+        ("interval_s = 60", "interval = 60", "unknown key 'interval'; known keys: id, driver"),
         ("interval_s = 60", 'interval_s = "1 min"', "expected a finite number, found '1 min'"),
         ("pin = 4", "pin = 99", "expected a whole number 0 to 27, found 99"),
         ("[uplink]", "[uplink", "not valid TOML"),
@@ -249,7 +250,7 @@ def test_read_of_a_board_that_this_machine_has_not(config):
 def test_outbox_before_the_first_run(config):
     done = call("outbox", "--config", config)
     assert done.returncode == 2
-    assert "has this gateway run yet?" in done.stderr
+    assert "outbox.db does not exist. `dewline-gateway run` creates the file" in done.stderr
 
 
 # --- run -----------------------------------------------------------------------------------------
@@ -320,7 +321,7 @@ def test_run_until_a_signal(running, config, number):
     shown = call("outbox", "--config", config)
     assert f"{len(told)} blocks," in shown.stdout
     assert f"1 to {last}" in shown.stdout
-    assert "stopped in order" in shown.stdout
+    assert "stopped cleanly" in shown.stdout
     table = json.loads(call("outbox", "--json", "--config", config).stdout)
     assert table["blocks"] == len(told)
     assert table["held"] == [{"stream_id": told[0]["stream"], "first": 1, "last": last}]
@@ -344,7 +345,7 @@ def test_killed_and_started_again(running, config):
 def test_a_trace_descriptor_that_is_not_open(config):
     done = call("run", "--config", config, "--trace-fd", "77")
     assert done.returncode == 2
-    assert "--trace-fd: 77 is not open" in done.stderr
+    assert "--trace-fd: file descriptor 77 is not open" in done.stderr
 
 
 def test_a_stop_while_a_sensor_is_read(running, config):

@@ -103,7 +103,7 @@ def test_an_observer_that_goes_away_does_not_stop_the_gateway(
     run(parse_config(table, "x"), hours(new_year, 24), Trace(writer))
     os.close(writer)
     assert len(blocks_in(tmp_path / "outbox.db")) > 2
-    assert len([r for r in caplog.records if "trace: descriptor" in r.getMessage()]) == 1
+    assert len([r for r in caplog.records if "trace: file descriptor" in r.getMessage()]) == 1
 
 
 def test_a_slow_observer_gets_every_byte(table, new_year):

@@ -153,4 +153,4 @@ def test_a_watchdog_faster_than_the_rhythm_is_told(manager):
     assert systemd.word(WATCHDOG_S) == "WATCHDOG=1"
     status, errors = systemd.end(signal.SIGTERM)
     assert status == 0
-    assert f"committed each {WATCHDOG_S / BEATS:g} s and not each 60 s" in errors
+    assert f"committed every {WATCHDOG_S / BEATS:g} s, not every 60 s" in errors

@@ -205,7 +205,7 @@ def test_a_model_that_fails_while_it_runs_is_replaced_and_alerts_do_not_notice(
     reports = [(e.record.version, e.record.outcome) for e in records(ModelReport)]
     assert reports == [("v2", "active"), ("v2", "reverted"), ("v1", "active")]
     (evidence,) = [e.record.reason for e in records(ModelReport) if e.record.reason]
-    assert "which is no probability" in evidence
+    assert "which is not a probability" in evidence
     assert {e.record.version for e in records(Prediction)} == {"v1"}
     assert len(records(Prediction)) == 15  # none is missing: 08:00 to 22:00 of the second day
     assert len(alerts(records, AlertBasis.OBSERVED)) == 5
@@ -238,7 +238,7 @@ def test_a_trusted_key_that_is_none_is_refused(with_models, new_year, tmp_path):
 
 
 def test_remarks_on_models(with_models, table, tmp_path):
-    no_uplink = "[uplink] is absent: readings are kept, never sent"
+    no_uplink = "[uplink] is absent: the gateway stores its readings but never sends them"
     assert check(with_models) == [no_uplink]
     models = {
         "url": "http://cloud",
@@ -248,12 +248,11 @@ def test_remarks_on_models(with_models, table, tmp_path):
     plain = {**DAMP, "id": "plain"}
     del plain["temperature"]
     changed = parse_config({**table, "models": models, "condition": [plain]}, "x")
-    assert check(changed) == [
-        no_uplink,
-        "[models] trusted_keys: /nowhere/key.pem cannot be read",
-        f"[models] folder: {tmp_path}/nowhere/models cannot be written to",
-        "[[condition]] plain: names no temperature of this gateway: no model can forecast it",
-    ]
+    absent, key, folder, condition = check(changed)
+    assert absent == no_uplink
+    assert key.startswith("[models] trusted_keys: /nowhere/key.pem does not exist, or this account")
+    assert folder.startswith(f"[models] folder: {tmp_path}/nowhere/models or its parent does not")
+    assert condition.startswith("[[condition]] plain: temperature: no sensor of this gateway")
 
 
 # --- what is not needed is not imported ----------------------------------------------------------
@@ -305,4 +304,4 @@ def test_a_gateway_that_lacks_onnxruntime_says_what_to_do(table, with_models, ne
     )
     assert done.returncode == 1
     assert "ConfigError: [models]: import of onnxruntime halted" in done.stderr
-    assert "install what a gateway with models needs, or remove the table" in done.stderr
+    assert "Install dewline with its extra `edge`, or remove the table" in done.stderr

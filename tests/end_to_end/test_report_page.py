@@ -16,7 +16,7 @@ from playwright.sync_api import sync_playwright
 from cloud.ledger.report import Totals
 from cloud.monitoring.alerts import Happened, judge
 from cloud.registry import DecisionRow
-from cloud.reports.happened import held
+from cloud.reports.device_history import held
 from cloud.reports.page import render
 from cloud.reports.report import (
     Bin,
@@ -289,7 +289,7 @@ def completeness():
         devices=tuple((d, one) for d in DEVICES),
         totals=three,
         by_kind=(("alert", 1620), ("prediction", 14_436), ("reading", 78_345), ("status", 26_280)),
-        notes=("ewr: unclean_stop told by stream aaaaaaaaaaaaa: about 3 readings were lost",),
+        notes=("ewr: unclean_stop reported by stream aaaaaaaaaaaaa: about 3 readings were lost",),
         sound=True,
     )
 

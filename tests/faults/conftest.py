@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cloud.composition.lake import open_lake
-from cloud.lake.landed import Cursor
+from cloud.lake.positions import Cursor
 from contract.wire import decode
 from deploy.local.certificates import CertificateFiles, Certificates
 from deploy.local.cloud_side import CloudSide, write_config

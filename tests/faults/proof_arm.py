@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from contract.typed import plain
-from deploy.local import foreign
+from deploy.local import emulation
 from deploy.local.artifacts import cache_folder
 from deploy.local.nspawn import debian_base
 from deploy.packages.debian import make_repository
@@ -79,13 +79,13 @@ def folder() -> Iterator[Path]:
 
 
 def test_the_archives_of_a_pi_run_on_its_processor(folder, bundles, damp):
-    reason = foreign.obstacle()
+    reason = emulation.obstacle()
     if reason is not None:
         pytest.fail(reason)
     make_wheelhouse(ROOT, "pi", folder / "pi.tar", Target(machine="aarch64", python="3.11"))
     make_repository(["python3-venv"], folder / "debian.tar", "arm64")
-    with foreign.emulated():
-        pi = foreign.Foreign(folder / "root", debian_base(cache_folder(), "arm64"))
+    with emulation.emulated():
+        pi = emulation.Foreign(folder / "root", debian_base(cache_folder(), "arm64"))
         for archive in ("pi.tar", "debian.tar"):
             (folder / archive).rename(pi.root / "srv" / archive)
         began_s = time.monotonic()

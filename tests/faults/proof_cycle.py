@@ -28,8 +28,8 @@ from sqlalchemy import func, make_url, select, text
 from cloud.composition.servers import open_warehouse
 from cloud.errors import ProjectionError
 from cloud.lake.cursors import CursorStore
-from cloud.lake.landed import LandedBlock
 from cloud.lake.landing import LandingWriter
+from cloud.lake.positions import LandedBlock
 from cloud.lake.store import FolderStore
 from cloud.scoring.offsets import available, covers
 from cloud.search.client import SearchClient
@@ -450,7 +450,7 @@ def _cycle(site, as_of):
         while run.running:
             begun_s.setdefault(site.phase(run, as_of), time.monotonic())
             time.sleep(0.05)
-        run.wait_done("devices told to change")
+        run.wait_done("devices with a new desired state")
     finally:
         run.stop()
     marks = [begun_s[n] for n in sorted(begun_s)] + [time.monotonic()]

@@ -18,13 +18,13 @@ from collections import Counter
 from pathlib import Path
 
 from cloud.config import Period
-from cloud.logstash.door import DoorAddress, HttpDoor
 from cloud.logstash.envelope import ID, INDEX
+from cloud.logstash.http_client import HttpAddress, HttpClient
 from cloud.logstash.sender import BatchSender, SenderLimits
 from cloud.logstash.writer import LogstashWriter
 from cloud.search.bulk import Document
 from cloud.search.names import IndexNames
-from deploy.local.intake import Answer, Intake, IntakeManner
+from deploy.local.logstash_input import Answer, Intake, IntakeManner
 
 STREAMS = 7  # far fewer than a batch has documents: else its inner order would not be seen
 UTC_AT = 1_372_895_999_000
@@ -171,7 +171,7 @@ def prove(total, batch, seed):
     source = random.Random(seed)
     draw, taken, progress = Draw(random.Random(seed + 1)), Taken(total), Progress(total)
     intake = Intake(taken, draw, IntakeManner(slow_s=1.5 * TIMEOUT_S))
-    door = HttpDoor(DoorAddress(url=intake.url, timeout_s=TIMEOUT_S))
+    door = HttpClient(HttpAddress(url=intake.url, timeout_s=TIMEOUT_S))
     limits = SenderLimits(documents=batch, attempts=50, first_pause_s=0.01, largest_pause_s=0.1)
     sender = BatchSender(door, limits, time.sleep, source)
     writer = LogstashWriter(sender, Nothing(), Nothing(), IndexNames("dewline", Period.DAY))

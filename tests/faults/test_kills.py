@@ -11,7 +11,7 @@ import time
 import pytest
 
 from cloud.composition.lake import open_lake
-from cloud.lake.landed import Cursor
+from cloud.lake.positions import Cursor
 from contract.blocks import entries
 from contract.records import Loss, LossReason, Phase, Status
 from contract.wire import decode

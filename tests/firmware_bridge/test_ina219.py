@@ -108,7 +108,7 @@ def test_configuration_that_another_program_changes_is_noticed(make_bench, clock
     chip = bench.open()
     wire = bench.simulated.wire(1)
     wire.chips[0x40] = Meddled(wire.chips[0x40])
-    with pytest.raises(SensorUnavailable, match="configuration 0x399f where 0x3e1a was written"):
+    with pytest.raises(SensorUnavailable, match="configuration 0x399f, expected 0x3e1a as written"):
         chip.read()
     assert clock.now_s > 0
 

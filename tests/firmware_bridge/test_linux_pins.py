@@ -41,7 +41,7 @@ def test_missing_libraries_name_their_extra():
 def test_libraries_that_refuse_this_machine(error):
     board = LinuxBoard(load_module=loader(RPi_GPIO=error, adafruit_dht=error))
     for use in (lambda: board.output(17), lambda: board.pulse_line(4)):
-        with pytest.raises(ConfigError, match="is it a Raspberry Pi"):
+        with pytest.raises(ConfigError, match="is this machine a Raspberry Pi"):
             use()
 
 
@@ -173,10 +173,10 @@ def test_input_pin_that_is_taken():
 def test_one_pin_has_one_use():
     board = LinuxBoard(load_module=loader(RPi_GPIO=Gpio()))
     board.output(17)
-    with pytest.raises(BusError, match="pin 17: cannot be an input: it is an output"):
+    with pytest.raises(BusError, match="pin 17: cannot be an input: the pin is used"):
         board.input(17, Pull.UP)
     board.input(27, Pull.UP)
-    with pytest.raises(BusError, match="pin 27: cannot be an output: it is an input"):
+    with pytest.raises(BusError, match="pin 27: cannot be an output: the pin is used"):
         board.output(27)
     with pytest.raises(BusError, match="pin 27: cannot pull down: another sensor pulls it up"):
         board.input(27, Pull.DOWN)

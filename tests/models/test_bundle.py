@@ -204,7 +204,7 @@ def test_what_would_be_refused_is_not_packed():
     for code, input_ in cases.items():
         with pytest.raises(BundleRefused, match=code):
             pack(*input_, SIGNER)
-    with pytest.raises(BundleRefused, match=r"bad_golden: .* expected \(32, 43\)"):
+    with pytest.raises(BundleRefused, match=r"bad_golden: .* expected shape \(32, 43\)"):
         pack(replace(MANIFEST, feature_names=FEATURE_NAMES), MODEL, GOLDEN, CARD, SIGNER)
 
 
@@ -424,7 +424,7 @@ def told(path, value):
         (told("created_at", 10**18), "created_at: expected"),
         (told("horizon_s", -1), "horizon_s: expected"),
         (told("features_version", 0), "features_version: expected"),
-        (told("feature_names", []), "feature_names: none"),
+        (told("feature_names", []), "feature_names: the list is empty"),
         (told("feature_names", ["a", "b", "a"]), "one twice"),
         (told("feature_names", "abc"), "feature_names: expected a list"),
         (told("feature_names", ["a\n", "b", "c"]), "feature_names[0]: expected"),
@@ -433,8 +433,8 @@ def told(path, value):
         (told("lineage.parameters", ...), "key 'parameters' is missing"),
         (told("condition", None), "condition: expected a table"),
         (told("condition.limit", "3"), "limit: expected a finite number"),
-        (told("condition.humidity", ...), "dew: derived: expected"),
-        (told("condition.signal", "attic/humidity"), "dew: signal: not used"),
+        (told("condition.humidity", ...), "dew: derived: the keys"),
+        (told("condition.signal", "attic/humidity"), "dew: signal: not allowed"),
         (told("files", ...), "files: expected model.onnx, golden.json, card.md"),
         (told("files", TOLD["files"][:2]), "files: expected"),
         (told("files", TOLD["files"] * 2), "files: expected"),
@@ -478,4 +478,4 @@ def test_golden_vectors_for_other_features():
 
 def test_a_card_that_is_no_text():
     error = refusal(with_member("card.md", b"\xff\xfe"))
-    assert (error.code, error.text) == ("not_a_bundle", "card.md is no text in UTF-8")
+    assert (error.code, error.text) == ("not_a_bundle", "card.md is not UTF-8 text")

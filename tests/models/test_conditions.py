@@ -81,7 +81,7 @@ def test_a_file_of_conditions(tmp_path):
     [
         (None, "cannot be read"),
         ("[[condition", "is not TOML"),
-        ("[board]\n", "board: expected"),
+        ("[board]\n", "board: only [[condition]] tables"),
         ("condition = 1", "expected [[condition]] tables"),
     ],
 )
@@ -98,7 +98,7 @@ def test_a_file_that_is_none(tmp_path, text, words):
 REFUSED = {
     "unknown key": (
         [{**PLAIN, "limt": 3}],  # codespell:ignore limt
-        ["gateway.toml", "[[condition]] damp", "unknown key 'limt'", "known are id, comparison"],
+        ["gateway.toml", "[[condition]] damp", "unknown key 'limt'", "known keys: id, comparison"],
     ),
     "missing key": ([without(PLAIN, "limit")], ["[[condition]] damp", "'limit' is missing"]),
     "limit of another quantity": (
@@ -124,7 +124,7 @@ REFUSED = {
         ["signal", "<sensor id>/<quantity>"],
     ),
     "unknown quantity": ([{**PLAIN, "signal": "attic/light"}], ["signal", "attic/temperature"]),
-    "no signal at all": ([without(PLAIN, "signal")], ["damp", "expected signal, or derived"]),
+    "no signal at all": ([without(PLAIN, "signal")], ["damp", "set signal, or set derived"]),
     "half a pair": (
         [without(DERIVED, "humidity")],
         ["[[condition]] dew", "derived", "humidity = <sensor>/humidity"],
@@ -133,12 +133,12 @@ REFUSED = {
         [{**DERIVED, "temperature": "attic/humidity", "humidity": "attic/temperature"}],
         ["temperature: expected <sensor id>/temperature", "attic/humidity"],
     ),
-    "pair and signal": ([{**DERIVED, "signal": "attic/humidity"}], ["dew: signal", "remove it"]),
+    "pair and signal": ([{**DERIVED, "signal": "attic/humidity"}], ["dew: signal", "remove one"]),
     "another of its own quantity": (
         [{**PLAIN, "humidity": "cellar/humidity"}],
-        ["damp: humidity", "the signal is attic/humidity"],
+        ["damp: humidity", "expected attic/humidity, the same as signal"],
     ),
-    "same id twice": ([PLAIN, {**DERIVED, "id": "damp"}], ["damp: id", "declared twice"]),
+    "same id twice": ([PLAIN, {**DERIVED, "id": "damp"}], ["damp: id", "another condition"]),
     "id that fits no topic": ([{**PLAIN, "id": "Damp attic"}], ["id", "1 to 63 of a-z"]),
     "not a list": (PLAIN, ["gateway.toml", "[[condition]] tables"]),
     "not a table": (["damp"], ["[[condition]] 1", "expected a table", "'damp'"]),

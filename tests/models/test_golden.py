@@ -195,11 +195,23 @@ def test_the_model_is_asked_with_the_golden_features():
     [
         (moved(GOLDEN.features, 2e-6), GOLDEN.probabilities, "features differ .* by 2e-06"),
         (moved(GOLDEN.features, math.nan), GOLDEN.probabilities, "features differ .* by nan"),
-        (GOLDEN.features[:, 1:], GOLDEN.probabilities, r"features: shape \(32, 3\)"),
+        (
+            GOLDEN.features[:, 1:],
+            GOLDEN.probabilities,
+            r"features: expected shape .* found \(32, 3\)",
+        ),
         (GOLDEN.features, moved(GOLDEN.probabilities, -2e-5), "probabilities differ"),
         (GOLDEN.features, moved(GOLDEN.probabilities, math.nan), "probabilities differ"),
-        (GOLDEN.features, GOLDEN.probabilities[:, None], r"probabilities: shape \(32, 1\)"),
-        (GOLDEN.features, GOLDEN.probabilities[:1], r"probabilities: shape \(1,\)"),
+        (
+            GOLDEN.features,
+            GOLDEN.probabilities[:, None],
+            r"probabilities: expected shape .* found \(32, 1\)",
+        ),
+        (
+            GOLDEN.features,
+            GOLDEN.probabilities[:1],
+            r"probabilities: expected shape .* found \(1,\)",
+        ),
     ],
 )
 def test_another_answer_is_wrong(features, probabilities, words):

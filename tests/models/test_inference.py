@@ -59,7 +59,7 @@ def test_0_and_1_are_probabilities(row):
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ([2.1, 0.0, 0.0], "answered 1.05, which is no probability"),
+        ([2.1, 0.0, 0.0], "answered 1.05, which is not a probability"),
         ([-0.1, 0.0, 0.0], "answered -0.05,"),
         ([float("nan"), 0.0, 0.0], "answered nan,"),
         ([float("inf"), 0.0, 0.0], "answered inf,"),
@@ -144,7 +144,7 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_a_model_of_another_form_is_an_error(name):
     part = "output" if "output" in name else "input"
-    with pytest.raises(ModelError, match=f"the model's {part}: expected "):
+    with pytest.raises(ModelError, match=f"model {part}: expected "):
         Inference(FORMS[name])
 
 
@@ -158,7 +158,7 @@ def test_a_model_that_fails_while_it_runs_is_an_error():
 
 def test_a_model_that_gives_fewer_rows_is_an_error():
     node = helper.make_node("ReduceMax", ["features"], ["probability"], keepdims=1)
-    with pytest.raises(ModelError, match=r"shape \(1, 1\) for 2 rows"):
+    with pytest.raises(ModelError, match=r"shape \(1, 1\) for 2 input rows"):
         Inference(model([node])).probability(np.zeros((2, COLUMNS)))
 
 

@@ -85,9 +85,9 @@ def test_nobody_may_be_trusted():
 
 
 def test_an_unknown_key_is_named_with_the_known_ones():
-    with pytest.raises(SignatureRefused, match=f"trusted are {SIGNER.key_id}; if that key"):
+    with pytest.raises(SignatureRefused, match=f"trusted keys are: {SIGNER.key_id}. If you"):
         SIGNER.trusted().verify("0" * 16, b"", b"")
-    with pytest.raises(SignatureRefused, match="trusted are none"):
+    with pytest.raises(SignatureRefused, match="trusted keys are: none"):
         TrustedKeys([]).verify("0" * 16, b"", b"")
 
 

@@ -41,5 +41,5 @@ def test_a_file_without_one_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.pem cannot be read"):
         read_certificate(tmp_path / "none.pem")
     (tmp_path / "wrong.pem").write_text("no certificate")
-    with pytest.raises(ConfigError, match=r"wrong\.pem holds no certificate in PEM form"):
+    with pytest.raises(ConfigError, match=r"wrong\.pem contains no certificate in PEM format"):
         read_certificate(tmp_path / "wrong.pem")

@@ -124,14 +124,14 @@ def test_old_versions_are_refused_on_both_sides(pki):
     server.minimum_version = ssl.TLSVersion.TLSv1_3
     failure = tls_failure(handshake(client, server))
     assert failure.lasting
-    assert "no version or method in common" in failure.text
+    assert "no TLS version or cipher in common" in failure.text
 
 
 SERVERS = {
-    "of another authority": (lambda _o, f: f.server(), "not of an authority in ca_file", True),
+    "of another authority": (lambda _o, f: f.server(), "no authority in ca_file issued", True),
     "for another name": (
         lambda o, _f: o.server("other", ("broker.example.org",)),
-        "for another name: use a name that it holds",
+        "for another name; set host to a name",
         True,
     ),
     "expired": (
@@ -141,10 +141,10 @@ SERVERS = {
     ),
     "not yet valid": (
         lambda o, _f: o.server("new", begins_in_days=2),
-        "not yet valid by this machine's clock: is it set?",
+        "not yet valid by this machine's clock; check the clock",
         False,
     ),
-    "a device": (lambda o, _f: o.device("gw-1"), "is refused: unsuit", True),
+    "a device": (lambda o, _f: o.device("gw-1"), "was refused: unsuit", True),
 }
 
 
@@ -163,7 +163,7 @@ def test_a_wrong_server_is_told_in_words(pki, foreign, name, host):
 
 def test_a_server_without_tls_is_told_in_words(pki):
     said = handshake(client_context(pki.client_files(), "[uplink]"), None)
-    assert "does not speak TLS at this port" in tls_failure(said).text
+    assert "does not use TLS on this port" in tls_failure(said).text
 
 
 # --- the server looks at the client --------------------------------------------------------------
@@ -171,10 +171,10 @@ def test_a_server_without_tls_is_told_in_words(pki):
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 CLIENTS = {
     "none": (lambda _o, _f: (None, None), "a certificate"),
-    "of another authority": (lambda _o, f: f.device("gw-1"), "does not know the authority"),
-    "expired": (lambda o, _f: o.device("gw-old", begins_in_days=-100, days=10), "for expired"),
+    "of another authority": (lambda _o, f: f.device("gw-1"), "does not trust the authority"),
+    "expired": (lambda o, _f: o.device("gw-old", begins_in_days=-100, days=10), "as expired"),
     "not yet valid": (lambda o, _f: o.device("gw-new", begins_in_days=2), "refuses this client"),
-    "revoked": (lambda o, _f: revoked(o), "has been revoked: have a new one issued"),
+    "revoked": (lambda o, _f: revoked(o), "has been revoked; issue a new one"),
 }
 
 
@@ -221,24 +221,29 @@ def test_words_are_found_in_what_libraries_make_of_an_error():
         "Can't connect to MySQL server on 'db' ([SSL: CERTIFICATE_VERIFY_FAILED] certificate "
         "verify failed: certificate has expired (_ssl.c:992))"
     )
-    assert tls_failure(said).text.endswith("renew it (certificate has expired)")
+    assert tls_failure(said).text.endswith("renew the certificate (certificate has expired)")
     alert = "failed to receive on socket: [SSL: SSL/TLS_ALERT_CERTIFICATE_REVOKED] x (_ssl.c:1)"
     assert "has been revoked" in tls_failure(alert).text
 
 
 def test_what_nobody_has_a_word_for_is_shown_and_may_pass():
     failure = tls_failure("[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred (_ssl.c:992)")
-    assert failure.text == "TLS broke off: [SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred"
+    assert failure.text == (
+        "the TLS connection failed: [SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred"
+    )
     assert not failure.lasting
     said = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: path too long (_ssl.c:992)"
-    assert tls_failure(said).text == "the server's certificate is refused: path too long"
+    assert tls_failure(said).text == "the server's certificate was refused: path too long"
     assert tls_failure(said).lasting
 
 
 def test_a_server_that_hangs_up_is_one_failure_by_whichever_error():
     said = {handshake_failure(e) for e in (ConnectionResetError(104, "x"), ssl.SSLEOFError(8, "y"))}
     assert {(f.text, f.lasting) for f in said} == {
-        ("broken off in the handshake: is this a port for TLS?", False)
+        (
+            "the server closed the connection during the handshake; check that the port uses TLS",
+            False,
+        )
     }
     assert handshake_failure(ConnectionRefusedError(111, "refused")) is None
 
@@ -260,8 +265,8 @@ def test_a_missing_file_is_named_with_its_key(pki, field):
     with pytest.raises(ConfigError) as refused:
         client_context(files, "[uplink]")
     assert str(refused.value) == (
-        f"[uplink] {field}: {path} cannot be read: No such file or directory; copy it there, or "
-        "give this program's account the right to read it"
+        f"[uplink] {field}: {path} cannot be read: No such file or directory. Copy the file there, "
+        "or give this program's account the right to read it"
     )
 
 
@@ -312,7 +317,7 @@ def test_what_the_keys_say_together():
         (("ca", "c", None), "g.toml: [uplink] certificate_file: key_file is missing"),
         (("ca", None, "k"), "g.toml: [uplink] key_file: certificate_file is missing"),
         ((None, "c", None), "g.toml: [uplink] certificate_file: key_file is missing"),
-        ((None, "c", "k"), "g.toml: [uplink] certificate_file: ca_file is missing: set it to"),
+        ((None, "c", "k"), "g.toml: [uplink] certificate_file: ca_file is missing. Set ca_file to"),
     ],
 )
 def test_one_key_without_another_is_told(keys, says):

@@ -1,1 +1,1 @@
-"""Kibana's data views and dashboards, built from code."""
+"""Builds data views and dashboards for Kibana, and imports them."""

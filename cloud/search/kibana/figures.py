@@ -1,4 +1,4 @@
-"""Figures and splits that several panels show."""
+"""Defines figures and splits that several panels use."""
 
 from cloud.search.kibana.panel import (
     ALL,
@@ -32,20 +32,20 @@ RAISED = Where(equal=(("state", "raised"),))
 CLEARED = Where(equal=(("state", "cleared"),))
 OBSERVED_RAISED = Where(equal=(("state", "raised"), ("basis", "observed")))
 ACTIVE = Where(equal=(("mode", "active"),))  # shadow models raise no alerts
-ON_TIME = Where(equal=(("late", False),))  # a late one was no forecast when it was made
+ON_TIME = Where(equal=(("late", False),))  # a late forecast was computed after its time
 
 BY_DEVICE = Values(field="device_id", label="Gateway", size=1000)
 BY_CONDITION = Values(field="condition_id", label="Condition")
-BY_HOUR = Hours(field=TIMESTAMP, label="Observed, by the hour")
+BY_HOUR = Hours(field=TIMESTAMP, label="Observed, per hour")
 
 
 def count(name: str, label: str, where: Where = ALL) -> Figure:
-    """How many documents."""
+    """Returns the figure that counts documents."""
     return Figure(name=name, label=label, function=Function.COUNT, where=where)
 
 
 def newest(name: str, label: str, field: str, where: Where = ALL) -> Figure:
-    """The last instant of a field."""
+    """Returns the figure of a field's latest instant."""
     return Figure(
         name=name, label=label, function=Function.MAX, field=field, shown=Shown.DATE, where=where
     )

@@ -1,4 +1,4 @@
-"""The fleet's dashboard: who is silent, alerts now, forecasts of the next hours, delivery."""
+"""Defines the fleet's dashboard: silent gateways, active alerts, forecasts and delivery."""
 
 from cloud.search.kibana.figures import (
     ACTIVE,
@@ -45,14 +45,14 @@ _RUNNING = Where(equal=(("phase", "running"),))
 
 
 def _held(name: str, label: str, field: str) -> Latest:
-    # not at a start, which does not say, nor at a stop, which may have the instant of another
+    # A Status at start has no such figures, and one at stop may have another's instant.
     return Latest(name=name, label=label, field=field, by=TIMESTAMP, where=_RUNNING)
 
 
 GATEWAYS = Panel(
     name="gateways",
     title="Gateways known",
-    about="Gateways that have ever told how they fare.",
+    about="Gateways that have ever sent a Status.",
     chart=Chart.NUMBER,
     layers=(
         Layer(
@@ -72,27 +72,27 @@ GATEWAYS = Panel(
 ON = Panel(
     name="on",
     title="Alerts on now",
-    about="Raised and not yet cleared, of all times; those that a rule observed, forecasts and "
-    "missing data alike.",
+    about="Alerts that were raised and are not yet cleared, whenever they were raised: observed "
+    "conditions, forecasts and missing data.",
     chart=Chart.NUMBER,
     layers=(Layer(view=ALERTS_EVER, splits=(), metrics=(ON_NOW,)),),
 )
 UNDATED = Panel(
     name="undated",
-    title="Readings that wait for a clock",
-    about="Received within the span, not yet dated by a ClockFix: no chart by observed time has "
-    "them.",
+    title="Readings without a time",
+    about="Readings received in the selected time range that no ClockFix has dated yet. Charts by "
+    "observed time do not show them.",
     chart=Chart.NUMBER,
     layers=(Layer(view=ARRIVALS, splits=(), metrics=(count("undated", "Readings"),)),),
     where=Where(missing="observed_at"),
 )
 SILENT = Panel(
     name="silent",
-    title="Gateways, the longest silent first",
-    about="By their last sign of life, of all times. Received long after observed: it came late. "
-    "Observed long ago and received lately: it is catching up. Blocks held are those that the "
-    "gateway had not delivered when it last said so while it ran. When a document became "
-    "searchable stands nowhere: `dewline-cloud search verify` says what is not yet.",
+    title="Gateways, longest silent first",
+    about="The last Status of each gateway, however old. A Status that was received long after it "
+    "was observed was delivered late. If it was received recently but observed long ago, the "
+    "gateway is sending its backlog. Blocks held is the backlog in the last Status of a running "
+    "gateway. Indexing time is not recorded: `dewline-cloud search verify` shows differences.",
     chart=Chart.TABLE,
     layers=(
         Layer(
@@ -116,8 +116,8 @@ SILENT = Panel(
 )
 ALERTS_NOW = Panel(
     name="alerts-now",
-    title="Alerts: on now, and the last ones",
-    about="Per gateway, condition and basis, of all times; what is on stands at the top.",
+    title="Alerts: on now, and the latest",
+    about="Per gateway, condition and basis, of all times. Active alerts are at the top.",
     chart=Chart.TABLE,
     layers=(
         Layer(
@@ -134,10 +134,10 @@ ALERTS_NOW = Panel(
 )
 FORECASTS = Panel(
     name="forecasts",
-    title="Forecasts of the next hours, by gateways",
-    about="The newest forecast of each condition within the span: how probable it is that the "
-    "condition begins within so many seconds after it was issued. Gateways forecast only what does "
-    "not hold already.",
+    title="Forecasts of gateways for the next hours",
+    about="The newest forecast of each condition in the selected time range: the probability that "
+    "the condition becomes true within the given seconds after the forecast was issued. Gateways "
+    "forecast a condition only while it is false.",
     chart=Chart.TABLE,
     layers=(Layer(view=PREDICTIONS, splits=(BY_DEVICE, BY_CONDITION), metrics=LATEST_FORECAST),),
     where=ACTIVE,
@@ -145,8 +145,9 @@ FORECASTS = Panel(
 )
 CLOUD = Panel(
     name="cloud-forecasts",
-    title="Forecasts of the next hours, by the cloud",
-    about="The same by the cloud's champions, from readings that came in time.",
+    title="Forecasts of the cloud for the next hours",
+    about="The same, computed by the cloud's champions (released models) from readings that were "
+    "received in time.",
     chart=Chart.TABLE,
     layers=(
         Layer(view=CLOUD_FORECASTS, splits=(BY_DEVICE, BY_CONDITION), metrics=LATEST_FORECAST),
@@ -156,15 +157,15 @@ CLOUD = Panel(
 )
 DELIVERY = Panel(
     name="delivery",
-    title="Readings by the hour: observed and received",
-    about="Lines that lie over each other: readings come within the hour. Received without "
-    "observed, or the other way round: somebody was cut off and is back, or still is.",
+    title="Readings per hour: observed and received",
+    about="If both lines are equal, readings arrive within the hour. If only one of them has "
+    "values, a gateway was offline and has sent its backlog, or is still offline.",
     chart=Chart.LINE,
     layers=(
         Layer(view=READINGS, splits=(BY_HOUR,), metrics=(count("observed", "Observed"),)),
         Layer(
             view=ARRIVALS,
-            splits=(Hours(field="received_at", label="Received, by the hour"),),
+            splits=(Hours(field="received_at", label="Received, per hour"),),
             metrics=(count("received", "Received"),),
         ),
     ),
@@ -172,7 +173,7 @@ DELIVERY = Panel(
 HELD = Panel(
     name="held",
     title="Blocks held on gateways",
-    about="The most of each hour, as gateways told it then.",
+    about="Maximum of each hour, from the Status records of that hour.",
     chart=Chart.LINE,
     layers=(
         Layer(
@@ -187,8 +188,8 @@ HELD = Panel(
 LOSSES = Panel(
     name="losses",
     title="Declared lost",
-    about="What gateways say will never arrive, and why, of all times. Readings are estimates "
-    "where no numbers exist; `dewline-cloud ledger show` has the exact account.",
+    about="Readings that gateways have declared lost, and the reasons, of all times. Losses "
+    "without record numbers are estimates; `dewline-cloud ledger show` has exact numbers.",
     chart=Chart.TABLE,
     layers=(
         Layer(
@@ -209,7 +210,7 @@ LOSSES = Panel(
 FLEET = Dashboard(
     name="fleet",
     title="Dewline: fleet",
-    about="Who is silent, which alerts are on, what the next hours may bring, what is delivered.",
+    about="Silent gateways, active alerts, forecasts for the next hours, and delivery.",
     rows=(
         PanelRow(6, ((16, GATEWAYS), (16, ON), (16, UNDATED))),
         PanelRow(15, ((24, SILENT), (24, ALERTS_NOW))),

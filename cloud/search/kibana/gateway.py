@@ -1,7 +1,7 @@
-"""One gateway's dashboard: readings with their quality, forecasts against what the rule observed.
+"""Defines one gateway's dashboard: readings, their quality, and forecasts beside observed alerts.
 
-What truly happened is computed in the warehouse and is not in Elasticsearch; the alerts that the
-gateway's own rules raised are, and a test of the project holds them to be the same instants.
+The truth (whether a condition was true) is computed in the warehouse and is not in Elasticsearch.
+The dashboard shows the alerts of the gateway's rules instead; a test checks that both agree.
 """
 
 from collections.abc import Iterator, Sequence
@@ -51,7 +51,7 @@ _GOOD = Where(equal=(("quality", Quality.GOOD.value),))
 
 
 def _signal(quantity: Quantity) -> Panel:
-    """One quantity over time: its unit has a panel of its own."""
+    """Returns the panel of one quantity over time; units differ, so each has its own panel."""
     title = quantity.facts.title
     where = Where(
         equal=(("quantity", quantity.value), ("quality", Quality.GOOD.value)),
@@ -60,8 +60,8 @@ def _signal(quantity: Quantity) -> Panel:
     return Panel(
         name=quantity.value,
         title=f"{title}, {quantity.facts.shown_unit}".rstrip(", "),
-        about="Mean of each hour's good readings, raw as they were measured; of thinned ones the "
-        "mean of their span.",
+        about="Hourly mean of the good readings, as measured. A thinned reading counts with the "
+        "mean of its span.",
         chart=Chart.LINE,
         layers=(
             Layer(
@@ -77,7 +77,7 @@ def _signal(quantity: Quantity) -> Panel:
 
 
 def _signal_rows(quantities: Sequence[Quantity]) -> Iterator[PanelRow]:
-    """Rows of three panels."""
+    """Returns rows of three panels."""
     for first in range(0, len(quantities), 3):
         row = quantities[first : first + 3]
         yield PanelRow(12, tuple((16, _signal(quantity)) for quantity in row))
@@ -85,15 +85,15 @@ def _signal_rows(quantities: Sequence[Quantity]) -> Iterator[PanelRow]:
 
 _OTHERS = tuple(quantity for quantity in Quantity if quantity not in MODEL_INPUTS)
 _AGAINST = (
-    "Lines: probability that the condition begins within its horizon, mean of the hour. "
-    "Bars, on the right axis: alerts that the gateway's rule raised because it observed the "
-    "condition. A good line is high before a bar and low elsewhere. Scores against the "
-    "computed truth are in the report, not here: outcomes are in MySQL alone."
+    "Lines: hourly mean of the probability that the condition becomes true within its horizon. "
+    "Bars, right axis: alerts that the gateway's rule raised because it observed the condition. "
+    "A good forecast is high before a bar and low elsewhere. The report shows the models' "
+    "scores; Elasticsearch has no outcomes."
 )
 
 
 def _against(name: str, title: str, view: DataView, where: Where) -> Panel:
-    """Forecasts as lines, and the alerts that the rule then observed as bars."""
+    """Returns a panel with forecasts as lines and the rule's observed alerts as bars."""
     probability = Figure(
         name="probability",
         label="Probability",
@@ -111,7 +111,7 @@ def _against(name: str, title: str, view: DataView, where: Where) -> Panel:
             Layer(
                 view=ALERTS,
                 splits=(BY_CONDITION, BY_HOUR),
-                metrics=(count("began", "Observed to begin", OBSERVED_RAISED),),
+                metrics=(count("began", "Observed alerts", OBSERVED_RAISED),),
                 chart=Chart.BAR,
             ),
         ),
@@ -121,7 +121,7 @@ def _against(name: str, title: str, view: DataView, where: Where) -> Panel:
 QUALITY = Panel(
     name="quality",
     title="Readings by quality",
-    about="Good, uncertain and bad readings of each hour; an hour without a bar has none at all.",
+    about="Good, uncertain and bad readings of each hour. An hour without a bar has no readings.",
     chart=Chart.BAR,
     layers=(
         Layer(
@@ -134,7 +134,7 @@ QUALITY = Panel(
 SIGNALS = Panel(
     name="signals",
     title="Signals",
-    about="Every signal within the span: how many readings, how many of them good, the newest.",
+    about="Every signal in the selected time range: number of readings, of good ones, the newest.",
     chart=Chart.TABLE,
     layers=(
         Layer(
@@ -163,8 +163,8 @@ SIGNALS = Panel(
 OWN_ALERTS = Panel(
     name="alerts",
     title="Alerts",
-    about="Within the span; raised and still on where nothing has cleared it. One that was raised "
-    "before the span and cleared within it counts as -1.",
+    about="Alerts in the selected time range. An alert that was not cleared is still on. An alert "
+    "that was raised before the range and cleared in it counts as -1.",
     chart=Chart.TABLE,
     layers=(
         Layer(
@@ -182,7 +182,7 @@ OWN_ALERTS = Panel(
 OWN_HEALTH = Panel(
     name="health",
     title="Samples without a value, and blocks held",
-    about="As the gateway tells it: failures are counted from its start on.",
+    about="From the gateway's Status records. Failures are counted since its last start.",
     chart=Chart.LINE,
     layers=(
         Layer(
@@ -202,20 +202,18 @@ OWN_HEALTH = Panel(
         ),
     ),
 )
-EDGE = _against("edge", "Forecasts of the gateway, and what its rule observed", PREDICTIONS, ACTIVE)
-CLOUD = _against(
-    "cloud", "Forecasts of the cloud, and what the rule observed", CLOUD_FORECASTS, ON_TIME
-)
+EDGE = _against("edge", "Forecasts of the gateway, and observed alerts", PREDICTIONS, ACTIVE)
+CLOUD = _against("cloud", "Forecasts of the cloud, and observed alerts", CLOUD_FORECASTS, ON_TIME)
 GATEWAY = Dashboard(
     name="gateway",
     title="Dewline: one gateway",
-    about="Choose a gateway above: without a choice the panels mix all of them.",
+    about="Choose a gateway above. Without a choice, the panels mix all gateways.",
     controls=(Control(field="device_id", label="Gateway", view=STATUS_EVER),),
     rows=(
         *_signal_rows(MODEL_INPUTS),
         PanelRow(12, ((24, QUALITY), (24, SIGNALS))),
         PanelRow(14, ((24, EDGE), (24, CLOUD))),
         PanelRow(12, ((24, OWN_ALERTS), (24, OWN_HEALTH))),
-        *_signal_rows(_OTHERS),  # many gateways do not measure these: their panels come last
+        *_signal_rows(_OTHERS),  # last, because many gateways do not measure these
     ),
 )

@@ -1,7 +1,7 @@
-"""A panel as Kibana stores it: a saved object of type `lens`.
+"""Makes Kibana's form of a panel: a saved object of type `lens`.
 
-Names and shapes are those that Kibana 8.9 to 8.19 export; a later one takes them and brings them up
-to date. `last_value` shows lists, since only then it asks for `top_hits` and not for `top_metrics`.
+Names and structure are those of exports by Kibana 8.9 to 8.19; later versions migrate them on
+import. `last_value` shows lists, because only then Kibana queries `top_hits` and not `top_metrics`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ from cloud.search.kibana.panel import (
 
 __all__ = ["LayerIds", "attributes", "kql", "layer_references"]
 
-_RECORDS = "___records___"  # how Lens writes that it counts documents
+_RECORDS = "___records___"  # Lens's name for a count of documents
 _TYPES = {
     Chart.TABLE: "lnsDatatable",
     Chart.NUMBER: "lnsMetric",
@@ -38,26 +38,26 @@ _SERIES = {Chart.LINE: "line", Chart.BAR: "bar_stacked"}
 
 @dataclass(frozen=True, slots=True)
 class LayerIds:
-    """Ids within one layer; no two layers of a panel share one."""
+    """Makes the ids within one layer, different from those of a panel's other layers."""
 
     number: int
 
     @property
     def layer(self) -> str:
-        """Of the layer itself."""
+        """Id of the layer itself."""
         return f"layer-{self.number}"
 
     def split(self, level: int) -> str:
-        """Of the column of a split."""
+        """Returns the id of a split's column."""
         return f"{self.layer}-split-{level}"
 
     def metric(self, name: str) -> str:
-        """Of the column of a figure."""
+        """Returns the id of a figure's column."""
         return f"{self.layer}-{name}"
 
 
 def attributes(panel: Panel) -> dict[str, Any]:
-    """The attributes of the panel's saved object."""
+    """Returns the attributes of the panel's saved object."""
     layers = {ids.layer: _layer(ids, layer) for ids, layer in _numbered(panel)}
     return {
         "title": panel.title,
@@ -75,13 +75,13 @@ def attributes(panel: Panel) -> dict[str, Any]:
 
 
 def layer_references(panel: Panel) -> Iterator[tuple[str, Layer]]:
-    """Each layer with the name by which its data view is referred to."""
+    """Returns each layer with the name of its reference to a data view."""
     for ids, layer in _numbered(panel):
         yield f"indexpattern-datasource-layer-{ids.layer}", layer
 
 
 def kql(where: Where) -> str:
-    """A condition in Kibana's query language."""
+    """Returns a filter in Kibana's query language (KQL)."""
     parts = [f"{name} : {_literal(value)}" for name, value in where.equal]
     parts += [f"not {name} : {_literal(value)}" for name, value in where.unequal]
     if where.present is not None:
@@ -169,7 +169,7 @@ def _difference(own: str, metric: Difference) -> dict[str, Any]:
 
 
 def _terms_of(own: str, metric: Difference) -> dict[str, Any]:
-    """The columns that Lens keeps for a formula: its two counts, and what is done with them."""
+    """Returns the hidden columns that Lens stores for a formula: its two counts and the term."""
     counts = [f"{own}X0", f"{own}X1"]
     parts: dict[str, Any] = {}
     for name, where in zip(counts, (metric.of, metric.less), strict=True):

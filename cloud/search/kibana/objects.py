@@ -1,7 +1,7 @@
-"""The bundle that Kibana imports: data views, panels and dashboards as saved objects, NDJSON.
+"""Makes the bundle for Kibana's import: data views, panels and dashboards as NDJSON.
 
-Ids are made of names and never change, so that importing again replaces what was imported before.
-The versions are old ones on purpose: Kibana brings older objects up to date and refuses newer ones.
+Ids are made of names and never change, so that a second import replaces the first. The version
+numbers are old on purpose: Kibana migrates older objects and refuses newer ones.
 """
 
 import json
@@ -19,7 +19,7 @@ from cloud.search.names import IndexNames
 
 __all__ = ["COLUMNS", "DASHBOARDS", "bundle"]
 
-COLUMNS = 48  # of Kibana's grid
+COLUMNS = 48  # width of Kibana's grid
 DASHBOARDS = (FLEET, GATEWAY)
 _CORE = "8.8.0"
 _VERSIONS = {"index-pattern": "8.0.0", "lens": "8.9.0", "dashboard": "10.2.0"}
@@ -30,12 +30,12 @@ _REFRESH_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """One saved object named in another.
+    """A reference from one saved object to another.
 
     Attributes:
-        type: Of the named one.
-        id: Of the named one.
-        name: By which the other refers to it.
+        type: Type of the target.
+        id: Id of the target.
+        name: Name of the reference.
     """
 
     type: str
@@ -43,12 +43,12 @@ class _Reference:
     name: str
 
     def table(self) -> dict[str, str]:
-        """As it is stored."""
+        """Returns the reference as Kibana stores it."""
         return {"type": self.type, "id": self.id, "name": self.name}
 
 
 def bundle(names: IndexNames, dashboards: Sequence[Dashboard] = DASHBOARDS) -> str:
-    """Every object, one a line, each after those that it refers to."""
+    """Returns every object, one per line, each after the objects that it refers to."""
     return "".join(_line(made) + "\n" for made in _objects(names, dashboards))
 
 
@@ -92,7 +92,7 @@ def _view(names: IndexNames, view: DataView) -> Mapping[str, Any]:
     values: dict[str, Any] = {
         "title": alias(view, names),
         "name": f"{names.prefix}: {view.title}",
-        "allowNoIndex": True,  # before the first record of its kind there is none
+        "allowNoIndex": True,  # no index exists before the first record of the kind
     }
     if view.time_field is not None:
         values["timeFieldName"] = view.time_field
@@ -139,7 +139,7 @@ def _titled(names: IndexNames, dashboard: Dashboard) -> str:
 
 
 def _placed(dashboard: Dashboard) -> Iterator[Mapping[str, Any]]:
-    """The panels in the grid: rows from the top, in each from the left."""
+    """Returns the panels with their places in the grid, row by row, from left to right."""
     y = 0
     for row in dashboard.rows:
         x = 0
@@ -197,5 +197,5 @@ def _control_reference(control: Control) -> str:
 
 
 def _text(value: Any) -> str:
-    """JSON in a string, as Kibana keeps it."""
+    """Returns JSON in a string, which is how Kibana stores nested values."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

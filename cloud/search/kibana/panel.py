@@ -1,10 +1,10 @@
-"""What a panel shows, said once: which documents, how they are split, which figures.
+"""Defines what a panel shows: which documents, how they are split, which figures.
 
-The state that Kibana stores (`lens`) and the query that tests run (`query`) are both made from
-these values, so what is tested is what is shown. Nothing here knows either form.
+Kibana's saved objects (`lens`) and the tests' queries (`query`) are made from the same values, so
+that tests check what the dashboards show.
 
-Only what the project's reduced Elasticsearch can compute is offered: no `top_metrics`, no moving
-averages, no scripts.
+The functions are limited to those of the project's reduced Elasticsearch: no `top_metrics`, no
+moving averages, no scripts.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ __all__ = [
 
 
 class Chart(StrEnum):
-    """How figures are drawn."""
+    """Form in which figures are drawn."""
 
     TABLE = "table"
     LINE = "line"
@@ -46,7 +46,7 @@ class Chart(StrEnum):
 
 
 class Shown(StrEnum):
-    """What a figure is, by Kibana's words for data types."""
+    """Data type of a figure, by Kibana's names."""
 
     NUMBER = "number"
     DATE = "date"
@@ -54,7 +54,7 @@ class Shown(StrEnum):
 
 
 class Function(StrEnum):
-    """What a figure is of its documents, by Kibana's words for operations."""
+    """Operation that computes a figure from documents, by Kibana's names."""
 
     COUNT = "count"
     UNIQUE = "unique_count"
@@ -66,13 +66,13 @@ class Function(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataView:
-    """Documents of one alias, as Kibana sees them.
+    """Kibana's data view of one alias.
 
     Attributes:
         name: Last part of its id.
-        title: What people read.
-        kind: Kind of record; None for the cloud's own forecasts, which are no records.
-        time_field: What the dashboard's span of time is applied to; None: it is not applied.
+        title: Title in Kibana.
+        kind: Kind of record; None for the cloud's own forecasts, which are not records.
+        time_field: Field that the dashboard's time range filters; None: no such filter.
     """
 
     name: str
@@ -83,13 +83,13 @@ class DataView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """Documents whose fields have, or do not have, exactly these values.
+    """A filter of documents by the values of their fields.
 
     Attributes:
-        equal: Field and value; all must agree.
-        unequal: Field and value; none may agree.
-        missing: A field that is not there.
-        present: A field that is there.
+        equal: Fields and values that a document must have.
+        unequal: Fields and values that a document must not have.
+        missing: Field that a document must not have.
+        present: Field that a document must have.
     """
 
     equal: tuple[tuple[str, str | bool], ...] = ()
@@ -98,7 +98,7 @@ class Where:
     present: str | None = None
 
     def fields(self) -> Iterator[str]:
-        """The fields that it looks at."""
+        """Returns the names of all fields in the filter."""
         yield from (name for name, _ in (*self.equal, *self.unequal))
         yield from (name for name in (self.missing, self.present) if name is not None)
 
@@ -108,13 +108,13 @@ ALL = Where()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Values:
-    """One part for each value of a field.
+    """A split by the values of a field.
 
     Attributes:
-        field: The field, of words or booleans.
+        field: Field of keywords or booleans.
         label: Heading.
-        size: At most so many values.
-        by: Name of the figure that orders them, the least first; None: by the value itself.
+        size: Maximum number of values.
+        by: Name of the figure that sorts the values, ascending; None: sorted by the value itself.
     """
 
     field: str
@@ -125,10 +125,10 @@ class Values:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hours:
-    """One part for each hour that has documents.
+    """A split by the hours that have documents.
 
     Attributes:
-        field: An instant.
+        field: Field of instants.
         label: Heading.
     """
 
@@ -141,15 +141,15 @@ Split: TypeAlias = Values | Hours
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One number of each part.
+    """A number that is computed for each part of a split.
 
     Attributes:
         name: Short and stable; part of the column's id.
         label: Heading.
-        function: What is computed.
-        field: Of which field; None for a count of documents.
-        shown: What it is.
-        where: Of which documents.
+        function: Operation.
+        field: Field for the operation; None for a count of documents.
+        shown: Data type.
+        where: Filter of the documents.
     """
 
     name: str
@@ -162,15 +162,15 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latest:
-    """A field of the newest document that has it.
+    """The value of a field in the newest document that has the field.
 
     Attributes:
         name: Short and stable; part of the column's id.
         label: Heading.
         field: The field.
-        by: An instant; its greatest is the newest.
-        shown: What the field is.
-        where: Of which documents; two of them must not have the same instant.
+        by: Field of instants that finds the newest document.
+        shown: Data type of the field.
+        where: Filter of the documents; two of them must not have the same instant.
     """
 
     name: str
@@ -182,19 +182,19 @@ class Latest:
 
     @property
     def having(self) -> Where:
-        """Of which documents, if they have the field."""
+        """Filter of the documents that also have the field."""
         return replace(self.where, present=self.field)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Documents of one sort less documents of another.
+    """The number of documents of one filter minus that of another.
 
     Attributes:
         name: Short and stable; part of the column's id.
         label: Heading.
-        of: The ones.
-        less: The others.
+        of: Filter of the documents that are added.
+        less: Filter of the documents that are subtracted.
     """
 
     name: str
@@ -208,13 +208,13 @@ Metric: TypeAlias = Figure | Latest | Difference
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """Figures of one data view; a chart may lay several over each other.
+    """Figures of one data view; a chart may draw several layers over each other.
 
     Attributes:
-        view: The documents.
-        splits: How they are parted, the outermost first.
-        metrics: What is said of each part.
-        chart: How it is drawn, where that is not the panel's way; a bar has the right axis.
+        view: Data view of the documents.
+        splits: Splits of the documents, the outermost first.
+        metrics: Figures of each part.
+        chart: Form, if it differs from the panel's; bars use the right axis.
     """
 
     view: DataView
@@ -229,12 +229,12 @@ class Panel:
 
     Attributes:
         name: Short and stable; part of its id.
-        title: What people read above it.
-        about: What it shows and what to make of it.
-        chart: How it is drawn.
-        layers: What is drawn; all but lines and bars have one.
-        where: Of which documents, in all layers.
-        sorted_by: For a table: the figure whose greatest stands at the top.
+        title: Title above the panel.
+        about: What the panel shows, and how to read it.
+        chart: Form in which it is drawn.
+        layers: Layers; only lines and bars have more than one.
+        where: Filter of the documents in all layers.
+        sorted_by: For a table: name of the figure that sorts it, descending.
     """
 
     name: str
@@ -248,11 +248,11 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class PanelRow:
-    """Panels beside each other.
+    """A row of panels.
 
     Attributes:
-        height: Lines of Kibana's grid.
-        panels: Each with its columns of the grid's 48, from the left.
+        height: Height in rows of Kibana's grid.
+        panels: Width in columns (of 48) and panel, from left to right.
     """
 
     height: int
@@ -261,12 +261,12 @@ class PanelRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """A list above the panels from which one value is chosen.
+    """A list above the panels from which the user chooses one value.
 
     Attributes:
         field: The field.
-        label: What people read.
-        view: Where its values come from.
+        label: Label of the list.
+        view: Data view of its values.
     """
 
     field: str
@@ -280,11 +280,11 @@ class Dashboard:
 
     Attributes:
         name: Short and stable; part of its id.
-        title: What people read.
-        about: What it is for.
-        rows: Its panels, from the top.
-        controls: What may be chosen.
-        span: How far back it looks at first, in Kibana's words.
+        title: Title in Kibana.
+        about: Purpose of the dashboard.
+        rows: Rows of panels, from the top.
+        controls: Lists of values above the panels.
+        span: Begin of the initial time range, in Kibana's notation.
     """
 
     name: str
@@ -295,6 +295,6 @@ class Dashboard:
     span: str = "now-7d"
 
     def panels(self) -> Iterator[Panel]:
-        """All of them, from the top."""
+        """Returns all panels, from the top."""
         for row in self.rows:
             yield from (panel for _, panel in row.panels)

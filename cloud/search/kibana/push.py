@@ -1,6 +1,6 @@
-"""Sends the bundle to Kibana, and reads what Kibana made of it. The one file that imports urllib3.
+"""Sends the bundle to Kibana and checks the answer. The one file that imports urllib3.
 
-Kibana answers 200 also when it has taken nothing: only `success` in the answer's body counts.
+Kibana answers 200 even if it imported nothing: only `success` in the answer's body counts.
 """
 
 import json
@@ -20,29 +20,29 @@ from transport.tls import TlsFiles, client_context, tls_failure
 __all__ = ["Access", "push"]
 
 _CONNECT_S = 10.0
-_ANSWER_S = 120.0  # it brings every object up to date before it answers
-_SHOWN = 10  # refused objects that are named one by one
+_ANSWER_S = 120.0  # Kibana migrates every object before it answers
+_SHOWN = 10  # refused objects that a message lists
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?", re.IGNORECASE)
 _KEY = re.compile(r"[A-Za-z0-9+/=_-]+")
 _SPACE = re.compile(r"[a-z0-9_-]+")
 _WORDS = {
-    401: "it does not know these credentials: check username and password_file, or api_key_file",
-    403: "the account lacks the right to import: it needs all of `Saved Objects Management`",
-    404: "nothing there: is this Kibana's address, with its base path, and does the space exist?",
-    413: "the bundle is larger than its `savedObjects.maxImportPayloadBytes`",
+    401: "wrong credentials: check username and password_file, or api_key_file",
+    403: "the account may not import: give it all privileges of `Saved Objects Management`",
+    404: "not found: check the address of Kibana, its base path, and that the space exists",
+    413: "the bundle is too large: raise Kibana's `savedObjects.maxImportPayloadBytes`",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Where Kibana is, and as whom it is asked.
+    """Address of Kibana, and the credentials for it.
 
     Attributes:
-        url: Its address, with its base path if it has one.
+        url: Address, with its base path if it has one.
         space: The space to import into; None for the default one.
-        ca_file: For https: authorities (PEM) that count instead of the system's.
+        ca_file: For https: CA certificates (PEM) to trust instead of the system's.
         account: Name and password.
-        api_key: Key in the form that Elasticsearch gives as `encoded`; instead of an account.
+        api_key: The value `encoded` of an Elasticsearch API key; instead of an account.
     """
 
     url: str
@@ -53,15 +53,15 @@ class Access:
 
 
 def push(access: Access, bundle: str) -> int:
-    """Imports the objects, replacing those of the same ids; how many there were.
+    """Imports the objects, replacing those of the same ids; returns their number.
 
     Raises:
-        KibanaError: It did not answer, or not now; nothing or everything may have been taken.
-        KibanaRefused: It took not every object; the text names them and why.
+        KibanaError: Kibana did not answer or is busy; the import may have happened or not.
+        KibanaRefused: Kibana did not import every object; the message names them and the reasons.
         ConfigError: Address, credentials or rights are wrong.
     """
     headers = {"kbn-xsrf": "true", **_identity(access)}
-    # Kibana judges the file by its name's end.
+    # Kibana recognises the format by the file name's suffix.
     file = ("dewline.ndjson", bundle.encode(), "application/ndjson")
     try:
         with _pool(access) as pool:
@@ -77,7 +77,7 @@ def _pool(access: Access) -> PoolManager:
     context = None
     if access.ca_file is not None:
         if not access.url.lower().startswith("https:"):
-            raise ConfigError(f"[kibana] ca_file: only for a url with https, not {access.url}")
+            raise ConfigError(f"[kibana] ca_file: needs a url with https, not {access.url}")
         context = client_context(TlsFiles(ca_file=access.ca_file), "[kibana]")
     timeout = Timeout(connect=_CONNECT_S, read=_ANSWER_S)
     return PoolManager(timeout=timeout, retries=False, ssl_context=context)
@@ -86,12 +86,14 @@ def _pool(access: Access) -> PoolManager:
 def _address(access: Access) -> str:
     if _URL.fullmatch(access.url) is None:
         raise ConfigError(
-            f"[kibana] url: {access.url!r} is no address: expected such as http://127.0.0.1:5601"
+            f"[kibana] url: {access.url!r} is not an address such as http://127.0.0.1:5601"
         )
     space = ""
     if access.space is not None:
         if _SPACE.fullmatch(access.space) is None:
-            raise ConfigError(f"[kibana] space: {access.space!r}: expected a-z, 0-9, _ and -")
+            raise ConfigError(
+                f"[kibana] space: {access.space!r} is not a space's id: use a-z, 0-9, _ and -"
+            )
         space = f"/s/{access.space}"
     return f"{access.url.rstrip('/')}{space}/api/saved_objects/_import?overwrite=true"
 
@@ -99,10 +101,10 @@ def _address(access: Access) -> str:
 def _identity(access: Access) -> Mapping[str, str]:
     if access.api_key is not None:
         if _KEY.fullmatch(access.api_key) is None:
-            raise ConfigError("[kibana] api_key_file: expected a key as `encoded` has it: base64")
+            raise ConfigError("[kibana] api_key_file: expected the key's `encoded` value, base64")
         return {"authorization": f"ApiKey {access.api_key}"}
     if access.account is not None:
-        # not urllib3's own: it knows Latin-1 alone, Kibana reads UTF-8
+        # Not urllib3's own function: it encodes Latin-1, but Kibana expects UTF-8.
         return {"authorization": f"Basic {b64encode(':'.join(access.account).encode()).decode()}"}
     return {}
 
@@ -112,7 +114,7 @@ def _unreached(error: HTTPError, url: str) -> DewlineError:
     if failure is not None and failure.lasting:
         return ConfigError(f"[kibana] url: {url}: {failure.text}")
     said = error if failure is None else failure.text
-    return KibanaError(f"{url}: no answer: {said}; is Kibana running?")
+    return KibanaError(f"{url}: no answer: {said}; check that Kibana runs there")
 
 
 def _taken(answer: BaseHTTPResponse, access: Access, wanted: int) -> int:
@@ -126,13 +128,13 @@ def _taken(answer: BaseHTTPResponse, access: Access, wanted: int) -> int:
         )
     if body.get("successCount") != wanted:
         raise KibanaRefused(
-            f"{access.url}: says it imported {body.get('successCount')} of {wanted} objects"
+            f"{access.url}: Kibana imported {body.get('successCount')} of {wanted} objects"
         )
     return wanted
 
 
 def _body(data: bytes) -> Mapping[str, Any]:
-    """The answer's JSON object; without one, its text under `message`."""
+    """Returns the answer's JSON object; if it is not one, its text under `message`."""
     try:
         body = json.loads(data)
     except ValueError:
@@ -149,7 +151,9 @@ def _refusal(status: int, body: Mapping[str, Any], access: Access) -> DewlineErr
     if status in (409, 429) or status >= 500:
         return KibanaError(f"{text}: try again")
     if 300 <= status < 400:
-        return ConfigError(f"[kibana] {text}: it sends us elsewhere: is its base path missing?")
+        return ConfigError(
+            f"[kibana] {text}: Kibana redirects to another address: add its base path to url"
+        )
     return KibanaRefused(text)
 
 

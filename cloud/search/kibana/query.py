@@ -1,7 +1,7 @@
-"""A panel's layer as query DSL, and the table that its answer is.
+"""Makes the query DSL of a panel's layer, and the table from its answer. Pure.
 
-The body computes what Kibana asks for the same layer (`cloud.search.kibana.lens`); it is what tests
-and the demo send. Pure: nothing here talks to a server.
+The query computes the same as Kibana's own query for the layer (`cloud.search.kibana.lens`). Tests
+and the demo send it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,18 +36,18 @@ _AGGREGATIONS = {
     Function.AVERAGE: "avg",
     Function.SUM: "sum",
 }
-_SPLIT = "split"  # one a level
-# what an aggregation would say of no documents: where no index exists yet, none answers
+_SPLIT = "split"  # name of the aggregation on each level
+# Result of an aggregation over no documents: without an index, the answer has no aggregation.
 _NOTHING: Mapping[str, Any] = {"doc_count": 0, "value": None, "hits": {"hits": []}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What a dashboard is set to.
+    """Settings of a dashboard.
 
     Attributes:
-        from_ms: Begin of the span of time, ms since 1970 UTC.
-        to_ms: Its end, which belongs to it.
+        from_ms: Begin of the time range, ms since 1970 UTC.
+        to_ms: End of the time range, inclusive, ms since 1970 UTC.
         device_id: The chosen gateway; None for all.
     """
 
@@ -70,12 +70,12 @@ class Question:
 
 
 def alias(view: DataView, names: IndexNames) -> str:
-    """The alias that a data view stands for."""
+    """Returns the alias of a data view."""
     return names.forecasts if view.kind is None else names.alias(view.kind)
 
 
 def question(panel: Panel, layer: Layer, names: IndexNames, scope: Scope) -> Question:
-    """What one layer of a panel asks."""
+    """Returns the search for one layer of a panel."""
     wanted = condition(panel.where)
     filters = wanted["bool"].setdefault("filter", [])
     if layer.view.time_field is not None:
@@ -88,7 +88,7 @@ def question(panel: Panel, layer: Layer, names: IndexNames, scope: Scope) -> Que
 
 
 def condition(where: Where) -> dict[str, Any]:
-    """A condition as query DSL."""
+    """Returns a filter as query DSL."""
     filters: list[dict[str, Any]] = [{"term": {name: value}} for name, value in where.equal]
     if where.present is not None:
         filters.append({"exists": {"field": where.present}})
@@ -119,7 +119,7 @@ def _path(name: str, layer: Layer) -> str:
 
 
 def _metric(metric: Metric) -> dict[str, Any]:
-    """The aggregations of a figure: none where it is what a bucket counts anyway."""
+    """Returns the aggregations of a figure; none for a plain count, which every bucket has."""
     if isinstance(metric, Difference):
         return {
             f"{metric.name}_of": {"filter": condition(metric.of)},
@@ -156,7 +156,7 @@ def _latest(metric: Latest) -> dict[str, Any]:
 
 
 def rows(layer: Layer, answer: Mapping[str, Any]) -> list[Row]:
-    """The table of an answer: one row a part, its keys first, then the figures."""
+    """Returns the table of an answer: one row per part, with its keys first, then the figures."""
     whole = dict(answer.get("aggregations", {}))
     whole["doc_count"] = answer["hits"]["total"]["value"]
     return list(_rows(layer, layer.splits, whole, ()))

@@ -1,7 +1,7 @@
-"""The data views: which documents panels are made of.
+"""Defines the data views: the documents that panels show.
 
-A view without a time field is for what must be seen however long ago it was: a gateway that has
-been silent for a month would else be missing from the list of the silent.
+A view without a time field ignores the dashboard's time range. The list of silent gateways needs
+one: a gateway that has been silent for a month must be in it.
 """
 
 from cloud.search.kibana.panel import DataView
@@ -22,10 +22,10 @@ __all__ = [
 ]
 
 READINGS = DataView(
-    name="readings", title="Readings, by when observed", kind=Kind.READING, time_field=TIMESTAMP
+    name="readings", title="Readings, by observed time", kind=Kind.READING, time_field=TIMESTAMP
 )
 ARRIVALS = DataView(
-    name="arrivals", title="Readings, by when received", kind=Kind.READING, time_field="received_at"
+    name="arrivals", title="Readings, by received time", kind=Kind.READING, time_field="received_at"
 )
 PREDICTIONS = DataView(
     name="predictions", title="Forecasts of gateways", kind=Kind.PREDICTION, time_field=TIMESTAMP

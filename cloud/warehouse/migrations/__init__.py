@@ -1,5 +1,5 @@
-"""The warehouse's schema, step by step; only `cloud.warehouse.migrate` runs it."""
+"""Contains the revisions of the warehouse's schema; only `cloud.warehouse.migrate` runs them."""
 
 __all__ = ["HEAD"]
 
-HEAD = "0003"  # the newest revision under versions/; a test holds it against Alembic's own view
+HEAD = "0003"  # the newest revision under versions/; a test compares it with Alembic's

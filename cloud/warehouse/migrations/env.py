@@ -1,4 +1,4 @@
-"""Alembic runs this file; it only hands over the connection that `migrate` opened."""
+"""Configures Alembic, which runs this file, with the connection that `migrate` opened."""
 
 from alembic import context
 

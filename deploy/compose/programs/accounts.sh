@@ -1,6 +1,6 @@
 #!/bin/sh
-# Accounts and rights on Elasticsearch, each with the password of its secret. May be repeated: that
-# is also how a new password comes into force.
+# Makes accounts and roles in Elasticsearch, with the passwords in the secrets. You may run it again,
+# for example to set changed passwords.
 set -eu
 url="${DEWLINE_ELASTICSEARCH_URL:-https://elasticsearch:9200}"
 secrets="${DEWLINE_SECRETS:-/run/secrets}"
@@ -8,10 +8,10 @@ prefix=dewline
 
 account="$(mktemp)"
 trap 'rm -f "$account"' EXIT
-# in a file, for a command line can be read by everybody
+# The password is in a file, because other users can read a command line.
 printf 'user = "elastic:%s"\n' "$(cat "$secrets/elastic_password")" > "$account"
 
-put() { # PATH, the document on standard input
+put() { # PATH; reads the document from standard input
   curl --silent --show-error --fail --max-time 30 --retry 5 --retry-connrefused \
     --cacert "$secrets/ca.pem" --config "$account" --request PUT \
     --header 'Content-Type: application/json' --data @- "$url/_security/$1"
@@ -22,18 +22,18 @@ password() { # SECRET
   printf '"password": "%s"' "$(cat "$secrets/$1")"
 }
 
-# the programs: templates and indices of the prefix
+# dewline's programs: templates and indices with the prefix
 put role/dewline << END
 {"cluster": ["monitor", "manage_index_templates"],
  "indices": [{"names": ["$prefix-*"], "privileges": ["all"]}]}
 END
-# Logstash: new documents, and dead letters under an id that may be there
+# Logstash: may create documents, and overwrite dead letters with the same id
 put role/dewline_logstash << END
 {"cluster": ["monitor"],
  "indices": [{"names": ["$prefix-*"], "privileges": ["create_doc"]},
              {"names": ["$prefix-dead-letter-all"], "privileges": ["index"]}]}
 END
-# people who look at dashboards
+# users of the dashboards
 put role/dewline_reader << END
 {"indices": [{"names": ["$prefix-*"], "privileges": ["read", "view_index_metadata"]}]}
 END

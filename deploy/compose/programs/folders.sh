@@ -1,7 +1,7 @@
 #!/bin/sh
-# Gives the volumes to the accounts that write in them, and makes the folders that Logstash expects
-# to find. May be repeated; it runs as root with no capability but CHOWN and FOWNER, so each folder
-# stays open to group 0.
+# Makes the volumes' folders, which must exist before Logstash starts, and sets their owners. You may
+# run it again. It runs as root with the capabilities CHOWN and FOWNER only, so each folder keeps
+# group 0 with full access.
 #
 #   folders.sh [ROOT]
 set -eu

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Starts a program that takes passwords from its environment alone, with those of files.
+# Starts a program with passwords from files in its environment, for programs that cannot read files.
 #
 #   with-secrets.sh VARIABLE=SECRET ... -- PROGRAM ...
 #
-# SECRET is a file in /run/secrets (DEWLINE_SECRETS for another folder); its first line counts.
+# SECRET is a file in /run/secrets (or in $DEWLINE_SECRETS); its first line is the password.
 set -eu
 folder="${DEWLINE_SECRETS:-/run/secrets}"
 while [ "$1" != "--" ]; do

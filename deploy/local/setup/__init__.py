@@ -1,1 +1,1 @@
-"""Makes a machine ready. Standard library only: it runs before the environment exists."""
+"""Sets up a machine. Standard library only: it runs before the environment exists."""

@@ -1,7 +1,7 @@
-"""The set-up's command: `bash deploy/local/setup/run.sh [all|tests|machines|environment|lock]`.
+"""Sets up this machine: `bash deploy/local/setup/run.sh [all|tests|machines|environment|lock]`.
 
-Owns the order of the steps. Each is skipped when its result is there, so that a second run needs
-no network and takes a moment.
+This module runs the steps in their order. It skips steps that are already done, so a second run
+needs no network and takes a second or two.
 """
 
 import argparse
@@ -21,7 +21,7 @@ _ROOT = Path(__file__).parents[3]
 
 
 def _set_up_all(progress: Progress, missing: list[str]) -> None:
-    """Python packages (network, disk) beside Debian's and Maven's: two cores are kept busy."""
+    """Installs Python packages in parallel with Debian's and Maven's, to use two cores."""
     with ThreadPoolExecutor(max_workers=2) as side_by_side:
         environment = side_by_side.submit(ensure_environment, _ROOT, progress)
         rest = side_by_side.submit(_set_up_servers, progress, missing)
@@ -49,7 +49,7 @@ def _run(what: str) -> None:
         machines=what == "machines",
     )
     if "python3-venv" in missing:
-        _install(missing, progress)  # all at once: without it nothing else can begin
+        _install(missing, progress)  # all packages first, because all other steps need venv
         missing = []
     if what == "lock":
         lock(_ROOT, progress)
@@ -61,7 +61,7 @@ def _run(what: str) -> None:
 
 
 def main() -> int:
-    """Carry out one set-up; 0 ready, 1 failed, 2 a person must act first."""
+    """Runs one set-up; returns 0 if ready, 1 if it failed, 2 if you must act first."""
     parser = argparse.ArgumentParser(prog="setup", description="Make this machine ready.")
     choices = ["all", "tests", "machines", "environment", "lock"]
     parser.add_argument("what", nargs="?", default="all", choices=choices)

@@ -1,4 +1,4 @@
-"""Runs the set-up's programs; what they printed is shown only when they fail."""
+"""Runs the set-up's programs, and shows their output only if they fail."""
 
 import os
 import subprocess
@@ -18,10 +18,11 @@ def run(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> str:
-    """Run a command with additions to the environment, in a folder; what it printed.
+    """Runs a command with more environment variables, in a folder, and returns its output.
 
     Raises:
-        SetupError: it cannot be run or failed; names `what`, ends with the tail of its output.
+        SetupError: The command cannot be started or failed. The text names `what` and ends with the
+            last lines of the output.
     """
     try:
         done = subprocess.run(
@@ -35,8 +36,8 @@ def run(
             cwd=folder,
         )
     except OSError as error:
-        raise SetupError(f"{what}: cannot run {command[0]}: {error}") from error
+        raise SetupError(f"{what}: {command[0]} cannot be started: {error}") from error
     if done.returncode:
         tail = "\n".join(done.stdout.splitlines()[-_TAIL_LINES:])
-        raise SetupError(f"{what}: {command[0]} ended with code {done.returncode}:\n{tail}")
+        raise SetupError(f"{what}: {command[0]} exited with code {done.returncode}:\n{tail}")
     return done.stdout

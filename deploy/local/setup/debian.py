@@ -1,4 +1,4 @@
-"""Debian packages: which are missing, and installing them without starting a service."""
+"""Finds missing Debian packages, and installs them without starting services."""
 
 import importlib.util
 import os
@@ -13,16 +13,16 @@ from deploy.local.setup.commands import run
 
 __all__ = ["MACHINES", "install", "missing_packages", "services_forbidden"]
 
-# Package -> the program that shows it is there.
+# Package -> a program by which an installed package is recognised.
 _PROGRAMS = {
     "mosquitto": "mosquitto",
     "mosquitto-clients": "mosquitto_pub",
     "mariadb-server": "mariadbd",
     "openjdk-17-jre-headless": "java",
     "maven": "mvn",
-    "nodejs": "node",  # a decoder in another language proves that docs/contract.md is whole
+    "nodejs": "node",  # runs a decoder in JavaScript that tests docs/contract.md
 }
-# Boots and emulates Debian systems for the proofs of what is installed, and nothing else.
+# Needed only for the proofs that boot or emulate Debian systems.
 MACHINES = {
     "systemd-container": "systemd-nspawn",
     "debootstrap": "debootstrap",
@@ -31,12 +31,12 @@ MACHINES = {
     "dpkg-dev": "dpkg-scanpackages",
     "qemu-user-static": "qemu-aarch64-static",
 }
-_BROWSER = {"chromium": "chromium"}  # opens the report in a test, and nothing else
+_BROWSER = {"chromium": "chromium"}  # needed only for the test that opens the report
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def missing_packages(*, servers: bool, browser: bool = False, machines: bool = False) -> list[str]:
-    """Packages whose program is not on this machine; without `servers` only what Python needs."""
+    """Returns the missing packages; without `servers` only those that Python needs."""
     missing = [] if importlib.util.find_spec("ensurepip") else ["python3-venv"]
     if servers:
         searched = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
@@ -50,17 +50,18 @@ def missing_packages(*, servers: bool, browser: bool = False, machines: bool = F
 
 
 def install(packages: Sequence[str]) -> None:
-    """Install packages as root; no service of theirs is started.
+    """Installs packages as root, without starting their services.
 
     Raises:
-        ConfigError: this is not root, or not Debian; the text has the one line to run.
+        ConfigError: The user is not root, or the system is not Debian; the text has the command to
+            run.
         SetupError: apt failed.
     """
     wanted = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
     if os.getuid() != 0 or shutil.which("apt-get") is None:
         raise ConfigError(
-            "these Debian packages are missing and only root can install them. Run\n\n"
-            f"    sudo {shlex.join(wanted)}\n\nand start again."
+            "Debian packages are missing, and only root can install them. Run\n\n"
+            f"    sudo {shlex.join(wanted)}\n\nand start the set-up again."
         )
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     with services_forbidden(_POLICY):
@@ -70,7 +71,7 @@ def install(packages: Sequence[str]) -> None:
 
 @contextmanager
 def services_forbidden(policy: Path) -> Generator[None]:
-    """Keep the packages' scripts from starting what they install: exit 101 forbids every action."""
+    """Prevents packages from starting services: a policy script with exit code 101 forbids it."""
     if policy.exists():
         yield
         return

@@ -1,7 +1,7 @@
-"""The virtual environment `.venv` of a checkout, from the hashed requirement file.
+"""Makes the virtual environment `.venv` of a checkout from the requirement file with hashes.
 
-Owns `.venv` and its stamp. uv does the work: it takes less than half of pip's time. Its own
-version is pinned with hashes too, and pip, which every Python brings, fetches it.
+uv installs the packages, because it needs less than half of pip's time. pip fetches uv, whose
+version is also pinned with hashes.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ from deploy.local.setup.progress import Progress
 __all__ = ["ensure_environment", "ensure_uv", "uv_environment"]
 
 _INPUTS = ("requirements/dev.txt", "pyproject.toml")
-# A process that may not write what it compiled would compile 2,000 files anew at each start: in the
-# demo a fifth of all processor time where PYTHONDONTWRITEBYTECODE is set.
+# These packages are compiled now. If PYTHONDONTWRITEBYTECODE is set, each process would otherwise
+# compile 2,000 files at its start, which is a fifth of the demo's processor time.
 _OURS = (
     "bench",
     "cloud",
@@ -33,10 +33,10 @@ _OURS = (
 
 
 def ensure_environment(root: Path, progress: Progress) -> None:
-    """Make `.venv` match the requirement file and the project's declaration; nothing if it does.
+    """Updates `.venv` if the requirement file or the project's declaration has changed.
 
     Raises:
-        SetupError: a package could not be fetched, or has another hash.
+        SetupError: A package could not be fetched, or has another hash.
     """
     stamp, wanted = root / ".venv" / "dewline-stamp", _fingerprint(root)
     if stamp.exists() and stamp.read_text(encoding="ascii") == wanted:
@@ -47,23 +47,23 @@ def ensure_environment(root: Path, progress: Progress) -> None:
         uv = ensure_uv(root)
         run(
             [uv, "venv", "-q", "--allow-existing", "--python", sys.executable, str(root / ".venv")],
-            "venv",
+            "making .venv",
         )
         target = ["--python", str(python), "-q"]
         packages = ["--require-hashes", str(root / "requirements" / "dev.txt")]
         compiled = [uv, "pip", "sync", "--compile-bytecode", *target, *packages]
         run(compiled, "Python packages", uv_environment())
         project = ["--no-deps", "--no-build-isolation", "-e", str(root)]
-        run([uv, "pip", "install", *target, *project], "the project itself", uv_environment())
+        run([uv, "pip", "install", *target, *project], "installing the project", uv_environment())
         run(
             [str(python), "-m", "compileall", "-q", *(str(root / n) for n in _OURS)],
-            "the project compiled",
+            "compiling the project",
         )
         stamp.write_text(wanted, encoding="ascii")
 
 
 def ensure_uv(root: Path) -> str:
-    """Path of the pinned uv, fetched by pip if it is not in the cache yet."""
+    """Returns the path of the pinned uv; pip fetches uv if it is not in the cache."""
     requirements = root / "requirements" / "bootstrap.txt"
     folder = cache_folder() / f"uv-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]}"
     if not folder.exists():
@@ -78,7 +78,7 @@ def ensure_uv(root: Path) -> str:
 
 
 def uv_environment() -> dict[str, str]:
-    """Additions for uv: its cache within ours, and pip's index, which it would not look at."""
+    """Returns environment variables for uv: a cache in our cache folder, and pip's index."""
     additions = {"UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(cache_folder() / "uv"))}
     if index := os.environ.get("PIP_INDEX_URL"):
         additions["UV_DEFAULT_INDEX"] = index

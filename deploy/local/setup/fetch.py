@@ -1,6 +1,6 @@
-"""Brings the pinned artifacts from Maven into the cache, checked.
+"""Fetches the pinned artifacts from Maven, checks them, and puts them into the cache.
 
-Owns the cache's writing. What is in the cache has been checked: files come there by a rename only.
+Files are renamed into the cache after the check, so all files in the cache are checked.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ __all__ = ["ensure_artifacts", "verify"]
 _PLUGIN = ("org.apache.maven.plugins", "maven-dependency-plugin", "3.6.1")
 _GOAL = f"{':'.join(_PLUGIN)}:copy"
 
-# One call for all of them: Maven itself takes longer to start than to fetch a jar.
+# One call fetches all files, because Maven's start takes longer than fetching a jar.
 _PROJECT = """\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -38,10 +38,10 @@ _PROJECT = """\
 
 
 def ensure_artifacts(progress: Progress) -> None:
-    """Fetch what is not in the cache yet; nothing if all is there.
+    """Fetches the artifacts that are not in the cache.
 
     Raises:
-        SetupError: Maven failed, or a file is not the pinned one.
+        SetupError: Maven failed, or a file has another SHA-256 than the pinned one.
     """
     missing = [artifact for artifact in pinned() if not artifact.place.exists()]
     if not missing:
@@ -75,17 +75,17 @@ def _item(artifact: Artifact) -> str:
 
 
 def verify(artifact: Artifact, path: Path) -> None:
-    """Compare a file with its pin.
+    """Compares a file with its pinned SHA-256.
 
     Raises:
-        SetupError: they differ.
+        SetupError: They differ.
     """
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != artifact.sha256:
         raise SetupError(
             f"{artifact.file_name} has SHA-256 {found}, but {artifact.sha256} is pinned in "
-            "deploy/local/setup/artifacts.toml: it is not the file that was reviewed, do not use it"
+            "deploy/local/setup/artifacts.toml. Do not use the file: it is not the reviewed one"
         )
 
 
@@ -101,6 +101,6 @@ def _keep(artifact: Artifact, work: Path) -> None:
 
 
 def _open_to_all(folder: Path) -> None:
-    """Servers read it as another user, whatever this one's umask is."""
+    """Makes the folder readable for all users, because servers run as another user."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)

@@ -1,4 +1,4 @@
-"""Writes `requirements/*.txt` anew from pyproject.toml: versions and hashes, no addresses."""
+"""Writes `requirements/*.txt` from pyproject.toml: versions and hashes, no addresses."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ _FLAGS = [
     "--custom-compile-command=make lock",
     "-q",
 ]
-# What an editable install of the project itself needs is in build.in.
+# build.in contains the packages for an editable install of the project.
 _DEV_EXTRAS = ("edge", "cloud", "spark", "demo", "dev")
 _EXTRAS = {
     "edge": ("edge",),
@@ -28,12 +28,12 @@ _EXTRAS = {
 
 
 def lock(root: Path, progress: Progress) -> None:
-    """Resolve everything once (dev.txt), then the parts within those versions.
+    """Resolves all dependencies (dev.txt), then each part with the same versions.
 
-    Versions already in a file stay as long as they fit; remove the file for newer ones.
+    Versions in an existing file are kept if they fit. Remove the file to get newer ones.
 
     Raises:
-        SetupError: something cannot be resolved.
+        SetupError: A dependency cannot be resolved.
     """
     uv = ensure_uv(root)
     folder = root / "requirements"

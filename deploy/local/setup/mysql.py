@@ -1,8 +1,7 @@
-"""MySQL from Debian's unstable suite, unpacked beside the system and never installed into it.
+"""Fetches MySQL from Debian's unstable suite and unpacks it; the system is not changed.
 
-No release of Debian has MySQL. The server comes with all the libraries that it needs, so nothing of
-the system changes. No version is named: the suite has one at a time, and a newer one gets a new
-folder when the cache has none.
+No release of Debian has MySQL. A separate apt configuration fetches the server with all libraries
+that it needs. The suite has one version at a time; it is fetched only if the cache has no MySQL.
 """
 
 import os
@@ -26,9 +25,9 @@ _SUITE = "sid"
 
 
 def ensure_mysql(progress: Progress) -> None:
-    """Put MySQL into the cache if it is not there; says in one line why if that cannot be done.
+    """Puts MySQL into the cache, or prints in one line why that failed.
 
-    The demo and the tests run on MariaDB then, and name it.
+    After a failure the demo and the tests run on MariaDB, and print its name.
     """
     if mysql_home() is not None:
         return
@@ -36,11 +35,11 @@ def ensure_mysql(progress: Progress) -> None:
         with progress.step(f"MySQL from Debian's suite {_SUITE}"):
             _fetch()
     except (DewlineError, OSError) as error:
-        progress.say(f"MySQL is not available, MariaDB takes its place: {_reason(error)}")
+        progress.say(f"MySQL is not available, so MariaDB is used: {_reason(error)}")
 
 
 def _reason(error: Exception) -> str:
-    """In one line: what was tried, and the last thing that the program said of it."""
+    """Returns the first and the last line of an error in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(dict.fromkeys((lines[0], lines[-1]))) if lines else type(error).__name__
 
@@ -63,14 +62,14 @@ def _keep(home: Path, place: Path) -> None:
     try:
         home.replace(place)
     except OSError:
-        if mysql_home() is None:  # else another set-up was quicker
+        if mysql_home() is None:  # otherwise another set-up has just made the folder
             raise
 
 
 def _download(work: Path) -> str:
-    """The server and what it depends on, as files; the version of the server."""
+    """Downloads the packages of the server and its libraries; returns the server's version."""
     options = suite_options(work, _SUITE)
-    run(["apt-get", *options, "update", "-q"], f"the lists of Debian's suite {_SUITE}")
+    run(["apt-get", *options, "update", "-q"], f"package lists of Debian's suite {_SUITE}")
     run(["apt-get", *options, "install", "-d", "-y", "-q", _PACKAGE], _PACKAGE)
     shown = run(["apt-cache", *options, "show", _PACKAGE], f"version of {_PACKAGE}")
     versions = [line[9:] for line in shown.splitlines() if line.startswith("Version: ")]
@@ -80,12 +79,12 @@ def _download(work: Path) -> str:
 
 
 def _initialise(work: Path, root: Path) -> None:
-    """A data folder as a server has it at its first start, for every server to copy."""
+    """Initialises a data folder; each server starts with a copy."""
     place = work / "first"
     place.mkdir()
     hand_over(place)
     command = [*server_command(root), f"--datadir={place / 'data'}", "--initialize-insecure"]
-    # each server makes its own keys at its start: copies of one would all have the same
+    # No keys are made here, because all copies would have the same keys. Each server makes its own.
     command += ["--auto-generate-certs=OFF", "--caching-sha2-password-auto-generate-rsa-keys=OFF"]
     run_once([*command, "--innodb-redo-log-capacity=32M", f"--tmpdir={place}"], place)
     shutil.move(place / "data", work / "home" / "data")

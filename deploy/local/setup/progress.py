@@ -1,4 +1,4 @@
-"""What a person sees of the set-up: a line when a step begins, one with seconds at its end."""
+"""Prints the set-up's progress: a line at the begin of each step and one at its end."""
 
 import time
 from collections.abc import Generator
@@ -8,18 +8,18 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """Prints steps with the seconds since the set-up began. Steps may run side by side."""
+    """Prints steps with the seconds since the set-up began. Steps may run in parallel."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
 
     def say(self, text: str) -> None:
-        """Print one line at once."""
+        """Prints one line without buffering."""
         print(f"[setup {time.monotonic() - self._begun:6.1f} s] {text}", flush=True)
 
     @contextmanager
     def step(self, title: str) -> Generator[None]:
-        """Announce a step; print its seconds once it is done (nothing if it fails)."""
+        """Prints the begin of a step, and its duration at the end unless it fails."""
         self.say(f"{title} ...")
         begun = time.monotonic()
         yield

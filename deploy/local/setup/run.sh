@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Finds a Python that dewline runs on (3.11 or later) and hands over to the set-up itself.
+# Finds a Python for dewline (3.11 or later) and starts the set-up with it.
 #     bash deploy/local/setup/run.sh [all|tests|machines|environment|lock]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
@@ -15,7 +15,7 @@ find_python() {
     return 1
 }
 
-# What a command printed is shown only when it fails.
+# Shows a command's output only if the command fails.
 quietly() {
     local printed
     if ! printed="$("$@" 2>&1)"; then
@@ -26,7 +26,7 @@ quietly() {
 
 if ! python="$(find_python)"; then
     if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-        printf 'Python 3.11 or later is missing. Run\n\n    sudo apt-get install -y python3 python3-venv\n\nand start again.\n' >&2
+        printf 'Python 3.11 or later is missing. Run\n\n    sudo apt-get install -y python3 python3-venv\n\nand start the set-up again.\n' >&2
         exit 2
     fi
     echo "[setup] Debian packages python3 python3-venv ..."
@@ -34,7 +34,7 @@ if ! python="$(find_python)"; then
     DEBIAN_FRONTEND=noninteractive \
         quietly apt-get install -y -q --no-install-recommends python3 python3-venv
     if ! python="$(find_python)"; then
-        echo "This system's own python3 is older than 3.11: use Debian 12 or later." >&2
+        echo "The python3 of this system is older than 3.11. Use Debian 12 or later." >&2
         exit 2
     fi
 fi

@@ -144,21 +144,21 @@ def test_a_name_that_is_asked_for_twice_is_answered_once(ask):
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("", "devices: '' is no name"),
-        ("devices=", "devices: '' is no name"),
-        ("devices=gw-1,", "is no name"),
-        ("devices=GW-1", "'GW-1' is no name"),
-        ("devices=gw%201", "is no name"),
-        (f"devices={'g' * 64}", "is no name"),
-        ("devices=gw-1%0a", "is no name"),
-        (f"devices={','.join(f'gw-{n}' for n in range(MAX_DEVICES + 1))}", "at most 500 at once"),
+        ("", "devices: '' is not a device id"),
+        ("devices=", "devices: '' is not a device id"),
+        ("devices=gw-1,", "is not a device id"),
+        ("devices=GW-1", "'GW-1' is not a device id"),
+        ("devices=gw%201", "is not a device id"),
+        (f"devices={'g' * 64}", "is not a device id"),
+        ("devices=gw-1%0a", "is not a device id"),
+        (f"devices={','.join(f'gw-{n}' for n in range(MAX_DEVICES + 1))}", "send at most 500"),
         ("devices=gw-1&since=", "since: "),
         ("devices=gw-1&since=yesterday", "since: 'yesterday' is not an instant"),
         ("devices=gw-1&since=2026-11-24T10:52:02", "has no offset"),
         ("devices=gw-1&since=2026-11-24T12:52:02+02:00", "write + as %2B"),
         ("devices=gw-1&since=-1", "since: "),
         ("devices=gw-1&since=" + "9" * 30, "since: "),
-        ("devices=gw-1&from=1", "from: known are devices, since"),
+        ("devices=gw-1&from=1", "from is not a parameter: use devices and since"),
     ],
 )
 def test_a_question_that_is_none_is_refused_with_what_was_expected(ask, query, said):
@@ -182,7 +182,10 @@ def test_a_warehouse_that_is_away_is_503_with_the_reason(ask, error):
 
 def test_without_a_warehouse_it_says_so(ask):
     status, answer = ask(None, "devices=gw-1")
-    assert (status, answer["reason"]) == (503, "this API has no section [warehouse]")
+    assert (status, answer["reason"]) == (
+        503,
+        "section [warehouse] is missing in the API's configuration",
+    )
 
 
 def test_a_warehouse_that_hangs_holds_up_no_bundle(folder):

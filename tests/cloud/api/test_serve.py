@@ -196,7 +196,7 @@ def test_a_taken_port_is_told_with_2(folder, tmp_path, capsys):
         finally:
             for n, handler in zip((signal.SIGTERM, signal.SIGINT), handlers, strict=True):
                 signal.signal(n, handler)
-    assert f"cannot listen at 127.0.0.1 port {port}" in capsys.readouterr().err
+    assert f"cannot listen on 127.0.0.1 port {port}" in capsys.readouterr().err
     config.write_text("")
     assert main(["--config", str(config), "api", "serve"]) == 2
     assert "section [registry] is missing" in capsys.readouterr().err
@@ -249,7 +249,7 @@ def test_a_gateway_fetches_from_it(folder, tmp_path, pair):
     [
         ("certificate_file", None, "[api] certificate_file: "),
         ("key_file", None, "[api] key_file: "),
-        ("key_file", "no key", "expected a certificate and its key, not encrypted, in PEM form"),
+        ("key_file", "no key", "expected a certificate and its key, not encrypted, in PEM format"),
     ],
 )
 def test_a_certificate_that_is_of_no_use_is_told_with_2(

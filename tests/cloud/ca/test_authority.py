@@ -53,11 +53,11 @@ def test_a_folder_with_all_its_files(authority: Authority) -> None:
 
 def test_an_authority_is_never_overwritten(authority: Authority, now: datetime) -> None:
     before = {p.name: p.read_bytes() for p in authority._folder.iterdir()}
-    with pytest.raises(AuthorityError, match="holds an authority already"):
+    with pytest.raises(AuthorityError, match="already has an authority"):
         Authority.create(authority._folder, "other", now)
     authority.issue_device("gw-1", now, 10)
     (authority._folder / "ca.pem").unlink()
-    with pytest.raises(AuthorityError, match=r"without its ca\.pem"):
+    with pytest.raises(AuthorityError, match=r"but not its ca\.pem"):
         Authority.create(authority._folder, "other", now)
     assert (authority._folder / "ca.key").read_bytes() == before["ca.key"]
 
@@ -65,7 +65,7 @@ def test_an_authority_is_never_overwritten(authority: Authority, now: datetime) 
 def test_a_create_that_was_broken_off_is_repeated(authority: Authority, now: datetime) -> None:
     """`ca.pem` is what is written last."""
     (authority._folder / "ca.pem").unlink()
-    with pytest.raises(AuthorityError, match="holds no authority"):
+    with pytest.raises(AuthorityError, match="has no authority"):
         Authority.open(authority._folder)
     Authority.create(authority._folder, "attics", now).issue_device("gw-1", now, 10)
     assert len(Authority.open(authority._folder).certificates()) == 1
@@ -267,15 +267,15 @@ def test_a_device_is_named_as_the_contract_says(
 
 def test_no_device_is_called_as_a_service(authority: Authority, now: datetime) -> None:
     for name in SERVICES:
-        with pytest.raises(AuthorityError, match="is the name of a service"):
+        with pytest.raises(AuthorityError, match="is a service's name"):
             authority.issue_device(name, now, 10)
-    with pytest.raises(AuthorityError, match="no service: expected ingest, rollout"):
+    with pytest.raises(AuthorityError, match="not a service: use one of ingest, rollout"):
         authority.issue_service("gw-1", now, 10)
 
 
 @pytest.mark.parametrize("hosts", [[], [""], ["*.lan"], ["a b"], ["x", "-y"], ["h.", "h"]])
 def test_a_server_has_hosts(authority: Authority, now: datetime, hosts: list[str]) -> None:
-    with pytest.raises(AuthorityError, match=r"no host|needs the names"):
+    with pytest.raises(AuthorityError, match=r"not a host|at least one host"):
         authority.issue_server(hosts, now, 10)
 
 
@@ -292,14 +292,14 @@ def test_a_long_host_is_whole_among_the_names(
 def test_a_certificate_holds_no_longer_than_its_root(
     authority: Authority, now: datetime, days: int
 ) -> None:
-    with pytest.raises(AuthorityError, match=r"for at most 3650|1 day or longer|calendar"):
+    with pytest.raises(AuthorityError, match=r"--days 3650|at least 1 day|the year 9999"):
         authority.issue_device("gw-1", now, days)
 
 
 def test_a_name_of_two_roles_is_revoked_by_serial(authority: Authority, now: datetime) -> None:
     authority.issue_device("attic", now, 10)
     server = authority.issue_server(["attic"], now, 10)
-    with pytest.raises(AuthorityError, match="of a device and a server: give the serial"):
+    with pytest.raises(AuthorityError, match="of a device and a server: pass the serial"):
         authority.revoke("attic", now)
     assert [row.role for row in authority.revoke(server.listed.serial, now)] == [Role.SERVER]
     with pytest.raises(AuthorityError, match="no certificate has the name or serial 'cellar'"):
@@ -315,7 +315,7 @@ def test_files_that_do_not_belong_together_are_told(
     with pytest.raises(AuthorityError, match=r"ca\.pem and ca\.key: .* do not belong together"):
         Authority.open(authority._folder)
     (authority._folder / "ca.key").write_text("x")
-    with pytest.raises(AuthorityError, match="expected a certificate and a key"):
+    with pytest.raises(AuthorityError, match="expected PEM files of a certificate and a key"):
         Authority.open(authority._folder)
     (authority._folder / "ca.key").unlink()
     with pytest.raises(AuthorityError, match=r"cannot read .*ca\.key"):
@@ -325,7 +325,7 @@ def test_files_that_do_not_belong_together_are_told(
 def test_a_place_that_is_none_is_told(new_folder: Callable[[], Path], now: datetime) -> None:
     with pytest.raises(AuthorityError, match="its parent must exist"):
         Authority.create(new_folder() / "below", "attics", now)
-    with pytest.raises(AuthorityError, match="expected a name of 1 to 50"):
+    with pytest.raises(AuthorityError, match="expected 1 to 50"):
         Authority.create(new_folder(), "", now)
-    with pytest.raises(AuthorityError, match="make one with `ca init`"):
+    with pytest.raises(AuthorityError, match="run `ca init` first"):
         Authority.open(new_folder())

@@ -44,7 +44,7 @@ def test_what_goes_in_comes_out(rows: list[RegisteredCertificate]) -> None:
 def test_a_damaged_register_is_told(data: bytes, says: str) -> None:
     with pytest.raises(AuthorityError, match=says) as caught:
         decode(data, "register.json")
-    assert "put back a copy" in str(caught.value)
+    assert "Restore it from a copy" in str(caught.value)
 
 
 def test_an_instant_that_is_none_is_told() -> None:
@@ -55,5 +55,5 @@ def test_an_instant_that_is_none_is_told() -> None:
         not_before=datetime(2026, 1, 1, tzinfo=UTC),
         not_after=datetime(2026, 2, 3, tzinfo=UTC),
     )
-    with pytest.raises(AuthorityError, match="put back a copy"):
+    with pytest.raises(AuthorityError, match="Restore it from a copy"):
         decode(encode([row]).replace(b"2026-02-03", b"2026-02-30"), "register.json")

@@ -47,7 +47,7 @@ def test_from_nothing_to_a_revoked_certificate(call: Call, issue: Call) -> None:
     status, printed = call("revoke", "gw-1")
     assert status == 0
     assert printed.startswith("revoked device gw-1 ")
-    assert call("revoke", "gw-1")[1].startswith("gw-1 was revoked before\n")
+    assert call("revoke", "gw-1")[1].startswith("gw-1 was already revoked\n")
     status, printed = call("list")
     assert status == 0
     lines = printed.splitlines()
@@ -97,7 +97,7 @@ def test_the_lists_end_when_the_configuration_says(
     for name in names:
         assert abs(crl_end(tmp_path / "ca" / name) - in_100_days) < timedelta(minutes=1)
     Authority.open(tmp_path / "ca", crl_days=1).renew_crls(datetime.now(UTC))
-    assert call("crl") == (0, "written; to be believed for 100 days\n")
+    assert call("crl") == (0, "wrote crl.pem and services-crl.pem; they expire in 100 days\n")
     for name in names:
         assert abs(crl_end(tmp_path / "ca" / name) - in_100_days) < timedelta(minutes=1)
 
@@ -121,7 +121,7 @@ def test_what_is_there_is_not_overwritten(call: Call, issue: Call, tmp_path: Pat
     issue("device", "gw-1")
     kept = (tmp_path / "out" / "gw-1.key").read_bytes()
     status, printed = issue("device", "gw-1")
-    assert (status, "exists already and stays" in printed) == (2, True)
+    assert (status, "exists already and was not changed" in printed) == (2, True)
     assert (tmp_path / "out" / "gw-1.key").read_bytes() == kept
     (tmp_path / "out" / "gw-1.key").unlink()
     assert issue("device", "gw-1")[0] == 2
@@ -133,14 +133,14 @@ def test_what_is_there_is_not_overwritten(call: Call, issue: Call, tmp_path: Pat
     [
         (("issue", "device", "Gw-1"), 1, "device_id: expected 1 to 63 of a-z, 0-9"),
         (("issue", "device", "../gw-1"), 1, "device_id: expected 1 to 63"),
-        (("issue", "device", "ingest"), 1, "is the name of a service"),
+        (("issue", "device", "ingest"), 1, "is a service's name"),
         (("issue", "device", "gw-1", "gw-2"), 2, "a device has one name, not 2"),
-        (("issue", "service", "gw-1"), 1, "no service: expected ingest, rollout, observer"),
-        (("issue", "server", "a/b"), 1, "'a/b' is no host"),
-        (("issue", "device", "gw-1", "--days", "9999"), 1, "ask for at most 36"),
-        (("issue", "device", "gw-1", "--out", "no-such-folder"), 2, "is no folder"),
+        (("issue", "service", "gw-1"), 1, "not a service: use one of ingest, rollout, observer"),
+        (("issue", "server", "a/b"), 1, "'a/b' is not a host"),
+        (("issue", "device", "gw-1", "--days", "9999"), 1, "use --days 36"),
+        (("issue", "device", "gw-1", "--out", "no-such-folder"), 2, "is not a folder"),
         (("revoke", "gw-7"), 1, "no certificate has the name or serial 'gw-7'"),
-        (("init", "--name", ""), 1, "expected a name of 1 to 50"),
+        (("init", "--name", ""), 1, "expected 1 to 50"),
     ],
 )
 def test_mistakes_are_told(

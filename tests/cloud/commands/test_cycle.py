@@ -81,7 +81,7 @@ def test_run_does_what_is_due_and_says_it(config, warehouse):
     assert first == "0 steps from readings version none"
     assert second == "warm: insufficient_evidence: 0 windows, 1000 are needed to release a model"
     assert table[-1].split() == ["warm", *["-"] * 6, "insufficient_evidence"]
-    assert last == "devices told to change: none"
+    assert last == "devices with a new desired state: none"
     with warehouse.connect() as connection:
         (row,) = connection.execute(DECISIONS.select()).all()
     assert (row.cycle_at, row.condition_id) == (AS_OF_MS, "warm")

@@ -110,7 +110,7 @@ def test_a_cloud_that_is_well(projected, doctor, capsys):
     assert main(["--config", projected, "doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert re.split(r" {2,}", lines[0]) == ["check", "state", "found", "expected", "what to do"]
-    assert lines[-1] == "nothing failed"
+    assert lines[-1] == "no check failed"
     assert len(lines) == len(NAMES) + 2
 
 
@@ -183,7 +183,7 @@ def test_each_thing_that_is_wrong_is_named_with_what_to_do(cloud, doctor, gatewa
         "ledger: forks": "ok",
     }
     assert found["ledger: unexplained"]["found"] == "2: ewr-01 2"
-    assert found["cursor ledger"]["found"].startswith("1 file behind, the oldest came ")
+    assert found["cursor ledger"]["found"].startswith("1 file behind, the oldest was received ")
     for name, state in states.items():
         assert bool(found[name]["remedy"]) == (state != "ok"), name
 
@@ -217,9 +217,9 @@ def test_servers_that_are_not_there_and_secrets_that_are_missing(cloud, doctor):
     )
     status, found = doctor(config)
     assert status == 1
-    assert "is away" in found["broker"]["found"]
-    assert "is Elasticsearch running?" in found["search"]["found"]
-    assert "the secret's file nowhere cannot be read" in found["warehouse"]["found"]
+    assert "cannot be reached" in found["broker"]["found"]
+    assert "check that Elasticsearch runs there" in found["search"]["found"]
+    assert "password or key file nowhere cannot be read" in found["warehouse"]["found"]
 
 
 def test_what_is_not_configured_is_named_and_no_failure(cloud, doctor):

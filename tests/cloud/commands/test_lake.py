@@ -14,8 +14,8 @@ from cloud.cli import main
 from cloud.clock import SystemClock
 from cloud.ingest.blocks import landed_block
 from cloud.lake.cursors import CursorStore
-from cloud.lake.landed import Cursor
 from cloud.lake.landing import LandingWriter, start_id
+from cloud.lake.positions import Cursor
 from cloud.lake.store import FolderStore
 from contract.blocks import Block
 from contract.keys import payload_digest
@@ -93,7 +93,7 @@ def test_folding_then_showing(lake: FolderStore, run) -> None:
         "search": 2,
     }
     assert "projection search  2 files behind" in run("show")
-    assert "the lake is whole" in run("verify")
+    assert "the lake is complete" in run("verify")
 
 
 @pytest.mark.parametrize("folded", [False, True])
@@ -133,13 +133,15 @@ def test_verify_finds_holes_and_differences(lake: FolderStore, tmp_path: Path, r
     assert "file 1 is missing" in run("verify", status=1)
     lake.create(one, data)
     run("fold", "--as-of", "2023-11-15T12:00:00Z")
-    assert "the lake is whole" in run("verify")
+    assert "the lake is complete" in run("verify")
     writer = LandingWriter(lake, "node-1", one.split("/")[3])
     lake.delete(one)
     writer.commit(Lane.LIVE, [landed_block(up_topic("ewr", Lane.LIVE), "ewr", b"x", NOON)])
     assert "file 1 differs" in run("verify", status=1)
     shutil.rmtree(tmp_path / "lake" / "raw")
-    assert "the fold's cursor says 2, the table's record 0" in run("verify", status=1)
+    assert "the last folded file is 2 in the cursor, 0 in the table's record" in run(
+        "verify", status=1
+    )
 
 
 def test_the_fold_follows_until_told(lake: FolderStore, tmp_path: Path) -> None:

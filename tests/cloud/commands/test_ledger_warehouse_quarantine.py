@@ -73,7 +73,7 @@ def test_migrate_check_and_show(cloud):
     with pytest.raises(SchemaOutdated, match="warehouse migrate"):
         cloud("warehouse check")
     assert "it was None" in cloud("warehouse migrate")[1]
-    assert "as it was" in cloud("warehouse migrate")[1]
+    assert "unchanged" in cloud("warehouse migrate")[1]
     assert cloud("warehouse check")[0] == 0
     assert json.loads(cloud("warehouse show --json")[1])["rows"]["reading"] == 0
     assert "reading" in cloud("warehouse show")[1]
@@ -119,11 +119,11 @@ def test_show_has_one_line_a_stream_totals_and_what_is_odd(cloud, gateway, land)
     assert a.split()[4:8] == ["4", "0", "2", "3"]
     assert total.split() == ["total", "4", "0", "2", "3", "0", "3", "0"]
     assert rest[0] == f"ewr-01: stream {'a' * 13}: unexplained 6-8"
-    assert "what it holds was told" in rest[1]
+    assert "the Held record about its backlog was received" in rest[1]
     document = json.loads(cloud("ledger show --json --as-of 2013-01-01T00:01:01Z")[1])
     assert document["totals"]["held"] == 2
     assert document["sound"] is False
-    assert "was told 1 min ago" in document["notes"][1]
+    assert "was received 1 min ago" in document["notes"][1]
     early = json.loads(cloud("ledger show --json --as-of 2013-01-01T00:00:01Z")[1])
     assert (early["totals"]["stored"], early["totals"]["held"]) == (2, 4)
     assert early["records_by_kind"] == {"held": 1, "status": 1}

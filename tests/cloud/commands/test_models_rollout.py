@@ -121,15 +121,15 @@ def test_a_key_is_made_once_and_its_public_half_printed(call, config):
     assert path.stat().st_mode & 0o077 == 0
     load_pem_public_key(first.out.encode())
     assert "PRIVATE" not in first.out + first.err
-    assert "is new" in first.err
+    assert "created" in first.err
     again = call("models key", config)
     assert (again.out, path.read_bytes()) == (first.out, kept)
-    assert "stays as it is" in again.err
+    assert "was not changed" in again.err
 
 
 def test_a_key_that_is_not_named_is_missed_by_name(call):
     bare = CloudConfig(source="cloud.toml", registry=RegistryConfig(folder="x"))
-    with pytest.raises(ConfigError, match="key 'signing_key' is missing"):
+    with pytest.raises(ConfigError, match="signing_key is missing"):
         call("models key", bare)
     with pytest.raises(ConfigError, match=r"section \[registry\] is missing"):
         call("models show", CloudConfig(source="cloud.toml"))

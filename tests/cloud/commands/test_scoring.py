@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import make_url
 
 from cloud.lake.cursors import CursorStore
-from cloud.lake.landed import FileSequence
 from cloud.lake.landing import LandingWriter
+from cloud.lake.positions import FileSequence
 from cloud.lake.store import FolderStore
 from contract.errors import ConfigError
 from contract.topics import Lane

@@ -6,7 +6,7 @@ import pytest
 from cloud.ca.authority import Authority
 from cloud.health.certificates import look_at_certificate
 from cloud.health.finding import Check, State
-from cloud.health.look import look_at
+from cloud.health.parallel_checks import look_at
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -24,7 +24,7 @@ def certificate(tmp_path_factory):
 @pytest.mark.parametrize(
     ("days", "state", "found", "remedy"),
     [
-        (-2, State.FAILED, "does not count before", "clock"),
+        (-2, State.FAILED, "not valid before", "clock"),
         (1, State.OK, "364 days left, until 2027-03-01", ""),
         (335, State.OK, "30 days left, until 2027-03-01", ""),
         (336, State.WARNING, "29 days left, until 2027-03-01", "issue a new one"),
@@ -48,4 +48,4 @@ def test_one_that_cannot_be_read_hides_no_other(certificate, tmp_path):
     found = look_at(checks)
     assert [f.state for f in found] == [State.FAILED, State.FAILED, State.OK]
     assert "gone.pem cannot be read: No such file" in found[0].found
-    assert "no.pem holds no certificate" in found[1].found
+    assert "no.pem contains no certificate" in found[1].found

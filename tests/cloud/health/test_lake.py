@@ -7,8 +7,8 @@ from cloud.health.finding import State
 from cloud.health.lake import CursorLimits, look_at_cursors, look_at_lake
 from cloud.lake.cursors import CursorStore
 from cloud.lake.fold import fold
-from cloud.lake.landed import Cursor, FileSequence, Position
 from cloud.lake.landing import LandingWriter
+from cloud.lake.positions import Cursor, FileSequence, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.store import FolderStore
 from contract.topics import Lane
@@ -64,7 +64,7 @@ def test_a_lake_that_is_not_there_yet_is_no_failure(tmp_path):
     folder = tmp_path / "lake"
     lake, landed = look_at_lake(folder, FolderStore(folder), 0, 1800)
     assert (lake.state, landed.state) == (State.OK, State.WARNING)
-    assert landed.found == "nothing is in the landing"
+    assert landed.found == "the landing is empty"
     assert not folder.exists()
 
 
@@ -101,7 +101,7 @@ def test_the_age_is_that_of_the_oldest_file_not_passed(folder, store, land, gate
     found = cursors(store, folder, at + 300_000)["cursor ledger"]
     assert (found.state, found.found) == (
         State.OK,
-        "5 files behind, the oldest came 9 min ago",
+        "5 files behind, the oldest was received 9 min ago",
     )
     later = cursors(store, folder, at + 700_000)
     assert later["cursor ledger"].state is State.FAILED
@@ -120,7 +120,7 @@ def test_files_that_the_fold_took_away_keep_their_age(folder, store, land, gatew
     fold(store, raw, [], gateway.at + 10**9, 0)
     assert not store.list("landing/")
     found = cursors(store, folder, gateway.at + 60_000)["cursor ledger"]
-    assert found.found == "2 files behind, the oldest came 2 min ago"
+    assert found.found == "2 files behind, the oldest was received 2 min ago"
 
 
 def test_a_file_that_is_gone_is_a_failure(folder, store, land, gateway):

@@ -34,18 +34,21 @@ def test_a_gateway_that_is_well():
 
 def test_of_a_gateway_that_was_never_heard_nothing_is_known():
     health = judge(GatewayFacts(device_id="gw-1", unexplained=5), ASKED)
-    assert (health.verdict, health.reasons) == (Verdict.UNKNOWN, ("nothing has ever come from it",))
+    assert (health.verdict, health.reasons) == (
+        Verdict.UNKNOWN,
+        ("no block was ever received from it",),
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"heard_at": NOW - 1_800_001}, "silent for 30 min"),
+        ({"heard_at": NOW - 1_800_001}, "no block received for 30 min"),
         ({"unexplained": 2}, "2 numbers are unexplained"),
         ({"doubled": 3}, "3 numbers are doubled"),
         (
             {"figures": replace(FIGURES, samples_total=8, sample_failures_total=8)},
-            "all 8 samples of its stream failed",
+            "all 8 samples of its current stream failed",
         ),
         (
             {"models": (replace(WELL.models[0], reported="refused", reason="bad size"),)},
@@ -82,10 +85,10 @@ def test_since_an_instant_it_must_have_been_heard_with_readings():
     since = replace(ASKED, since=NOW - 5000)
     assert judge(WELL, since).verdict is Verdict.HEALTHY
     assert judge(replace(WELL, heard_at=NOW - 5000), since).reasons == (
-        "nothing has come since 2026-11-24T10:51:57.667Z",
+        "no block received since 2026-11-24T10:51:57.667Z",
     )
     assert judge(replace(WELL, reading_at=NOW - 6000), since).reasons == (
-        "no reading has come since 2026-11-24T10:51:57.667Z",
+        "no reading received since 2026-11-24T10:51:57.667Z",
     )
     late = replace(ASKED, now=NOW + 10**8, since=NOW - 5000)
     assert judge(WELL, late).verdict is Verdict.HEALTHY, "the question was about that instant"

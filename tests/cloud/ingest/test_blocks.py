@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.ingest.blocks import acks_of, landed_block
-from cloud.lake.landed import LandedBlock
+from cloud.lake.positions import LandedBlock
 from contract.acks import MAX_ACK_BYTES, encode_ack
 from contract.keys import payload_digest
 from contract.records import Span

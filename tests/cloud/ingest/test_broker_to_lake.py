@@ -8,7 +8,7 @@ from queue import Empty
 import pytest
 
 from cloud.errors import BrokerRefused, LakeError
-from cloud.lake.landed import Cursor
+from cloud.lake.positions import Cursor
 from cloud.lake.raw import RawTable
 from cloud.lake.reader import LakeReader
 from cloud.lake.store import FolderStore

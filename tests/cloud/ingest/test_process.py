@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud.lake.landed import Cursor
+from cloud.lake.positions import Cursor
 from cloud.lake.raw import RawTable
 from cloud.lake.reader import LakeReader
 from cloud.lake.store import FolderStore

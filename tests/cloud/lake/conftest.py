@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud.lake.landed import LandedBlock
+from cloud.lake.positions import LandedBlock
 from cloud.lake.raw import RawTable
 from cloud.lake.store import FolderStore
 

@@ -6,7 +6,7 @@ import pytest
 
 from cloud.errors import ProjectionError
 from cloud.lake.cursors import CursorStore, all_cursors
-from cloud.lake.landed import Cursor, FileSequence
+from cloud.lake.positions import Cursor, FileSequence
 from cloud.lake.store import FolderStore
 from contract.topics import Lane
 
@@ -60,5 +60,5 @@ def test_registering_keeps_what_is_there(store: FolderStore) -> None:
 
 
 def test_a_projection_has_a_plain_name(store: FolderStore) -> None:
-    with pytest.raises(ValueError, match="no name for a projection"):
+    with pytest.raises(ValueError, match="not a projection's name"):
         CursorStore(store, "../raw")

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from cloud.errors import LakeMissing
 from cloud.lake.cursors import CursorStore, all_cursors
 from cloud.lake.fold import fold
-from cloud.lake.landed import Cursor, FileSequence, LandedBlock, LandedFile
 from cloud.lake.landing import LandingWriter, landed_paths
+from cloud.lake.positions import Cursor, FileSequence, LandedBlock, LandedFile
 from cloud.lake.raw import RawTable
 from cloud.lake.reader import LakeReader
 from cloud.lake.store import FolderStore
@@ -97,7 +97,7 @@ def test_a_table_behind_its_cursor_is_not_passed_over(
     writer = LandingWriter(store, "node-1", START)
     positions = [writer.commit(Lane.LIVE, make_blocks("a")) for _ in range(2)]
     CursorStore(store, "raw").save(Cursor().after(positions[:1]))  # the table was lost
-    with pytest.raises(LakeMissing, match="file 1 has to be folded first"):
+    with pytest.raises(LakeMissing, match="file 1 must be folded first"):
         fold(store, raw, (), noon, grace_s=60)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cloud.errors import LakeError, LakeMissing
-from cloud.lake.landed import Cursor, FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.positions import Cursor, FileSequence, LandedBlock, LandedFile, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.store import FileSystem
 from contract.topics import Lane
@@ -41,7 +41,7 @@ def test_appending_twice_holds_once(raw: RawTable, make_blocks: Blocks) -> None:
 
 def test_a_number_is_not_skipped(raw: RawTable, make_blocks: Blocks) -> None:
     raw.append([file(LIVE, 1, make_blocks("a"))])
-    with pytest.raises(LakeMissing, match="file 2 has to be folded first"):
+    with pytest.raises(LakeMissing, match="file 2 must be folded first"):
         raw.append([file(LIVE, 3, make_blocks("c"))])
 
 

@@ -145,10 +145,10 @@ def test_delete_tidies_empty_folders_and_may_be_repeated(
 
 
 def test_missing_and_forbidden_paths_are_named(store: FolderStore) -> None:
-    with pytest.raises(LakeMissing, match=r"x\.bin is not there"):
+    with pytest.raises(LakeMissing, match=r"x\.bin does not exist"):
         store.read("x.bin")
     for path in ("../x", "/x", "a//b", "", "a/.hidden", "a\0b", "."):
-        with pytest.raises(LakeError, match="no path of the lake"):
+        with pytest.raises(LakeError, match="not a path of the lake"):
             store.create(path, b"")
 
 

@@ -15,7 +15,7 @@ from cloud.logstash import dead_letters
 from cloud.logstash.table import PIPELINES
 from cloud.logstash.tree import Branch, Pairs, Plugin, read
 from cloud.search.bulk import Document, OutcomeKind
-from deploy.local.intake import Intake
+from deploy.local.logstash_input import Intake
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What the http input adds with ECS compatibility, and what every event has.
@@ -161,7 +161,7 @@ class Pipelines:
     """Carries out search.conf, elasticsearch.conf and dead_letter.conf, event by event.
 
     Attributes:
-        documents: What reached Elasticsearch's door, in order: index, id, fields.
+        documents: The documents that Elasticsearch received, in order: index, id, fields.
         letters: What reached the index of dead letters.
     """
 

@@ -1,4 +1,4 @@
-"""The cases, through the pipelines' own text up to Elasticsearch's door and without any server."""
+"""The cases, through the pipelines' own text up to the request to Elasticsearch; no server."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from cloud.search.names import IndexNames
 from cloud.search.templates import mapping_of
 from contract.errors import ConfigError
 from contract.records import Kind
-from deploy.local.intake import events_of
+from deploy.local.logstash_input import events_of
 
 CASES = {case.name: case for case in read_cases(Path(__file__).with_name("cases"), "dewline")}
 NAMES = IndexNames("dewline", Period.DAY)
@@ -75,7 +75,7 @@ def test_keys_that_must_not_be_documents_are_known():
 )
 def test_a_file_that_is_no_case_is_named(tmp_path, text, said):
     (tmp_path / "odd.json").write_text(text)
-    with pytest.raises(ConfigError, match=rf"odd.json is no case: .*{said}"):
+    with pytest.raises(ConfigError, match=rf"odd.json: not a valid case: .*{said}"):
         read_cases(tmp_path, "dewline")
 
 

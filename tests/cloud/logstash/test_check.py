@@ -51,7 +51,7 @@ FAULTS = {
     ),
     "data stream": (
         (OUT, "manage_template => false", 'data_stream_type => "logs"'),
-        ["data_stream_type beside data_stream => false"],
+        ["data_stream_type is not allowed with data_stream => false"],
     ),
     "missing field": (
         (SEARCH, '"observed_at", "UNIX_MS"', '"observed_when", "UNIX_MS"'),
@@ -63,7 +63,7 @@ FAULTS = {
     ),
     "syntax": (
         (SEARCH, "port =>", "port ="),
-        ["line:"],
+        ["(line:"],
     ),
 }
 
@@ -123,8 +123,8 @@ def test_braces_in_texts_patterns_and_comments_do_not_count():
     line = "# {\n  mutate { id => \"}{\" add_field => { '[@metadata][x]' => '}' } }\n"
     assert faults(planted(OUT, "filter {", "filter {\n  " + line)) == []
     unclosed = faults(OUT.rstrip()[:-1])
-    assert re.search(r"line \d+: \{ is never closed", unclosed[0][1])
-    assert "closes nothing" in faults(OUT + "}")[0][1]
+    assert re.search(r"line \d+: \{ has no matching \}", unclosed[0][1])
+    assert "} has no matching {" in faults(OUT + "}")[0][1]
 
 
 def test_a_codec_is_looked_at_with_options_and_without():
@@ -138,8 +138,8 @@ def test_addresses_that_do_not_meet():
     assert check_addresses({"search": SEARCH, "elasticsearch": OUT})[0].name == "address"
     twice = check_addresses({"a": OUT, "b": OUT})
     assert [fault.text for fault in twice] == [
-        "dewline-elasticsearch: nobody sends to it",
-        "dewline-elasticsearch: two pipelines listen",
+        "dewline-elasticsearch: more than one pipeline has an input with this address",
+        "dewline-elasticsearch: no pipeline sends to this address",
     ]
 
 

@@ -26,7 +26,7 @@ from contract.records import (
     ModelReport,
 )
 from contract.topics import Lane
-from deploy.local.intake import Answer
+from deploy.local.logstash_input import Answer
 from tests.builders import EVERY_EVENT, JULY, air, landed, timed
 
 pytestmark = pytest.mark.services

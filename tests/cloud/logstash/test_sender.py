@@ -32,8 +32,8 @@ class ScriptedDoor:
         return answer
 
 
-def sender(door, pauses, **limits):
-    return BatchSender(door, SenderLimits(**limits), pauses.append, random.Random(SEED))
+def sender(http_input, pauses, **limits):
+    return BatchSender(http_input, SenderLimits(**limits), pauses.append, random.Random(SEED))
 
 
 def some(total):
@@ -42,24 +42,24 @@ def some(total):
 
 @pytest.mark.parametrize("answer", [*PASSING, ProjectionError("cut")])
 def test_the_same_batch_comes_again_after_what_may_pass(answer):
-    door, pauses = ScriptedDoor(answer, answer), []
-    sender(door, pauses).send(some(3))
-    assert door.bodies == [["0", "1", "2"]] * 3
+    http_input, pauses = ScriptedDoor(answer, answer), []
+    sender(http_input, pauses).send(some(3))
+    assert http_input.bodies == [["0", "1", "2"]] * 3
     assert len(pauses) == 2
     assert all(0 <= pause <= bound for pause, bound in zip(pauses, (0.2, 0.4), strict=True))
 
 
 def test_patience_ends_with_words_and_the_last_reason():
-    door, pauses = ScriptedDoor(*[429] * 9), []
+    http_input, pauses = ScriptedDoor(*[429] * 9), []
     with pytest.raises(ProjectionError, match=r"3 documents .* 4 attempts, the first is 0: .*429"):
-        sender(door, pauses, attempts=4).send(some(3))
-    assert (len(door.bodies), len(pauses)) == (4, 3)
+        sender(http_input, pauses, attempts=4).send(some(3))
+    assert (len(http_input.bodies), len(pauses)) == (4, 3)
     assert ProjectionError.retryable
 
 
 def test_pauses_stop_growing():
-    door, pauses = ScriptedDoor(*[503] * 19), []
-    sender(door, pauses, attempts=20, first_pause_s=1.0, largest_pause_s=4.0).send(some(1))
+    http_input, pauses = ScriptedDoor(*[503] * 19), []
+    sender(http_input, pauses, attempts=20, first_pause_s=1.0, largest_pause_s=4.0).send(some(1))
     assert max(pauses) <= 4.0
     assert max(pauses) > 2.0
 
@@ -69,30 +69,30 @@ def test_pauses_stop_growing():
     [
         (401, "logstash_user and logstash_password_file"),
         (403, "refuses this account"),
-        (404, "is it the http input's address"),
+        (404, "is this the http input's address"),
         (302, "expected 200"),
         (202, "expected 200"),
         (400, "expected 200"),
     ],
 )
 def test_what_somebody_must_mend_is_said_at_once(status, words):
-    door, pauses = ScriptedDoor(status), []
+    http_input, pauses = ScriptedDoor(status), []
     with pytest.raises(ConfigError, match=rf"Logstash answers {status}: .*{words}"):
-        sender(door, pauses).send(some(2))
-    assert (len(door.bodies), pauses) == (1, [])
+        sender(http_input, pauses).send(some(2))
+    assert (len(http_input.bodies), pauses) == (1, [])
 
 
 def test_a_certificate_that_is_refused_is_not_asked_again():
-    door, pauses = ScriptedDoor(ConfigError("certificate")), []
+    http_input, pauses = ScriptedDoor(ConfigError("certificate")), []
     with pytest.raises(ConfigError, match="certificate"):
-        sender(door, pauses).send(some(2))
-    assert (len(door.bodies), pauses) == (1, [])
+        sender(http_input, pauses).send(some(2))
+    assert (len(http_input.bodies), pauses) == (1, [])
 
 
 def test_a_batch_that_is_too_large_is_halved_and_keeps_its_order():
-    door, pauses = ScriptedDoor(most=3), []
-    sender(door, pauses).send(some(10))
-    taken = [ids for ids in door.bodies if len(ids) <= 3]
+    http_input, pauses = ScriptedDoor(most=3), []
+    sender(http_input, pauses).send(some(10))
+    taken = [ids for ids in http_input.bodies if len(ids) <= 3]
     assert [i for ids in taken for i in ids] == [str(n) for n in range(10)]
     assert pauses == []
 
@@ -103,6 +103,6 @@ def test_one_document_that_is_too_large_is_said():
 
 
 def test_nothing_is_not_posted():
-    door = ScriptedDoor()
-    sender(door, []).send([])
-    assert door.bodies == []
+    http_input = ScriptedDoor()
+    sender(http_input, []).send([])
+    assert http_input.bodies == []

@@ -19,7 +19,7 @@ DAY = date(2026, 11, 24)
 
 
 class Log:
-    """Door, direct writer and indices in one: what was done, in order."""
+    """HttpInput, direct writer and indices in one: what was done, in order."""
 
     def __init__(self, status=200):
         self.done = []

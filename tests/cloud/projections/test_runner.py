@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cloud.errors import LakeMissing, ProjectionError
 from cloud.lake.cursors import CursorStore, all_cursors
-from cloud.lake.landed import Cursor, FileSequence, LandedFile, Position
+from cloud.lake.positions import Cursor, FileSequence, LandedFile, Position
 from cloud.lake.store import FolderStore
 from cloud.projections.runner import ProjectionRunner
 from contract.errors import DewlineError

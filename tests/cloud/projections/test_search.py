@@ -13,7 +13,7 @@ from cloud.columns import COLUMNS
 from cloud.config import Period
 from cloud.errors import ProjectionError
 from cloud.lake.cursors import CursorStore
-from cloud.lake.landed import Cursor, FileSequence, LandedFile, Position
+from cloud.lake.positions import Cursor, FileSequence, LandedFile, Position
 from cloud.lake.store import FolderStore
 from cloud.projections.runner import ProjectionRunner
 from cloud.projections.search import SearchProjection

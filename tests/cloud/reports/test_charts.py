@@ -19,7 +19,7 @@ from cloud.reports.charts import (
     draw_reliability,
     draw_timeline,
 )
-from cloud.reports.happened import held
+from cloud.reports.device_history import held
 from cloud.reports.queries import collect
 from cloud.reports.report import Bin, DeviceReport, ForecastDay, Point, TruthInterval
 

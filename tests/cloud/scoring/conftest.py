@@ -38,6 +38,7 @@ from cloud.search.names import IndexNames
 from cloud.search.query import EVERYTHING
 from cloud.transforms.delta import Tables
 from cloud.transforms.run import Transform
+from cloud.warehouse.jdbc_tls import JdbcTls
 from cloud.warehouse.loader import StagingLoader
 from cloud.warehouse.model_tables import CLOUD_PREDICTIONS
 from contract.blocks import Block, SensorColumns, Series, TimedEvent
@@ -259,7 +260,7 @@ class Site:
             self.tables,
             folded=CursorStore(self.store, RAW_CURSOR),
             cursor=self.transformed,
-            loader=StagingLoader(self.engine),
+            loader=StagingLoader(self.engine, JdbcTls(None)),
         )
         return transform.run()
 

@@ -142,5 +142,5 @@ def test_what_is_no_model_is_said_so(made_model):
         probabilities(OnnxModel("0" * 64, b"no model"), np.zeros((1, 3)))
     with pytest.raises(ModelFailed, match="the model takes rows of"):
         probabilities(made_model(1), np.zeros((1, 3)))
-    with pytest.raises(ModelFailed, match="no probability"):
+    with pytest.raises(ModelFailed, match="not a probability"):
         probabilities(made_model(1), np.full((1, len(FEATURE_NAMES)), np.nan))

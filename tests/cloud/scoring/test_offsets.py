@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from cloud.errors import ProjectionError
 from cloud.lake.cursors import RAW_CURSOR, CursorStore
-from cloud.lake.landed import Cursor, FileSequence, Position
+from cloud.lake.positions import Cursor, FileSequence, Position
 from cloud.lake.store import FolderStore
 from cloud.scoring.offsets import available, capped, covers, cursor_from, offset_of, spans
 from contract.topics import Lane
@@ -24,7 +24,7 @@ def test_an_offset_is_the_cursor_in_other_clothes(cursor):
 
 
 def test_what_is_no_offset_is_refused():
-    with pytest.raises(ProjectionError, match="no offset"):
+    with pytest.raises(ProjectionError, match="not a valid offset"):
         cursor_from({"node-1/live": 3})
 
 

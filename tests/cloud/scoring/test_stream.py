@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from cloud.errors import WarehouseError
-from cloud.lake.landed import Cursor
+from cloud.lake.positions import Cursor
 from contract.topics import Lane
 
 pytestmark = [pytest.mark.spark, pytest.mark.services]

@@ -75,7 +75,7 @@ def test_nobody_there_is_retryable_and_waiting_has_a_limit():
     with socket.socket() as taken:  # bound and not listening: connections are refused
         taken.bind(("127.0.0.1", 0))
         client = SearchClient(f"http://127.0.0.1:{taken.getsockname()[1]}")
-        with pytest.raises(ProjectionError, match="is Elasticsearch running"):
+        with pytest.raises(ProjectionError, match="check that Elasticsearch runs there"):
             client.wait(0.3)
 
 
@@ -135,7 +135,7 @@ def test_over_tls_with_an_account(cluster, tmp_path):
 def test_a_cluster_of_another_authority_is_told_nothing(cluster, tls_door):
     _, foreign = tls_door("good")
     client = SearchClient(cluster.url, account=("dewline", "hush"), ca_file=foreign)
-    with pytest.raises(ConfigError, match="not of an authority in ca_file"):
+    with pytest.raises(ConfigError, match="no authority in ca_file issued"):
         client.ping()
     assert cluster.asked == []
 
@@ -145,7 +145,7 @@ def test_a_cluster_of_another_authority_is_told_nothing(cluster, tls_door):
     [
         ("expired", ConfigError, "has expired"),
         ("for another name", ConfigError, "for another name"),
-        ("not yet valid", ProjectionError, "is it set"),
+        ("not yet valid", ProjectionError, "check the clock"),
     ],
 )
 def test_a_cluster_with_a_wrong_certificate_is_told_in_words(tls_door, kind, error, words):

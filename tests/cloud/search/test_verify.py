@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.config import Period
-from cloud.lake.landed import FileSequence, LandedFile, Position
+from cloud.lake.positions import FileSequence, LandedFile, Position
 from cloud.search.names import IndexNames
 from cloud.search.query import StreamCount
 from cloud.search.verify import (

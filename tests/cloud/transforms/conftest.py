@@ -3,12 +3,13 @@ import pytest
 from cloud.columns import COLUMNS
 from cloud.config import Period
 from cloud.lake.cursors import RAW_CURSOR, TRANSFORM_CURSOR, CursorStore
-from cloud.lake.landed import FileSequence, LandedFile, Position
+from cloud.lake.positions import FileSequence, LandedFile, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.raw_rows import rows_of
 from cloud.lake.store import FolderStore
 from cloud.transforms.delta import Tables
 from cloud.transforms.run import Transform
+from cloud.warehouse.jdbc_tls import JdbcTls
 from cloud.warehouse.loader import StagingLoader
 from cloud.warehouse.tables import FACTS
 from contract.blocks import Block, Mark, SensorColumns, Series, TimedEvent
@@ -117,7 +118,7 @@ class Lake:
         self.spark = spark
         self.engine = engine
         self.tables = Tables(root=str(folder), period=Period.MONTH)
-        self.loader = StagingLoader(engine)
+        self.loader = StagingLoader(engine, JdbcTls(None))
         self._raw = RawTable(folder / "raw")
         store = FolderStore(folder)
         self.folded = CursorStore(store, RAW_CURSOR)

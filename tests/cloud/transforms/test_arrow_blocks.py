@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from cloud.columns import COLUMNS, COMMON, row
-from cloud.lake.landed import FileSequence, Position
+from cloud.lake.positions import FileSequence, Position
 from cloud.transforms.arrow_blocks import Arrived, event_rows, reading_columns, source_of
 from cloud.transforms.schema import DECODED
 from contract.blocks import Block, Mark, SensorColumns, Series, entries, kind_of

@@ -6,6 +6,7 @@ from cloud.errors import WarehouseError
 from cloud.transforms.batch import batch_after
 from cloud.transforms.kinds import of_kind
 from cloud.warehouse.engine import connect
+from cloud.warehouse.jdbc_tls import JdbcTls
 from cloud.warehouse.loader import StagingLoader, staged
 from contract.records import Kind
 
@@ -68,7 +69,7 @@ def test_lists_become_json_text_and_stay_null(spark):
 
 def test_a_server_that_is_away_is_a_warehouse_error(batch):
     _, made = batch
-    away = StagingLoader(connect("mysql+pymysql://dew:no@127.0.0.1:9/dewline"))
+    away = StagingLoader(connect("mysql+pymysql://dew:no@127.0.0.1:9/dewline"), JdbcTls(None))
     with pytest.raises(WarehouseError) as caught:
         away.load(Kind.READING, of_kind(made.rows, Kind.READING), "b-1")
     assert caught.value.retryable

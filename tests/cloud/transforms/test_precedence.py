@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
 from cloud.columns import COLUMNS
-from cloud.lake.landed import Cursor
+from cloud.lake.positions import Cursor
 from cloud.transforms.batch import batch_after, write_events, write_readings
 from cloud.transforms.delta import merge, table_at
 from cloud.transforms.load import load

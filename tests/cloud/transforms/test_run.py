@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cloud.errors import WarehouseError
-from cloud.lake.landed import Cursor, Position
+from cloud.lake.positions import Cursor, Position
 from cloud.transforms.batch import batch_after, write_events, write_readings
 from cloud.transforms.load import load
 from contract.keys import UNSYNCED_DAY, event_day

@@ -116,7 +116,7 @@ def test_waves_reach_everybody_and_the_cloud_is_asked_about_each_wave(run):
     waves = [devices for devices, _ in asked]
     assert waves[0] == ["gw-1"]
     assert sorted(d for wave in waves for d in wave) == names
-    assert "5 converged, 0 deferred: none" in done.stdout
+    assert "5 updated, 0 deferred: none" in done.stdout
 
 
 def test_an_unhealthy_canary_stops_the_run(run):
@@ -139,4 +139,4 @@ def test_who_cannot_be_reached_is_counted_and_not_fatal(run):
     assert done.returncode == 0, done.stdout + done.stderr
     assert traces == {"gw-2", "gw-3"}
     assert all("gw-1" not in devices for devices, _ in asked)
-    assert "2 converged, 1 deferred: gw-1" in done.stdout
+    assert "2 updated, 1 deferred: gw-1" in done.stdout

@@ -8,11 +8,11 @@ import yaml
 ROLES = Path(__file__).resolve().parents[3] / "deploy" / "ansible" / "roles"
 DATABASE = "dewline_database_server"
 SERVER = {"role": "mariadb", "database": "d", "user": "u", "client_host": "127.0.0.1"}
-NAMES = "Names and password that SQL takes without quoting tricks"
-SAYS = "Nobody says a password in the clear"
-JARS = "Spark has its jars"
-KEY = "Gateways know this key"
-BUSES = "The buses of its sensors are there"
+NAMES = "Check names and password for characters that SQL allows"
+SAYS = "Check that only a local address is used without TLS"
+JARS = "Check that Spark has jars"
+KEY = "Check that gateways trust this signing key"
+BUSES = "Check that the I2C buses of the sensors exist"
 
 
 def task_of(role, file, name):
@@ -78,10 +78,10 @@ def test_each_is_told_in_words_and_nothing_else_is_refused(playbook, tmp_path):
     ]
     told = " | ".join(filter(None, found))
     for words in (
-        "kibana_address 0.0.0.0 needs kibana_certificate",
+        "kibana_address 0.0.0.0 is not a loopback address; set kibana_certificate",
         "needs dewline_cloud_jars",
-        "is the public half of another key",
-        "localhost has no /dev/i2c-1: turn I2C on",
-        "mariadb_password must be 12 to 128",
+        "does not belong to /var/lib/dewline/signing.pem",
+        "localhost has no /dev/i2c-1. Enable I2C",
+        "mariadb_password must have 12 to 128 characters",
     ):
         assert words in told

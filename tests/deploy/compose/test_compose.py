@@ -91,7 +91,7 @@ def test_each_starts_again_or_ends_for_good(services):
     for name, service in each(services):
         once = service["restart"] == "no"
         assert once or service["restart"] == "unless-stopped", name
-        assert once == ("it ends" in service.get("x-no-healthcheck", "")), name
+        assert once == ("the service ends" in service.get("x-no-healthcheck", "")), name
 
 
 def test_none_may_do_more_than_it_must(services):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cloud.cli import parser_of
-from deploy.compose.every import _parser
+from deploy.compose.timer import _parser
 
 ROOT = Path(__file__).resolve().parents[3]
 KNOWN = tomllib.loads((Path(__file__).parent / "known_environment.toml").read_text())
@@ -36,7 +36,7 @@ def test_every_process_of_the_clouds_page_has_a_service(started):
 
 
 def test_timers_tell_health_by_their_last_good_run(services):
-    timed = {n: s for n, s in services.items() if "deploy.compose.every" in s.get("command", ())}
+    timed = {n: s for n, s in services.items() if "deploy.compose.timer" in s.get("command", ())}
     units = {
         path.stem.removeprefix("dewline-") for path in (ROOT / "deploy/systemd").glob("*.timer")
     }

@@ -64,7 +64,7 @@ def test_a_gateway_that_ends_early_is_told(
         try:
             return gateway.is_waiting(NOW_MS + DAY_MS)
         except ServerError as error:
-            return "ended early" in str(error)
+            return "ended unexpectedly" in str(error)
 
     wait_until(ended, 30)
     assert "nothing.csv" in (tmp_path / "ewr" / "log").read_text()

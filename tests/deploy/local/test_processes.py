@@ -118,7 +118,7 @@ def test_a_server_that_ends_while_starting_shows_its_last_words(stack_base: Path
     folder = private_folder(stack_base, "words")
     server = server_of(folder, "echo cannot open the vault >&2; exit 3", answers=lambda: False)
     server.spawn()
-    with pytest.raises(ServerError, match=r"(?s)ended instead of starting.*cannot open the vault"):
+    with pytest.raises(ServerError, match=r"(?s)ended while starting.*cannot open the vault"):
         server.wait_ready()
 
 
@@ -138,7 +138,7 @@ def test_a_command_that_cannot_be_run_is_named(stack_base: Path) -> None:
     launch = Launch(
         name="absent", command=("/no/such/server",), folder=folder, logs=(), answers=lambda: True
     )
-    with pytest.raises(ServerError, match=r"cannot run /no/such/server"):
+    with pytest.raises(ServerError, match=r"/no/such/server cannot be started"):
         PrivateServer(launch, 1).spawn()
 
 
@@ -162,7 +162,7 @@ def test_a_closed_parent_folder_is_explained(tmp_path: Path) -> None:
     if os.getuid() != 0:
         pytest.skip("only root changes the user")
     tmp_path.chmod(0o700)
-    with pytest.raises(ServerError, match=r"nobody, who may not enter .*chmod 755"):
+    with pytest.raises(ServerError, match=r"nobody, who has no access to .*mode 755"):
         private_folder(tmp_path, "closed")
 
 
@@ -175,7 +175,7 @@ def test_ports_are_distinct_free_and_below_the_kernels_own() -> None:
 
 def test_the_guard_starts_fast(tmp_path: Path) -> None:
     """Three servers wait for it at each start; the fastest of a few, for busy machines."""
-    guard = ROOT / "deploy" / "local" / "guard.py"
+    guard = ROOT / "deploy" / "local" / "supervisor.py"
     lasted_s = []
     for _ in range(4):
         begun = time.monotonic()

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from cloud.lake.landed import Cursor, FileSequence, LandedBlock, LandedFile, Position
+from cloud.lake.positions import Cursor, FileSequence, LandedBlock, LandedFile, Position
 from cloud.ledger.report import Totals
 from contract.blocks import Block, TimedEvent
 from contract.records import Kind, Phase, Status
 from contract.topics import Lane
-from deploy.local.closing import Proof
 from deploy.local.proof import Counts, LakeCount, count_lake, lines, totals
+from deploy.local.summary import Proof
 from tests.builders import landed as as_landed
 from tests.builders import temperatures
 

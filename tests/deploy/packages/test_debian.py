@@ -80,6 +80,6 @@ def test_a_file_is_packed_beside_what_apt_fetched_for_it(tmp_path, monkeypatch, 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     missing = tmp_path / "elasticsearch-8.19.21-amd64.deb"
-    with pytest.raises(SetupError, match=r"elasticsearch-8\.19\.21-amd64\.deb is not there"):
+    with pytest.raises(SetupError, match=r"elasticsearch-8\.19\.21-amd64\.deb does not exist"):
         make_repository([str(missing)], tmp_path / "made.tar")
     assert not (tmp_path / "made.tar").exists()

@@ -173,7 +173,7 @@ def test_a_part_that_is_too_long_is_begun_anew(serve, attempt):
 def test_attempts_go_on_where_the_last_one_stopped(serve, attempt, answer):
     server = serve(answer)
     wanted = attempt(server)
-    with pytest.raises(FetchUnavailable, match=f"broke off after {HALF} of {len(FILE)} bytes"):
+    with pytest.raises(FetchUnavailable, match=f"ended after {HALF} of {len(FILE)} bytes"):
         fetch(wanted)
     assert wanted.part.read_bytes() == FILE[:HALF]
     for _ in range(3):
@@ -216,8 +216,9 @@ def test_a_file_of_another_size_is_refused_before_its_bytes(serve, attempt, name
     answer, size = WRONG_SIZE[name]
     wanted = attempt(serve(answer))
     wanted.part.write_bytes(FILE[:1000])
-    with pytest.raises(UpdateRefused, match=f"has {size} bytes, {len(FILE)} were announced") as got:
+    with pytest.raises(UpdateRefused) as got:
         fetch(wanted)
+    assert f"has {size} bytes; announced were {len(FILE)} bytes" in str(got.value)
     assert got.value.code == "wrong_size"
     assert wanted.part.stat().st_size == 1000
 
@@ -233,7 +234,7 @@ def test_no_more_is_written_than_was_announced(serve, attempt, head):
             yield f"{len(piece):x}\r\n".encode() + piece + b"\r\n" if "chunk" in head else piece
 
     wanted = attempt(serve(endless))
-    with pytest.raises(UpdateRefused, match="goes on after its end"):
+    with pytest.raises(UpdateRefused, match="the server's file has more bytes"):
         fetch(wanted)
     assert wanted.part.stat().st_size == len(FILE)
 
@@ -246,18 +247,21 @@ UNAVAILABLE = {
         "HTTP 302; redirects are not followed",
     ),
     "no content": (answering("HTTP/1.1 204 No Content"), "HTTP 204"),
-    "an encoding": (answering("HTTP/1.1 200 OK\nContent-Encoding: gzip", FILE), "an encoding"),
+    "an encoding": (
+        answering("HTTP/1.1 200 OK\nContent-Encoding: gzip", FILE),
+        "has a Content-Encoding",
+    ),
     "no HTTP": (answering("SSH-2.0-OpenSSH_9.2"), "SSH"),
     "nothing": (lambda _request: [], "x.dwb: "),
     "endless headers": (answering("HTTP/1.1 200 OK\n" + "a: b\n" * 1000), "more than 100 headers"),
     "another range": (
         answering(f"HTTP/1.1 206 P\nContent-Range: bytes 0-99999/{len(FILE)}", FILE),
-        "cannot go on at 1000 bytes",
+        "cannot resume at byte 1000",
     ),
-    "a range without a place": (answering("HTTP/1.1 206 P", FILE), "cannot go on at 1000 bytes"),
+    "a range without a place": (answering("HTTP/1.1 206 P", FILE), "cannot resume at byte 1000"),
     "an impossible range": (
         answering(f"HTTP/1.1 416 Range\nContent-Range: bytes */{len(FILE)}"),
-        "cannot go on at 1000 bytes",
+        "cannot resume at byte 1000",
     ),
 }
 
@@ -273,7 +277,7 @@ def test_what_may_pass_is_tried_again(serve, attempt, name):
     assert got.value.retryable
     assert len(server.requests) == 1  # of a redirect's target, too, nothing was asked
     # only a part that cannot be gone on from is given up
-    assert wanted.part.stat().st_size == (0 if "cannot go on" in text else 1000)
+    assert wanted.part.stat().st_size == (0 if "cannot resume" in text else 1000)
 
 
 def test_nobody_there(attempt, serve):
@@ -305,7 +309,7 @@ def test_over_tls_from_a_server_of_the_named_authority(
 def test_a_server_of_another_authority_is_asked_for_nothing(serve, attempt, secret, tls_door):
     server, (_, foreign) = serve(good, secret), tls_door("good")
     for ca_file in (foreign, None):  # None: the system's, which does not know ours either
-        with pytest.raises(FetchUnavailable, match="not of an authority in ca_file"):
+        with pytest.raises(FetchUnavailable, match="no authority in ca_file issued"):
             fetch(attempt(server, ca_file=ca_file))
     assert server.requests == []
 
@@ -315,7 +319,7 @@ def test_a_server_of_another_authority_is_asked_for_nothing(serve, attempt, secr
     [
         ("expired", "has expired"),
         ("for another name", "for another name"),
-        ("not yet valid", "is it set"),
+        ("not yet valid", "check the clock"),
     ],
 )
 def test_a_wrong_certificate_is_told_and_tried_again(tls_door, tmp_path, kind, words):
@@ -340,7 +344,8 @@ def test_an_authority_that_is_not_there_is_told_and_tried_again(serve, attempt, 
 @pytest.mark.parametrize("answer", [says_nothing_late, cut_in_half])
 def test_over_tls_an_attempt_ends_as_without(serve, attempt, secret, tmp_path, answer):
     wanted = attempt(serve(answer, secret), ca_file=str(tmp_path / "ca.pem"), timeout_s=1.5)
-    with pytest.raises(FetchUnavailable, match=r"not whole after 1\.5 s|broke off after|TLS broke"):
+    said = r"incomplete after 1\.5 s|ended after|TLS connection failed"
+    with pytest.raises(FetchUnavailable, match=said):
         fetch(wanted)
 
 
@@ -366,7 +371,7 @@ def says_nothing(_request):
 def test_an_attempt_ends_in_time_whatever_drips(serve, attempt, answer):
     wanted = attempt(serve(answer), timeout_s=1.5)
     began_s = time.monotonic()
-    with pytest.raises(FetchUnavailable, match=r"not whole after 1\.5 s"):
+    with pytest.raises(FetchUnavailable, match=r"incomplete after 1\.5 s"):
         fetch(wanted)
     assert 1.4 < time.monotonic() - began_s < 6
     kept = wanted.part.read_bytes()
@@ -377,7 +382,7 @@ def test_an_attempt_ends_in_time_whatever_drips(serve, attempt, answer):
 def test_something_newer_ends_an_attempt_between_two_pieces(serve, attempt):
     grown = []
     wanted = attempt(serve(good), given_up=lambda: len(grown) >= 2, step=grown.append)
-    with pytest.raises(FetchUnavailable, match="given up for something newer"):
+    with pytest.raises(FetchUnavailable, match="interrupted by a stop or a newer desired state"):
         fetch(wanted)
     kept = wanted.part.read_bytes()
     assert 0 < len(kept) < len(FILE)

@@ -298,4 +298,4 @@ def test_a_disk_that_refuses_does_not_keep_a_failed_model_in_use(begin, post, st
     disk.refuse()
     assert answer(in_use) == ("1", 0.25)
     disk.take()
-    assert "the next start tries the one that failed again" in caplog.text
+    assert "the next start tries the failed bundle again" in caplog.text

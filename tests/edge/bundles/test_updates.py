@@ -274,13 +274,13 @@ def refused_states(site, made):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("not JSON", "bad_desired: not JSON"),
+        ("not JSON", "bad_desired: desired state is not JSON"),
         ("nothing", "key 'desired' is missing"),
-        ("for another device", "it is for gw-2, this is gw-1"),
+        ("for another device", "the desired state is for gw-2, this gateway is gw-1"),
         ("signed by somebody", "unknown_key: signed by key"),
         ("changed on the way", "bad_signature: the signature of key"),
         ("too long", "at most 65536"),
-        ("an older counter", "its counter 4 is below 5, which was taken"),
+        ("an older counter", "counter 4 is below the accepted 5"),
     ],
 )
 def test_a_desired_state_that_is_refused_changes_nothing(site, wait_until, caplog, name, said):
@@ -370,7 +370,7 @@ def test_a_condition_that_is_not_declared_here(site, wait_until):
     one = site.start()
     one.updates.offer(site.desired(made))
     wait_until(one.news)
-    assert one.told[0].reason == ("unsuitable: no condition elsewhere is declared on this gateway")
+    assert one.told[0].reason == "unsuitable: this gateway declares no condition elsewhere"
     assert site.web.asked == []
 
 

@@ -110,7 +110,7 @@ def test_a_failing_sensor_is_its_own_affair(dial, caplog):
     assert (40, "roof", (2146, 400)) in sample(sampler, [40, 50])
     assert [r.getMessage() for r in caplog.records] == [
         "sensor roof: no reading: no answer",
-        "sensor roof: reads again",
+        "sensor roof: readings work again",
     ]
     assert (sampler.samples_total, sampler.failures_total) == (6 * 2 * 2, 3 * 2)
 

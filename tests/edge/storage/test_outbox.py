@@ -234,7 +234,7 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(outbox_path, caplog):
     kept = [p for p in outbox_path.parent.iterdir() if ".corrupt." in p.name]
     assert sorted(p.read_bytes() for p in kept) == contents  # nothing is overwritten
     assert Outbox(outbox_path, durable=True).empty()
-    assert "kept as" in caplog.text
+    assert "is renamed to" in caplog.text
 
 
 def test_damage_inside_the_file_is_told_when_it_is_met(outbox_path, put):

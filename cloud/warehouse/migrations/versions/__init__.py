@@ -1,1 +1,1 @@
-"""One module a revision; a released one never changes."""
+"""Contains one module for each revision; the SQL of a released revision never changes."""

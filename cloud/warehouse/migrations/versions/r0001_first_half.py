@@ -1,11 +1,12 @@
-"""The first tables: a fact and a staging table per kind, the ledger, the quarantine.
+"""Creates the first tables: a fact and a staging table per kind, the ledger, the quarantine.
 
-Written out, not taken from the metadata: a released revision must not change when the code does.
-One thing did change: the staging tables' key, without which some servers refuse to make them (see
-revision 0003).
-Each table is one statement with its indexes and `IF NOT EXISTS`, because MySQL commits each
-DDL statement by itself and a migration that died half-way has to be able to run again. There is no
-way back down: every table is a projection of the lake, so an older program fills a new database.
+The SQL is written out and not made from the metadata, because a released revision must not change
+with the code. One part has changed: the staging tables' primary key, without which some servers
+refuse these tables (see revision 0003).
+
+MySQL commits each DDL statement separately, and a migration that was killed must be able to run
+again. So each table is one statement with its indexes and `IF NOT EXISTS`. There is no downgrade:
+every table is a projection of the lake, so an older program can fill a new database.
 """
 
 from alembic import op
@@ -146,7 +147,7 @@ _LEDGER = {
 
 
 def upgrade() -> None:
-    """Creates every table that is not there yet."""
+    """Create the tables that do not exist yet."""
     for kind, own in _KINDS.items():
         signal = ""
         if kind == "reading":

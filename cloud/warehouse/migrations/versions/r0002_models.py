@@ -1,7 +1,7 @@
-"""Tables of models: truth, forecasts, outcomes, the registry, decisions, what the fleet should run.
+"""Creates the tables of truth, forecasts, outcomes, registry, decisions and desired states.
 
-Written out like the first revision, one statement a table with its indexes. There is no way back
-down: what is not a function of the lake here is small and belongs into a backup.
+As in the first revision, the SQL is written out, with one statement for each table. There is no
+downgrade. The few tables that cannot be computed from the lake are small; back them up.
 """
 
 from alembic import op
@@ -133,6 +133,6 @@ _TABLES = {
 
 
 def upgrade() -> None:
-    """Creates every table that is not there yet."""
+    """Create the tables that do not exist yet."""
     for name, body in _TABLES.items():
         op.execute(f"CREATE TABLE IF NOT EXISTS `{name}` ({body}\n) {_OPTIONS}")

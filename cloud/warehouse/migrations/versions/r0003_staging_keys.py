@@ -1,9 +1,9 @@
-"""Gives each staging table a primary key of its own.
+"""Adds a primary key to each staging table.
 
-MySQL with `sql_require_primary_key` (common on managed servers, needed for group replication)
-refuses tables without one. Revision 0001 makes new tables with the key, because such a server
-refuses it otherwise; this one adds it where an older program made the tables. A staging table may
-hold a record several times, so no key of the record can be its primary key.
+MySQL with `sql_require_primary_key` refuses tables without one. The setting is common on managed
+servers and needed for group replication. Revision 0001 therefore creates new tables with the key,
+and this revision adds the key to tables of an older program. A staging table may contain a record
+several times, so the record's key cannot be the primary key.
 """
 
 from alembic import op
@@ -18,14 +18,14 @@ _KINDS = (
     *("reading", "prediction", "alert", "status"),
     *("model_report", "loss", "clock_fix", "held"),
 )
-# Some servers give such a table an invisible key of their own, which serves as well.
+# Some servers add an invisible primary key to such a table, which is sufficient.
 _HAS_KEY = """SELECT COUNT(*) FROM information_schema.table_constraints
               WHERE table_schema = DATABASE() AND table_name = :name
               AND constraint_type = 'PRIMARY KEY'"""
 
 
 def upgrade() -> None:
-    """Adds the key to each staging table that lacks it."""
+    """Add the key to each staging table that has none."""
     for kind in _KINDS:
         name = f"stg_{kind}"
         if not op.get_bind().scalar(text(_HAS_KEY), {"name": name}):

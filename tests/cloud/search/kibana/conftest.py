@@ -21,7 +21,7 @@ from cloud.columns import COLUMNS
 from cloud.config import Period
 from cloud.forecast import FORECAST_COLUMNS, Forecast
 from cloud.lake.cursors import RAW_CURSOR, TRANSFORM_CURSOR, CursorStore
-from cloud.lake.landed import FileSequence, LandedFile, Position
+from cloud.lake.positions import FileSequence, LandedFile, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.store import FolderStore
 from cloud.projections.quarantine import Quarantine
@@ -37,6 +37,7 @@ from cloud.search.templates import install, mapping_of
 from cloud.transforms.delta import Tables
 from cloud.transforms.run import Transform
 from cloud.warehouse.engine import connect
+from cloud.warehouse.jdbc_tls import JdbcTls
 from cloud.warehouse.loader import StagingLoader
 from cloud.warehouse.migrate import migrate
 from cloud.warehouse.tables import METADATA
@@ -180,7 +181,7 @@ def _derive(spark, root, engine, files):
         Tables(root=str(root), period=Period.MONTH),
         folded=folded,
         cursor=CursorStore(store, TRANSFORM_CURSOR),
-        loader=StagingLoader(engine),
+        loader=StagingLoader(engine, JdbcTls(None)),
     ).run()
 
 

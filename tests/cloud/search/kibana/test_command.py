@@ -91,8 +91,12 @@ def test_the_prefix_of_indices_is_that_of_section_search(run, kibana):
 @pytest.mark.parametrize(
     ("text", "words", "said"),
     [
-        ("", (), "where is Kibana"),
-        ("", ("--url", "http://127.0.0.1:1", "--user", "x"), "user and password file"),
+        ("", (), "[kibana] url is missing"),
+        (
+            "",
+            ("--url", "http://127.0.0.1:1", "--user", "x"),
+            "the user or the password file is missing",
+        ),
         (
             "",
             (
@@ -101,7 +105,7 @@ def test_the_prefix_of_indices_is_that_of_section_search(run, kibana):
                 "--password-file={folder}/pw",
                 "--api-key-file={folder}/key",
             ),
-            "not both",
+            "remove one of them",
         ),
         ("", ("--url=http://127.0.0.1:1", "--api-key-file={folder}/none"), "cannot be read"),
         ('[kibana]\nurl = "x"\ncolour = "red"\n', (), "colour"),
@@ -114,7 +118,7 @@ def test_wrong_usage(run, capsys, text, words, said):
 
 def test_a_failure_has_exit_code_1(run, capsys):
     assert run("", "push", "--url", "http://127.0.0.1:1") == 1
-    assert "is Kibana running?" in capsys.readouterr().err
+    assert "check that Kibana runs there" in capsys.readouterr().err
 
 
 def test_show_prints_what_push_sends(run, capsys):

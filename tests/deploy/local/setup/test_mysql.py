@@ -32,9 +32,9 @@ def put(folder: Path, name: str, text: str) -> None:
     ("apt_get", "apt_cache", "reason"),
     [
         (NO_NETWORK, SAYS, "E: no route to host"),
-        (SAYS, SAYS, "the system's package sources name no mirror of Debian"),
+        (SAYS, SAYS, "apt's sources on this system name no Debian mirror"),
         (SAYS + LISTS, SAYS, "mysql-server-core: apt-cache printed no version"),
-        (SAYS + LISTS, SAYS + 'echo "Version: 1:9.9"\n', "holds no MySQL server"),
+        (SAYS + LISTS, SAYS + 'echo "Version: 1:9.9"\n', "contains no MySQL server"),
     ],
 )
 def test_the_reason_is_said_in_one_line(programs, capsys, apt_get, apt_cache, reason):
@@ -44,6 +44,6 @@ def test_the_reason_is_said_in_one_line(programs, capsys, apt_get, apt_cache, re
     printed = capsys.readouterr()
     lines = [line for line in (printed.out + printed.err).splitlines() if "MariaDB" in line]
     assert len(lines) == 1
-    assert "MySQL is not available, MariaDB takes its place" in lines[0]
+    assert "MySQL is not available, so MariaDB is used" in lines[0]
     assert reason in lines[0]
     assert mysql_home() is None

@@ -44,7 +44,7 @@ def test_a_full_cache_fetches_nothing(
     ensure_artifacts(Progress())
     assert capsys.readouterr().out == ""
     pinned()[0].place.unlink()
-    with pytest.raises(SetupError, match="cannot run mvn"):
+    with pytest.raises(SetupError, match="mvn cannot be started"):
         ensure_artifacts(Progress())
 
 
@@ -86,7 +86,7 @@ def test_a_policy_that_was_there_stays(tmp_path: Path) -> None:
 
 
 def test_a_failed_step_is_named_with_its_last_words() -> None:
-    with pytest.raises(SetupError, match=r"(?s)lists: bash ended with code 4:.*no route"):
+    with pytest.raises(SetupError, match=r"(?s)lists: bash exited with code 4:.*no route"):
         run(["bash", "-c", "echo no route >&2; exit 4"], "lists")
 
 

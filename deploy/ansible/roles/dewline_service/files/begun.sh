@@ -1,10 +1,10 @@
 #!/bin/sh
-# What units began with: `begun.sh ask|keep UNIT ... -- FILE ...`
+# Finds units that run with old files: `begun.sh ask|keep UNIT ... -- FILE ...`
 #
-# `ask` prints the units that began before their files were as they are now. `keep` writes down what
-# the units that run have begun with, so that `ask` need not compare times again: clocks step. Only
-# for a unit that began by itself since, as at a boot, it looks at times, and then as the clock goes
-# now, whatever it said when the unit began.
+# `keep` saves a digest of the files for each running unit. `ask` prints the units whose files have
+# changed since they started. It compares the saved digest, because times are unreliable: clocks may be
+# set. If a unit was started after `keep`, as at a boot, `ask` compares the files' times with the
+# unit's start. It computes the start from the time since boot and the present clock.
 set -eu
 kept="${BEGUN_KEPT:-/run/dewline-begun}"
 what="$1"
@@ -20,7 +20,7 @@ of() { # PROPERTY UNIT
   systemctl show --property="$1" --value "$2"
 }
 
-began_at() { # UNIT: seconds since 1970; fails if it never began
+began_at() { # UNIT: prints the start, seconds since 1970; fails if the unit never started
   since_boot_us="$(of InactiveExitTimestampMonotonic "$1")"
   [ "${since_boot_us:-0}" -gt 0 ] || return 1
   awk -v now="$(date +%s.%N)" -v us="$since_boot_us" '{ printf "%.3f", now - $1 + us / 1e6 }' \

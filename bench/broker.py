@@ -1,4 +1,4 @@
-"""The line out of the gateway: a private broker, and the process that acks at its far end."""
+"""Starts a private broker, and a process that acks all blocks in place of the cloud."""
 
 import subprocess
 import sys
@@ -20,10 +20,10 @@ DEVICE = "bench-1"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A broker with somebody behind it who acks.
+    """Describes a broker with a process that acks.
 
     Attributes:
-        uplink: How `DEVICE` connects.
+        uplink: Settings with which `DEVICE` connects.
     """
 
     uplink: UplinkConfig
@@ -31,7 +31,7 @@ class Line:
 
 @contextmanager
 def broker(accounts: Sequence[BrokerAccount]) -> Generator[Mosquitto]:
-    """A private broker on a free port, gone at the end."""
+    """Yields a private broker on a free port; stops it at the end."""
     with open_folder("dewline-bench-") as base:
         server = Mosquitto.start(base, accounts)
         try:
@@ -42,10 +42,10 @@ def broker(accounts: Sequence[BrokerAccount]) -> Generator[Mosquitto]:
 
 @contextmanager
 def line(folder: Path) -> Generator[Line]:
-    """Broker and acking process.
+    """Starts a broker and an acking process, and yields the settings to connect.
 
     Args:
-        folder: Where the device's password file may stand.
+        folder: Folder for the device's password file.
     """
     device = BrokerAccount.generate(DEVICE, "device")
     ingest = BrokerAccount.generate(INGEST, "ingest")
@@ -69,11 +69,11 @@ def _acker(port: int, password: str) -> Generator[None]:
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         if process.stdin is None or process.stdout is None:
-            raise BenchError("no pipes to the acking process")
+            raise BenchError("bench.acker: the process has no pipes")
         process.stdin.write(password + "\n")
         process.stdin.flush()
         if not process.stdout.readline():
-            raise BenchError("the acking process ended before it listened")
+            raise BenchError("bench.acker: the process ended before it had subscribed")
         try:
             yield
         finally:

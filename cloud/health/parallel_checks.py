@@ -1,7 +1,6 @@
-"""Looks at many things side by side, each with its own limit: one dead server holds up nobody.
+"""Runs checks in parallel threads, each with a time limit, so that one dead server delays no other.
 
-A look that does not end in time is left behind in its thread, which does not keep the program from
-ending.
+A check that times out is abandoned: its daemon thread does not stop the program from exiting.
 """
 
 import threading
@@ -15,7 +14,7 @@ __all__ = ["look_at"]
 
 
 class _Look(threading.Thread):
-    """One check under way: what it has found so far, and whether it has ended in order."""
+    """Thread of one check, with its findings so far, and whether the check has completed."""
 
     def __init__(self, check: Check) -> None:
         super().__init__(name=f"check-{check.name}", daemon=True)
@@ -24,7 +23,7 @@ class _Look(threading.Thread):
         self._check = check
 
     def run(self) -> None:
-        """Looks; a foreign exception ends the thread and is printed by `threading`."""
+        """Runs the check; `threading` prints an exception that is not a DewlineError."""
         try:
             self.found.extend(self._check.look())
         except DewlineError as error:
@@ -33,7 +32,7 @@ class _Look(threading.Thread):
 
 
 def look_at(checks: Sequence[Check]) -> tuple[Finding, ...]:
-    """The findings of all checks, in their order; as long as the longest limit at most."""
+    """Returns the findings of all checks in their order, after the longest limit at the latest."""
     began_s = time.monotonic()
     looks = [_Look(check) for check in checks]
     for look in looks:
@@ -46,5 +45,5 @@ def look_at(checks: Sequence[Check]) -> tuple[Finding, ...]:
         if not ended and alive:
             found.append(check.failed(f"no answer within {check.limit_s:g} s"))
         elif not ended:
-            found.append(check.failed("the check broke off, standard error says where"))
+            found.append(check.failed("the check crashed; standard error has the traceback"))
     return tuple(found)

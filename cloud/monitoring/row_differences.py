@@ -1,6 +1,6 @@
-"""Makes rows of a table exactly what they should be by writing the differences only.
+"""Changes rows of a table to the wanted ones; writes only the differences.
 
-It knows no table: whoever calls says which rows are there and which should be, and commits.
+The caller gives the present and the wanted rows of any table, and commits.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,29 +11,29 @@ from sqlalchemy.dialects.mysql import insert
 
 __all__ = ["Cells", "Rows", "every_row", "make_exact", "read_rows"]
 
-_ROWS = 1000  # one statement's worth
+_ROWS = 1000  # most rows in one statement
 
 Cells: TypeAlias = tuple[Any, ...]
 Rows: TypeAlias = Mapping[Cells, Cells]
-"""Key cells in the order of the primary key, and the others in the order of the table."""
+"""Key cells in the order of the primary key: all other cells in the order of the table."""
 
 
 def every_row(table: Table) -> Select[Any]:
-    """Selects what `read_rows` reads; the caller says of which rows."""
+    """Return a query for `read_rows`; the caller adds the filter."""
     return select(*table.primary_key, *_others(table))
 
 
 def read_rows(connection: Connection, table: Table, query: Select[Any]) -> Rows:
-    """The rows of a query that was made by `every_row`."""
+    """Return the rows of a query that `every_row` made."""
     width = len(table.primary_key)
     return {tuple(row[:width]): tuple(row[width:]) for row in connection.execute(query)}
 
 
 def make_exact(connection: Connection, table: Table, kept: Rows, wanted: Rows) -> int:
-    """Inserts, updates and deletes until the kept rows are the wanted ones.
+    """Insert, update and delete rows, so that the table has the wanted rows instead of the kept.
 
     Returns:
-        How many rows were written or deleted; 0 if nothing differed.
+        Number of rows written or deleted; 0 if nothing differed.
     """
     gone = [key for key in kept if key not in wanted]
     different = [(*key, *cells) for key, cells in wanted.items() if kept.get(key) != cells]

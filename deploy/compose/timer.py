@@ -1,9 +1,9 @@
-"""Runs a command at each multiple of a period: the timer of a container, where nobody else is one.
+"""Runs a command at each multiple of a period, because compose has no timers.
 
-    python -m deploy.compose.every --period 900 --mark /tmp/done -- COMMAND ...
+    python -m deploy.compose.timer --period 900 --mark /tmp/done -- COMMAND ...
 
-Owns when, and a file that tells when it last went well, for a health check. What the command does,
-and whether two of them may run at once, it does not know. Standard library only.
+After each successful run it touches the file MARK, for a health check. The command itself must
+prevent two runs at the same time in several containers. Standard library only.
 """
 
 import argparse
@@ -23,32 +23,33 @@ _LOOK_S = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Instants that lie a period apart, counted from 1970 in UTC.
+    """Defines instants at a fixed period, counted from 1970 in UTC.
 
     Attributes:
-        period_s: Between two of them.
-        offset_s: Of the first, so a period of a day and 12,600 s mean 03:30 UTC each day.
+        period_s: Time between two instants, seconds.
+        offset_s: Offset of the first instant. Example: a period of 86,400 s with an offset of
+            12,600 s means 03:30 UTC each day.
     """
 
     period_s: float
     offset_s: float = 0.0
 
     def until_next_s(self, now_s: float) -> float:
-        """Time from `now_s` to the next instant, more than 0 and at most a period, seconds."""
+        """Returns the seconds from `now_s` to the next instant: more than 0, at most a period."""
         return self.period_s - (now_s - self.offset_s) % self.period_s
 
 
 def follow(schedule: Schedule, command: Sequence[str], mark: Path, stop: threading.Event) -> None:
-    """Runs the command at each instant until `stop`, which also ends the one that runs.
+    """Runs the command at each instant until `stop`, which also stops a running command.
 
-    An instant that passes while it runs is left out. A run that fails is told and not repeated
-    before the next instant.
+    An instant during a run is skipped. A failed run is logged, and the next run is at the next
+    instant.
 
     Args:
-        schedule: When.
+        schedule: The instants.
         command: A program and its arguments.
-        mark: Touched at the begin and after each run that ended with 0.
-        stop: Set it from elsewhere.
+        mark: File that is touched at the begin and after each run with exit code 0.
+        stop: Event that another thread or a signal handler sets.
     """
     mark.touch()
     while not stop.wait(schedule.until_next_s(time.time())):
@@ -56,7 +57,7 @@ def follow(schedule: Schedule, command: Sequence[str], mark: Path, stop: threadi
         if code == 0:
             mark.touch()
         else:
-            print(f"every: {command[0]} ended with {code}", file=sys.stderr, flush=True)
+            print(f"timer: {command[0]} exited with code {code}", file=sys.stderr, flush=True)
 
 
 def _run(command: Sequence[str], stop: threading.Event) -> int:
@@ -71,7 +72,7 @@ def _run(command: Sequence[str], stop: threading.Event) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs until SIGTERM; 0."""
+    """Runs until SIGTERM; returns 0."""
     args = _parser().parse_args(arguments)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m deploy.compose.every", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m deploy.compose.timer", description=__doc__)
     parser.add_argument("--period", type=_positive, required=True, metavar="SECONDS")
     parser.add_argument("--offset", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--mark", type=Path, required=True, metavar="FILE")
@@ -92,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no period: a number of seconds above 0")
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, found {text}")
     return value
 
 

@@ -1,12 +1,12 @@
-"""How old the lake's newest file is, and how far those that read it are behind. Changes nothing."""
+"""Measures how far each cursor is behind the lake, and when the last block landed. Read-only."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cloud.errors import LakeMissing
 from cloud.lake.cursors import RAW_CURSOR, all_cursors
-from cloud.lake.landed import Cursor, FileSequence, Position
 from cloud.lake.landing import hour_at, landed_paths, read_file
+from cloud.lake.positions import Cursor, FileSequence, Position
 from cloud.lake.raw import RawTable
 from cloud.lake.store import Store
 
@@ -15,13 +15,13 @@ __all__ = ["Lag", "lags", "last_landed_at"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lag:
-    """How far one cursor is behind.
+    """Lag of one cursor.
 
     Attributes:
-        projection: Whose cursor.
-        behind_files: Committed files that it has not passed.
-        oldest_at: When the first block of the oldest of them was received, ms since 1970 UTC;
-            None if there is none, or none of the next ones can be found.
+        projection: Name of the projection.
+        behind_files: Number of committed files that the cursor has not passed.
+        oldest_at: When the first block of the oldest of these files was received, ms since 1970
+            UTC; None if there is no such file, or the next file of each sequence is missing.
     """
 
     projection: str
@@ -30,7 +30,7 @@ class Lag:
 
 
 def last_landed_at(store: Store) -> int | None:
-    """When the newest block in the landing was received, ms since 1970 UTC; None if it is empty.
+    """Returns when the landing's newest block was received, ms since 1970 UTC; None if empty.
 
     Raises:
         LakeError: The store failed.
@@ -43,7 +43,7 @@ def last_landed_at(store: Store) -> int | None:
 
 
 def lags(store: Store, raw: RawTable) -> Iterator[Lag]:
-    """One for each cursor, by name.
+    """Returns the lag of each cursor, sorted by name.
 
     Raises:
         LakeError: The store or the table failed.
@@ -64,7 +64,7 @@ def lags(store: Store, raw: RawTable) -> Iterator[Lag]:
 
 
 class _Times:
-    """When files were received; each is read once, however many cursors wait at it."""
+    """Times at which files were received; reads each file once, even if many cursors wait at it."""
 
     def __init__(
         self, store: Store, raw: RawTable, paths: Mapping[FileSequence, Mapping[int, str]]
@@ -73,7 +73,7 @@ class _Times:
         self._known: dict[Position, int | None] = {}
 
     def of(self, position: Position) -> int | None:
-        """When its first block was received; None if the file is nowhere."""
+        """Returns when the file's first block was received; None if the file is missing."""
         if position not in self._known:
             self._known[position] = self._read(position)
         return self._known[position]
@@ -90,6 +90,6 @@ class _Times:
 def _received(store: Store, path: str, *, newest: bool) -> int | None:
     try:
         times = [block.received_at for block in read_file(store, path).blocks]
-    except LakeMissing:  # the fold has just taken it away
+    except LakeMissing:  # the fold has just deleted it
         return None
     return max(times) if newest else min(times)

@@ -1,8 +1,8 @@
-"""CPU of the whole gateway process: the real sense loop, the real send loop, a real broker.
+"""Measures the CPU of the whole gateway process: real sense loop, send loop and broker.
 
-Only the chips are not real (they answer from a list) and the sense clock does not wait. `live` and
-`saver` go on when the cloud has acked the block, so that each block makes its way alone, as it does
-on a gateway that is not behind; a drain sends what has piled up.
+Only the chips are not real (they return samples from a list), and the sense clock does not wait. In
+`live` and `saver` runs each block is acked before the next one is committed, as on a gateway
+without a backlog. `drain` measures sending a backlog.
 """
 
 import queue
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.air import TICK_MS, layout_of
+from bench.broker import DEVICE, Line
 from bench.chips import list_sensors
 from bench.errors import BenchError
-from bench.line import DEVICE, Line
 from bench.payload import UTC_MS, blocks
 from bench.stages import Rhythm, conditions
 from contract.keys import stream_id
@@ -44,12 +44,12 @@ _LAYOUT = layout_of("rooms", paired=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a number of readings cost.
+    """Holds the cost of a reading.
 
     Attributes:
-        sense_us: CPU of the sense loop's thread a reading, microseconds.
-        send_us: CPU of the send loop's and the MQTT client's threads a reading, microseconds.
-        wall_us: Wall time a reading, microseconds.
+        sense_us: CPU of the sense loop's thread per reading, microseconds.
+        send_us: CPU of the send loop's and the MQTT client's threads per reading, microseconds.
+        wall_us: Wall time per reading, microseconds.
     """
 
     sense_us: float
@@ -58,19 +58,19 @@ class Cost:
 
     @property
     def cpu_us(self) -> float:
-        """CPU of the process a reading, microseconds."""
+        """CPU of the process per reading, microseconds."""
         return self.sense_us + self.send_us
 
 
 class _ToldOutbox(Outbox):
-    """The send loop's connection; says how many blocks were acked and deleted."""
+    """Reports each block that the send loop deletes from the outbox after its ack."""
 
     def __init__(self, path: Path, gone: "queue.SimpleQueue[None]") -> None:
         super().__init__(path, durable=False)
         self._gone = gone
 
     def delete(self, row_ids: Iterable[int]) -> None:
-        """The outbox's own delete, then the news of it."""
+        """Deletes the blocks, then reports each of them."""
         deleted = list(row_ids)
         super().delete(deleted)
         for _ in deleted:
@@ -79,16 +79,16 @@ class _ToldOutbox(Outbox):
 
 @dataclass(slots=True)
 class _Span:
-    """CPU and wall time between two moments, by thread."""
+    """Measures CPU and wall time between two marks, by thread."""
 
     marks: list[tuple[int, int, int]] = field(default_factory=list)
 
     def mark(self) -> None:
-        """To be called by the sense loop's thread, twice."""
+        """Sets a mark; the sense loop's thread must call this twice."""
         self.marks.append((time.process_time_ns(), time.thread_time_ns(), time.perf_counter_ns()))
 
     def cost(self, readings: int) -> Cost:
-        """Between the marks."""
+        """Returns the cost of a reading between the marks."""
         process, thread, wall = (b - a for a, b in zip(*self.marks, strict=True))
         return Cost(
             sense_us=thread / 1000 / readings,
@@ -98,7 +98,7 @@ class _Span:
 
 
 class _Sender:
-    """The send loop in its thread."""
+    """Runs the send loop in its own thread."""
 
     def __init__(self, path: Path, line: Line) -> None:
         self._gone: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -112,25 +112,25 @@ class _Sender:
         self._thread.start()
 
     def wait_acked(self, blocks: int) -> None:
-        """Returns when so many more blocks are acked and gone.
+        """Waits until that many more blocks are acked and deleted.
 
         Raises:
-            BenchError: They were not in time.
+            BenchError: An ack did not arrive in time.
         """
         try:
             for _ in range(blocks):
                 self._gone.get(timeout=_LIMIT_S)
         except queue.Empty as error:
-            raise BenchError(f"no ack within {_LIMIT_S:g} s") from error
+            raise BenchError(f"send loop: no ack arrived within {_LIMIT_S:g} s") from error
 
     def stop(self) -> None:
-        """Ends the loop without waiting for anything."""
+        """Stops the loop without waiting for acks."""
         self.loop.stop(0.0)
         self._thread.join()
 
 
 def run_whole(folder: Path, line: Line, rhythm: Rhythm, seed: int) -> Cost:
-    """One round: so many blocks through both loops and the broker, each acked before the next."""
+    """Measures one round through both loops and the broker; each block is acked before the next."""
     seconds = rhythm.blocks * rhythm.records // _LAYOUT.signals_total
     span = _Span()
     outbox = Outbox(folder / f"whole-{rhythm.name}-{seed}.db", durable=True)
@@ -140,7 +140,7 @@ def run_whole(folder: Path, line: Line, rhythm: Rhythm, seed: int) -> Cost:
         sender.loop.wake()
         sender.wait_acked(len(committed.blocks))
         if not span.marks:
-            span.mark()  # the stream's first record is through: connected and warm
+            span.mark()  # the first record is acked: the loops are connected and warm
 
     def gate(_mark_ms: int) -> None:
         if len(span.marks) == 1:
@@ -181,7 +181,7 @@ def _loop(
 
 
 def drain(folder: Path, line: Line, rhythm: Rhythm, seed: int) -> Cost:
-    """One round: so many blocks wait already; only the send loop works, its window always full."""
+    """Measures one round of the send loop with a backlog, so that its window is always full."""
     path = folder / f"drain-{rhythm.name}-{seed}.db"
     outbox = Outbox(path, durable=False)
     made = blocks(_LAYOUT, rhythm.records, 0, seed)

@@ -1,10 +1,10 @@
-"""The process that asks a model again and again, on nothing but the edge's packages.
+"""Runs a model repeatedly in a process that has only the edge's packages.
 
-    python -m bench.asked --model FILE --steps N
+    python -m bench.inference --model FILE --steps N
 
-Window, features and session are the gateway's own, called as it calls them. The last line is JSON:
-microseconds a step of wall and of CPU, both sorted, and resident memory before and after what
-models need is imported.
+Window, features and session are the gateway's own, called as the gateway calls them. The last line
+is JSON: wall and CPU time of each step, sorted, in microseconds, and resident memory before and
+after numpy and onnxruntime are imported.
 """
 
 import argparse
@@ -35,14 +35,14 @@ _INPUTS = {
 
 
 def dew_condition() -> Condition:
-    """Closer to the dew point than 3 K, with everything that a model can look at."""
+    """Returns a condition (less than 3 K above the dew point) with all inputs of a model."""
     names = {signal.quantity.value: str(signal) for signal in _INPUTS}
     table = {"id": "dew", "derived": "dew_point_margin", "comparison": "below", "limit": 3.0}
     return load_conditions([{**table, **names, "step_s": 60, "max_age_s": 600}], "bench")[0]
 
 
 def _take(window: Window, minute: int) -> None:
-    """One reading of each input."""
+    """Adds one reading of each input to the window."""
     for signal, (centre, swing) in _INPUTS.items():
         value = centre + swing * ((minute * 7919) % 1000 - 500) / 5000
         window.take(signal, Sample(_BEGIN_MS + minute * _STEP_MS, value))
@@ -57,7 +57,7 @@ def _full_window() -> tuple[Window, int]:
 
 
 def _ask(model: bytes, steps: int) -> tuple[list[float], list[float]]:
-    from edge.forecasting.forecaster import Forecaster  # noqa: PLC0415 - what these bring in is measured
+    from edge.forecasting.forecaster import Forecaster  # noqa: PLC0415 - its imports are measured
     from models.inference import Inference  # noqa: PLC0415 - as above
 
     forecaster = Forecaster(dew_condition(), "dew-bench", "1", Inference(model))
@@ -70,12 +70,12 @@ def _ask(model: bytes, steps: int) -> tuple[list[float], list[float]]:
         cpu_us.append((time.thread_time_ns() - began_cpu_ns) / 1000)
         wall_us.append((time.perf_counter_ns() - began_ns) / 1000)
         if probability is None:
-            raise SystemExit("a window of full length is not usable")
+            raise SystemExit("bench.inference: no forecast, although the window is complete")
     return sorted(wall_us[_WARM_UP:]), sorted(cpu_us[_WARM_UP:])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Asks, and prints what it took."""
+    """Runs the model and prints times and memory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--steps", type=int, required=True)

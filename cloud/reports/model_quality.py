@@ -1,4 +1,4 @@
-"""Reads how forecasts and models were judged: skill, reliability, decisions, candidates."""
+"""Reads the quality of forecasts and models: skill, reliability, decisions, candidates."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -16,22 +16,22 @@ _T = TypeVar("_T", Bin, Candidate, DecisionRow, Monitored)
 
 
 def decisions(connection: Connection, condition_id: str) -> tuple[DecisionRow, ...]:
-    """Every decision about the condition, oldest first."""
+    """Return every decision about the condition, oldest first."""
     return _read(connection, _every(DECISIONS, condition_id), DecisionRow)
 
 
 def candidates(connection: Connection, condition_id: str) -> tuple[Candidate, ...]:
-    """Every family that was tried, oldest cycle first."""
+    """Return every candidate that was tried, oldest cycle first."""
     return _read(connection, _every(CANDIDATES, condition_id), Candidate)
 
 
 def monitored(connection: Connection, condition_id: str) -> tuple[Monitored, ...]:
-    """The newest cycle's skill, all devices and origins first."""
+    """Return the newest cycle's skill; the row of all devices and origins comes first."""
     return _read(connection, _newest(MONITORING, condition_id), Monitored)
 
 
 def reliability(connection: Connection, condition_id: str) -> tuple[Bin, ...]:
-    """The newest cycle's bins, by origin and bin; empty ones are left out."""
+    """Return the newest cycle's bins that are not empty, by origin and bin."""
     filled = RELIABILITY.c.outcomes_total > 0
     return _read(connection, _newest(RELIABILITY, condition_id).where(filled), Bin)
 

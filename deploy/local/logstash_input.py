@@ -1,7 +1,7 @@
-"""A stand-in for Logstash's http input on this machine: answers as that does, filters nothing.
+"""Simulates Logstash's http input for tests and proofs, which have no Logstash.
 
-For tests and proofs, since there is no Logstash in them. What it takes it hands over event by
-event; when it answers otherwise than with 200 is for its maker to say.
+The server passes each accepted event to a function. Another function chooses the answer to each
+request, such as 200 or 429. Nothing is filtered.
 """
 
 import base64
@@ -24,29 +24,29 @@ Event = dict[str, Any]
 
 
 class Answer(StrEnum):
-    """What becomes of one request."""
+    """Names the possible results of a request."""
 
-    TAKEN = "taken"  # 200: every event is in the queue
-    BUSY = "busy"  # 429, and the connection closes
-    FAILED = "failed"  # 500, nothing was taken
-    FAILED_PARTLY = "failed partly"  # 500, half of it was taken
-    UNAVAILABLE = "unavailable"  # 503
-    CUT = "cut"  # closed before the body was read
-    CUT_AFTER = "cut after"  # taken, and closed instead of an answer
-    SLOW = "slow"  # taken, and answered too late
-    LATE = "late"  # taken and answered too late
+    TAKEN = "taken"  # 200: all events are accepted
+    BUSY = "busy"  # 429: nothing is accepted, and the connection is closed
+    FAILED = "failed"  # 500: nothing is accepted
+    FAILED_PARTLY = "failed partly"  # 500: the first half of the events is accepted
+    UNAVAILABLE = "unavailable"  # 503: nothing is accepted
+    CUT = "cut"  # the connection is closed before the body is read
+    CUT_AFTER = "cut after"  # all events are accepted, then the connection is closed
+    SLOW = "slow"  # all events are accepted at once, and the answer comes too late
+    LATE = "late"  # events are accepted late, and the answer comes too late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeManner:
-    """How the intake behaves.
+    """Configures the server.
 
     Attributes:
-        account: User and password that it asks for.
-        most_bytes: Of a body, inflated; beyond it the answer is 413.
-        slow_s: How long SLOW and LATE wait.
-        tls: For https.
-        status: Answers everything with this, whatever it is.
+        account: Required user and password.
+        most_bytes: Largest inflated size of a body; the answer to a larger one is 413.
+        slow_s: Delay of SLOW and LATE, seconds.
+        tls: TLS context for https.
+        status: Status that answers every request; None for normal answers.
     """
 
     account: tuple[str, str] | None = None
@@ -57,12 +57,12 @@ class IntakeManner:
 
 
 class Intake:
-    """An HTTP server on 127.0.0.1.
+    """Runs an HTTP server on 127.0.0.1.
 
     Attributes:
-        url: Its address.
-        requests_total: Requests so far, whatever became of them.
-        connections_total: Connections so far.
+        url: Address of the server.
+        requests_total: Number of requests so far, with any result.
+        connections_total: Number of connections so far.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class Intake:
         answer: Callable[[], Answer] = lambda: Answer.TAKEN,
         manner: IntakeManner | None = None,
     ) -> None:
-        """Listens at once.
+        """Starts the server.
 
         Args:
-            take: Gets each event, from several threads.
-            answer: Says what becomes of the next request.
-            manner: How it behaves.
+            take: Function that gets each accepted event; several threads call it.
+            answer: Function that returns the result for the next request.
+            manner: Configuration.
         """
         self.take = take
         self.answer = answer
@@ -89,7 +89,7 @@ class Intake:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends the server and waits for its threads; those that are late still answer."""
+        """Stops the server and waits for its threads; delayed answers are still sent."""
         self._server.shutdown()
         self._server.hear_no_more()
         self._server.server_close()
@@ -97,7 +97,7 @@ class Intake:
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = False  # close waits for those that are late
+    daemon_threads = False  # so that close waits for delayed answers
 
     def __init__(self, intake: Intake) -> None:
         self.intake = intake
@@ -116,15 +116,15 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def hear_no_more(self) -> None:
-        """Ends connections that wait for their next request."""
+        """Closes connections that wait for their next request."""
         for accepted in list(self._open):
-            with contextlib.suppress(OSError):  # it has ended meanwhile
+            with contextlib.suppress(OSError):  # the client may have closed the connection
                 accepted.shutdown(socket.SHUT_RD)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # the connection stays open
-    disable_nagle_algorithm = True  # else each answer waits 40 ms
+    protocol_version = "HTTP/1.1"  # keeps connections open
+    disable_nagle_algorithm = True  # otherwise each answer takes 40 ms longer
     server: _Server
 
     def setup(self) -> None:
@@ -186,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(body)
-        except OSError:  # the client did not wait so long
+        except OSError:  # the client closed the connection before the answer
             self.close_connection = True
 
     def _cut(self) -> None:
@@ -197,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def events_of(text: str) -> list[Event]:
-    """A body's events as the json codec makes them: one per element; what is none is a text."""
+    """Returns a body's events like Logstash's json codec: one per element, or the tagged text."""
     try:
         read = json.loads(text)
     except ValueError:

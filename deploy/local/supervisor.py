@@ -1,15 +1,15 @@
-"""Keeps one server from outliving the process that wanted it. Run as a script.
+"""Runs one server, and stops it when the process that started it ends. Run as a script.
 
-Owns one child process in a session of its own. Standard input is the lease: whoever started the
-guard holds the other end of that pipe and never writes to it. The kernel closes it however the
-holder ends, kill -9 included, and then the guard ends the server's whole process group.
-PR_SET_PDEATHSIG would not do: it is lost when the server changes its user, and it follows the
+The server is a child process in its own session. The supervisor's standard input is a pipe to which
+the starting process (the parent) never writes. When the parent ends in any way, even by kill -9,
+the kernel closes the pipe. The supervisor then stops the server's whole process group.
+PR_SET_PDEATHSIG would not work: it is lost when the server changes its user, and it follows the
 thread that forked, not the process.
 
-Standard output gets one line, the server's pid; what the server prints goes to standard error.
-Must not import anything of dewline: it starts with `python -I -S`, in a few ten milliseconds.
+Standard output gets one line, the server's pid; the server's output goes to standard error. This
+script must not import dewline's modules: it starts with `python -I -S`, in some ten milliseconds.
 
-    python -I -S guard.py --user nobody --limit 10 -- COMMAND ARGUMENT...
+    python -I -S supervisor.py --user nobody --limit 10 -- COMMAND ARGUMENT...
 """
 
 import argparse
@@ -42,7 +42,7 @@ def _start(command: list[str], user: str) -> subprocess.Popen[bytes]:
 
 
 def _wait_for_end(server: subprocess.Popen[bytes], lease_fd: int) -> None:
-    """Return when the server has ended or the lease is gone, whichever is first."""
+    """Returns when the server has ended or the parent's pipe is closed."""
     ended_fd = os.pidfd_open(server.pid)
     try:
         select.select([ended_fd, lease_fd], [], [])
@@ -51,7 +51,7 @@ def _wait_for_end(server: subprocess.Popen[bytes], lease_fd: int) -> None:
 
 
 def _reap(group: int) -> None:
-    """Collect the group's dead: zombies would count as members for ever where init is careless."""
+    """Reaps ended processes of the group, because zombies would still count as its members."""
     try:
         while os.waitpid(-group, os.WNOHANG)[0]:
             pass
@@ -60,7 +60,7 @@ def _reap(group: int) -> None:
 
 
 def _signal_group(group: int, number: int) -> bool:
-    """Whether anybody is left in the group; 0 only asks."""
+    """Sends a signal (0: none) to the group, and returns whether the group has any process."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:
@@ -69,27 +69,27 @@ def _signal_group(group: int, number: int) -> bool:
 
 
 def _end_group(server: subprocess.Popen[bytes], limit_s: float) -> None:
-    """Ask the whole group to end, and make it end once the limit has passed."""
+    """Sends SIGTERM to the whole group, and SIGKILL after the limit."""
     group, deadline = server.pid, time.monotonic() + limit_s
     _signal_group(group, signal.SIGTERM)
     while _signal_group(group, 0):
         if time.monotonic() > deadline:
             _signal_group(group, signal.SIGKILL)
-        server.poll()  # before the others, so that its exit code is kept
+        server.poll()  # first, so that its exit code is kept
         _reap(group)
         time.sleep(_POLL_S)
 
 
 def _only_the_lease_decides() -> None:
-    # Handlers and not SIG_IGN: an ignored signal would stay ignored in the server.
+    # Handlers and not SIG_IGN, because the server would inherit an ignored signal.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
-    # What a dying launcher leaves behind becomes the guard's child, so that it can be reaped.
+    # Orphans of the server become children of the supervisor, which can then reap them.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def main(arguments: list[str]) -> int:
-    """Run the server until it ends or the lease does; its exit code, 127 if it cannot be run."""
+    """Runs the server; returns its exit code, or 127 if it cannot be started."""
     parser = argparse.ArgumentParser(description="Run one server as long as stdin stays open.")
     parser.add_argument("--user", default="", help="run the server as this user (needs root)")
     parser.add_argument("--limit", type=float, default=10.0, help="seconds from TERM to KILL")
@@ -99,7 +99,7 @@ def main(arguments: list[str]) -> int:
     try:
         server = _start(options.command, options.user)
     except OSError as error:
-        print(f"cannot run {options.command[0]}: {error}", file=sys.stderr)
+        print(f"{options.command[0]} cannot be started: {error}", file=sys.stderr)
         return 127
     print(server.pid, flush=True)
     _wait_for_end(server, sys.stdin.fileno())

@@ -1,7 +1,7 @@
-"""The intake's HTTP: the one file that speaks it.
+"""Posts documents to the intake, which is Logstash's http input.
 
-One request at a time over a connection that stays open. It never repeats a request by itself:
-whoever calls decides, and sees every answer and every failure.
+The client sends one request at a time over a connection that stays open. It never repeats a
+request: the caller gets each answer and each failure, and decides.
 """
 
 import base64
@@ -15,22 +15,21 @@ from cloud.errors import ProjectionError
 from contract.errors import ConfigError
 from transport.tls import TlsFiles, client_context, tls_failure
 
-__all__ = ["DoorAddress", "HttpDoor"]
+__all__ = ["HttpAddress", "HttpClient"]
 
-_FASTEST = 1  # level of gzip: the network is near, the processor is not ours alone
+_FASTEST = 1  # level of gzip: the network is near, and other programs need the processor too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DoorAddress:
-    """Where the intake is and how it knows us.
+class HttpAddress:
+    """Address and account of the intake.
 
     Attributes:
         url: `https://host:port`, or `http` on one machine.
-        user: Account of the http input; None: it asks for none.
-        password: Its password.
-        ca_file: For https: authorities that the server's certificate must be of; None: those of
-            the system.
-        timeout_s: Patience with one request, seconds.
+        user: Account of the http input; None if the input needs no account.
+        password: The account's password.
+        ca_file: Trusted CA certificates for https; None for those of the system.
+        timeout_s: Timeout of one request, seconds.
     """
 
     url: str
@@ -40,14 +39,14 @@ class DoorAddress:
     timeout_s: float = 60.0
 
 
-class HttpDoor:
+class HttpClient:
     """A client of Logstash's http input."""
 
-    def __init__(self, address: DoorAddress) -> None:
-        """Validates the address; nothing connects yet.
+    def __init__(self, address: HttpAddress) -> None:
+        """Validate the address. The first request connects.
 
         Raises:
-            ConfigError: The address cannot be used, or a file that it names.
+            ConfigError: The address is not valid, or the CA file cannot be read.
         """
         self._url = address.url
         self._path = urlsplit(address.url).path or "/"
@@ -58,11 +57,11 @@ class HttpDoor:
             self._headers["Authorization"] = f"Basic {base64.b64encode(account).decode()}"
 
     def post(self, body: bytes) -> int:
-        """Hands a JSON text over; returns the answer's status.
+        """Post a JSON text and return the HTTP status of the answer.
 
         Raises:
-            ProjectionError: No answer: nobody knows how much of it was taken.
-            ConfigError: The certificate is not to be trusted.
+            ProjectionError: No answer; Logstash may have accepted none, a part or all of it.
+            ConfigError: The server's certificate is not trusted.
         """
         try:
             return self._exchange(gzip.compress(body, _FASTEST))
@@ -72,17 +71,19 @@ class HttpDoor:
             if failure is not None and failure.lasting:
                 raise ConfigError(f"[search] logstash_url: {self._url}: {failure.text}") from error
             said = failure.text if failure else str(error) or type(error).__name__
-            raise ProjectionError(f"{self._url}: no answer: {said}; is Logstash up?") from error
+            raise ProjectionError(
+                f"{self._url}: no answer: {said}; is Logstash running?"
+            ) from error
 
     def close(self) -> None:
-        """Lets go of the connection; the next request makes a new one."""
+        """Close the connection; the next request makes a new one."""
         self._connection.close()
 
     def _exchange(self, body: bytes) -> int:
         try:
             self._connection.request("POST", self._path, body, self._headers)
         except (BrokenPipeError, ConnectionResetError):
-            # A server that refuses may answer and close before it has read everything.
+            # A server that refuses a request may answer and close before it has read all of it.
             if self._connection.sock is None:
                 raise
         response = self._connection.getresponse()
@@ -90,16 +91,16 @@ class HttpDoor:
         return response.status
 
 
-def _connection(address: DoorAddress) -> http.client.HTTPConnection:
+def _connection(address: HttpAddress) -> http.client.HTTPConnection:
     parts = urlsplit(address.url)
     try:
         host, port = parts.hostname, parts.port
-    except ValueError:  # a port that is no number
+    except ValueError:  # the port is not a number
         host = port = None
     if parts.scheme not in ("http", "https") or not host or parts.username is not None:
         raise ConfigError(
-            f"[search] logstash_url: {address.url!r} is no address; expected such as "
-            "https://logstash.example:8443, the account in logstash_user"
+            f"[search] logstash_url: {address.url!r} is not a valid address; expected such as "
+            "https://logstash.example:8443, with the account in logstash_user"
         )
     if parts.scheme == "http":
         return http.client.HTTPConnection(host, port, timeout=address.timeout_s)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.compose.every import Schedule, follow
+from deploy.compose.timer import Schedule, follow
 
 TOUCH = "import pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write('x')"
 
@@ -68,7 +68,7 @@ def test_what_fails_is_told_and_not_marked(following, tmp_path, wait_until, capf
     begun_ns = mark.stat().st_mtime_ns
     wait_until(lambda: count.exists() and count.stat().st_size >= 2)
     assert mark.stat().st_mtime_ns == begun_ns
-    assert "ended with 3" in capfd.readouterr().err
+    assert "exited with code 3" in capfd.readouterr().err
 
 
 def test_sigterm_reaches_the_command_and_ends_in_order(tmp_path, wait_until):
@@ -80,28 +80,28 @@ def test_sigterm_reaches_the_command_and_ends_in_order(tmp_path, wait_until):
         f"pathlib.Path({str(begun)!r}).touch()\n"
         f"time.sleep(60)\n"
     )
-    command = [sys.executable, "-m", "deploy.compose.every", "--period", "0.1"]
+    command = [sys.executable, "-m", "deploy.compose.timer", "--period", "0.1"]
     command += ["--mark", str(tmp_path / "mark"), "--", sys.executable, "-c", child]
-    with subprocess.Popen(command) as every:
+    with subprocess.Popen(command) as timer:
         wait_until(begun.exists)
-        every.send_signal(signal.SIGTERM)
-        assert every.wait(30) == 0
+        timer.send_signal(signal.SIGTERM)
+        assert timer.wait(30) == 0
     assert told.exists()
 
 
 def test_one_that_waits_ends_at_once(tmp_path, wait_until):
-    command = [sys.executable, "-m", "deploy.compose.every", "--period", "1e9"]
+    command = [sys.executable, "-m", "deploy.compose.timer", "--period", "1e9"]
     command += ["--mark", str(tmp_path / "mark"), "--", "false"]
-    with subprocess.Popen(command) as every:
+    with subprocess.Popen(command) as timer:
         wait_until((tmp_path / "mark").exists)
         begun_s = time.monotonic()
-        every.send_signal(signal.SIGTERM)
-        assert every.wait(30) == 0
+        timer.send_signal(signal.SIGTERM)
+        assert timer.wait(30) == 0
         assert time.monotonic() - begun_s < 15
 
 
 @pytest.mark.parametrize("period", ["0", "-1", "inf", "nan", "often"])
 def test_a_period_is_a_number_above_0(period, tmp_path):
-    command = [sys.executable, "-m", "deploy.compose.every", "--period", period]
+    command = [sys.executable, "-m", "deploy.compose.timer", "--period", period]
     command += ["--mark", str(tmp_path / "mark"), "--", "false"]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 2

@@ -1,4 +1,4 @@
-"""The demo's last words: progress with seconds, the closing table, the figures."""
+"""Prints the demo's progress and results, and collects the figures of `summary.json`."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ __all__ = ["Proof", "Steps", "show", "summary", "verdict"]
 
 @dataclass(slots=True)
 class Steps:
-    """Prints each step with its seconds, and keeps them for the summary."""
+    """Prints each step with its duration, and keeps the durations for the summary."""
 
     console: Console
     seconds: dict[str, float] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Steps:
 
     @contextmanager
     def step(self, name: str, text: str) -> Iterator[None]:
-        """Times what is done inside."""
+        """Prints the step, and measures the time of the `with` block."""
         begun_s = time.monotonic()
         self.console.print(f"[bold]{text}[/bold]", highlight=False)
         yield
@@ -35,7 +35,7 @@ class Steps:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Adds what is done inside to the seconds of `name`; a part of the current step."""
+        """Adds the time of the `with` block, a part of the current step, to that of `name`."""
         begun_s = time.monotonic()
         yield
         spent_s = self.seconds.get(f"of_which_{name}", 0.0) + time.monotonic() - begun_s
@@ -48,13 +48,13 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What was counted when everything had stopped.
+    """Holds the counts after all processes have stopped.
 
     Attributes:
-        lines: The closing table.
-        lake: What the lake's files hold.
-        ledger: The ledger's own totals.
-        search_equal: Whether every stream has the same numbers in lake and Elasticsearch.
+        lines: Lines of the result table.
+        lake: Counts of the lake's files.
+        ledger: Totals of the ledger.
+        search_equal: Whether lake and Elasticsearch have the same numbers of each stream.
     """
 
     lines: Sequence[Line]
@@ -64,7 +64,7 @@ class Proof:
 
     @property
     def closed(self) -> bool:
-        """Whether there is something to prove, and nothing is lost, doubled or unexplained."""
+        """True if records were produced, and none is lost, doubled or unexplained."""
         return (
             any(line.produced for line in self.lines)
             and self.search_equal
@@ -75,8 +75,8 @@ class Proof:
 
 
 def show(proof: Proof, console: Console) -> None:
-    """Prints the closing table and what the ledger says."""
-    table = Table(title="What the gateways made, counted again in every store")
+    """Prints the result table and the ledger's totals."""
+    table = Table(title="Records of the gateways, counted in every store")
     for heading in ("gateway", "kind"):
         table.add_column(heading)
     headings = ("produced", "sent", "in the lake", "searchable", "warehouse", "lost", "doubled")
@@ -88,23 +88,24 @@ def show(proof: Proof, console: Console) -> None:
         table.add_row(line.device, line.kind.value, *(f"{n:,}" for n in numbers), *wrong)
     console.print(table)
     absent = sorted(kind for kind, n in totals(proof.lake.keys).items() if not n)
-    console.print(f"none of: {', '.join(absent)} (counted too: their tables and indices are empty)")
+    console.print(f"kinds without records in any store: {', '.join(absent)}")
     ledger = proof.ledger
     console.print(
         f"ledger: {ledger.stored:,} numbers stored, {ledger.lost} declared lost, "
         f"{ledger.unexplained} unexplained, {ledger.doubled} doubled; "
-        f"{proof.lake.repeated} of {proof.lake.deliveries:,} deliveries were repeats, stored once",
+        f"{proof.lake.repeated} of {proof.lake.deliveries:,} deliveries were repeated blocks, "
+        "which are stored once",
         highlight=False,
     )
 
 
 def summary(proof: Proof, steps: Steps, servers: Mapping[str, str]) -> dict[str, object]:
-    """The figures, as they stand in `summary.json`.
+    """Returns the figures for `summary.json`.
 
     Args:
-        proof: What was counted.
-        steps: How long it took.
-        servers: From `deploy.local.versions`.
+        proof: The counts.
+        steps: The steps with their durations.
+        servers: Products and versions from `deploy.local.versions`.
     """
 
     def column(name: str) -> dict[str, int]:
@@ -128,10 +129,10 @@ def summary(proof: Proof, steps: Steps, servers: Mapping[str, str]) -> dict[str,
 
 
 def verdict(figures: dict[str, object], console: Console, *, closed: bool) -> None:
-    """Prints whether the proof closes, and what it cost."""
-    text = "Not one record is missing or doubled." if closed else "THE PROOF DOES NOT CLOSE."
+    """Prints whether all checks passed, and the time used."""
+    text = "No record is missing or doubled." if closed else "CHECKS FAILED: see the tables above."
     console.print(
-        f"[bold]{text}[/bold] {figures['bytes_per_reading']} bytes a reading, "
-        f"{figures['total_s']} s in all, {figures['cpu_s']} s of processor time.",
+        f"[bold]{text}[/bold] {figures['bytes_per_reading']} bytes per reading, "
+        f"{figures['total_s']} s in total, {figures['cpu_s']} s of processor time.",
         highlight=False,
     )

@@ -1,7 +1,7 @@
-"""The demo's year: three gateways in lock-step with the cloud, from mark to mark.
+"""Runs the demo's year: three gateways in lock-step with the cloud, from mark to mark.
 
-Owns the gateways, the cloud's processes and the Spark process of one run; `deploy.local.demo` runs
-it step by step and says what came of it.
+A mark is a date at which all gateways wait. This module starts and stops the gateways, the cloud's
+processes and the Spark process. `deploy.local.demo` calls the steps and prints the results.
 """
 
 import json
@@ -19,7 +19,6 @@ from cloud.ledger.report import Totals
 from cloud.search.kibana.query import Scope
 from deploy.local.agreement import agree
 from deploy.local.certificates import CertificateFiles, Certificates
-from deploy.local.closing import Proof, Steps
 from deploy.local.cloud_side import FOLLOWERS, CloudSide, write_config
 from deploy.local.errors import ServerError
 from deploy.local.fleet import CONDITIONS, SITES, Gateway, Site
@@ -29,6 +28,7 @@ from deploy.local.model_side import ModelSide, SparkSide, make_key
 from deploy.local.proof import Counts, count_lake, lines
 from deploy.local.proxy import Proxy
 from deploy.local.servers import Stack
+from deploy.local.summary import Proof, Steps
 from deploy.local.weather import recorded_ms, write_recordings
 from models.signing import Signer
 
@@ -45,13 +45,13 @@ _POLL_S = 0.05
 
 
 class Year:
-    """One run in one folder.
+    """Runs one year in one folder.
 
     Args:
-        folder: Everything but the servers' own data; emptied first.
+        folder: Folder for all files except the servers' data.
         stack: The servers.
-        certificates: Of everybody who speaks with another.
-        steps: Progress.
+        certificates: Certificates of gateways, cloud and servers.
+        steps: Object that prints progress.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Year:
         self._lines = (Proxy(ports[0]), Proxy(ports[1]))
         self._models = ModelSide(self.cloud, Signer.load(folder / "signing.pem"))
         self._beside = ThreadPoolExecutor()
-        self._scoring = False  # from the first cycle on: there is nothing to score with before
+        self._scoring = False  # starts after the first cycle, because there is no model before
         now_ms = int(time.time() * 1000)
         self._shift, first_ms, self._last_ms = write_recordings(folder, now_ms)
         self._cut = False
@@ -85,7 +85,7 @@ class Year:
         return Gateway(site, folder, recording, certificate, ports, first_ms)
 
     def close(self) -> None:
-        """Ends everything that this run has started."""
+        """Stops all processes that this run has started."""
         self._beside.shutdown()
         for gateway in self.gateways:
             gateway.kill()
@@ -95,7 +95,7 @@ class Year:
             line.close()
 
     def prepare(self) -> None:
-        """Tables, templates, and the processes that run throughout."""
+        """Creates tables and index templates, and starts the processes that run all the time."""
         for done in self._beside.map(lambda words: self.cloud.call(*words), _SET_UP):
             self._steps.say(done.splitlines()[-1])
         self.cloud.start("ingest", "run")
@@ -105,7 +105,7 @@ class Year:
         self.cloud.start("api", "serve")
 
     def flow(self) -> None:
-        """The year, from mark to mark."""
+        """Runs the year from mark to mark."""
         marks = [*(self._at(m) for m in MARKS), self._last_ms + _HOUR_MS]
         cycles = {self._at(m) for m in CYCLES}
         for gateway in self.gateways:
@@ -131,23 +131,25 @@ class Year:
         return [g for g in self.gateways if not (self._cut and g.device == CUT_OFF)]
 
     def _line(self, mark_ms: int) -> bool:
-        """Cuts or mends the line; whether somebody is back."""
+        """Cuts or restores a gateway's network; returns whether it was restored."""
         if mark_ms == self._at(CUT_FROM):
             self._cut = True
             for line in self._lines:
                 line.cut()
-            self._steps.say(f"{CUT_OFF} is cut off: it goes on measuring, warning and forecasting")
+            self._steps.say(
+                f"{CUT_OFF} is cut off; it continues to measure, to raise alerts and to forecast"
+            )
         if mark_ms != self._at(CUT_TO):
             return False
         held = next(g for g in self.gateways if g.device == CUT_OFF).queued()
         for line in self._lines:
             line.mend()
         self._cut = False
-        self._steps.say(f"{CUT_OFF} is back, with {held.blocks} blocks to tell")
+        self._steps.say(f"{CUT_OFF} is connected again, with {held.blocks} blocks to send")
         return True
 
     def _cycle(self, mark_ms: int) -> None:
-        """Training where it is due, on all that has arrived by the mark."""
+        """Runs a cycle, which trains due models on all data received by the mark."""
         with self._steps.timed("cycles"):
             result = self.spark.ask(f"cycle {mark_ms}")
         for row in result["decisions"]:
@@ -157,7 +159,7 @@ class Year:
             self._scoring = True
 
     def _wait_running(self, mark_ms: int) -> None:
-        """Holds the mark until every connected gateway runs and reports what it should."""
+        """Waits until every connected gateway runs and reports its desired bundles."""
         with self._steps.timed("rollouts"):
             self._models.wait_fetched(self._connected, _MARK_LIMIT_S)
             deadline_s = time.monotonic() + _MARK_LIMIT_S
@@ -165,12 +167,12 @@ class Year:
                 self._models.running(self._connected) and self._models.reported(self._connected)
             ):
                 if time.monotonic() > deadline_s:
-                    raise ServerError("a gateway does not run what it has fetched: see its log")
-                self._move_on(mark_ms)  # to where it waits: it only looks for news
+                    raise ServerError("a gateway does not run its fetched bundles; see its log")
+                self._move_on(mark_ms)  # to the same mark: gateways only look for new bundles
                 self._wait_projected(mark_ms)
 
     def _wait_at(self, mark_ms: int) -> None:
-        """Until all wait at the mark, and all that the connected ones sent is in every store."""
+        """Waits until all are at the mark and every store has the connected gateways' records."""
         self._wait_projected(mark_ms)
         with self._steps.timed("scoring"):
             folded = self._beside.submit(self.cloud.call, "lake", "fold")
@@ -182,7 +184,7 @@ class Year:
         self._steps.say(f"{_date(mark_ms)}: {records:,} records committed in {blocks:,} blocks")
 
     def _wait_projected(self, mark_ms: int) -> None:
-        """Until all wait at the mark, and all that the connected ones sent is projected."""
+        """Waits until all are at the mark and the connected gateways' records are projected."""
         deadline_s = time.monotonic() + _MARK_LIMIT_S
         connected = {g.device for g in self._connected}
         for gateway in self.gateways:
@@ -192,34 +194,39 @@ class Year:
             ):
                 self.cloud.check_alive()
                 if time.monotonic() > deadline_s:
-                    raise ServerError(f"{gateway.device} did not come to its mark and drain")
+                    raise ServerError(
+                        f"gateway {gateway.device} did not reach its mark and send all blocks in "
+                        "time; see its log"
+                    )
                 time.sleep(_POLL_S)
         with self._steps.timed("projections"):
             self.cloud.wait_projected(FOLLOWERS, _MARK_LIMIT_S)
 
     def drain(self) -> None:
-        """The orderly end of all gateways."""
+        """Stops all gateways cleanly."""
         for gateway in self.gateways:
             gateway.stop()
         for gateway in self.gateways:
             gateway.wait_stopped(_MARK_LIMIT_S)
             queued = gateway.queued()
             if queued.blocks:
-                raise ServerError(f"{gateway.device} still holds {queued.blocks} blocks")
+                raise ServerError(
+                    f"gateway {gateway.device} stopped with {queued.blocks} unsent blocks"
+                )
 
     def project(self) -> None:
-        """Waits for the projections, then stops them and folds what is left."""
+        """Waits for the projections, stops them, and appends the last landing files to `raw`."""
         self.cloud.wait_projected(FOLLOWERS, _MARK_LIMIT_S)
         self.spark.ask("scored")
         self.cloud.stop()
         self.cloud.call("lake", "fold")
 
     def derive(self) -> dict[str, Any]:
-        """Spark: what is left into the warehouse; December judges, nothing is trained."""
+        """Updates the warehouse and judges the models on December with Spark; trains nothing."""
         return self.spark.ask(f"judge {self._last_ms + _HOUR_MS}")
 
     def close_forecasts(self, december: dict[str, Any]) -> Closing:
-        """What became of the models, asked of the stores and of the gateways' own slots."""
+        """Returns the results about models, from the stores and the gateways' slots."""
         engine = open_warehouse(self.cloud.config)
         try:
             decisions, running, alerts = gather(
@@ -243,7 +250,7 @@ class Year:
         )
 
     def panels(self) -> tuple[PanelCheck, ...]:
-        """What Kibana would show of the year, asked of Elasticsearch and of MySQL."""
+        """Compares the data of Kibana's panels in Elasticsearch with MySQL."""
         search = need(self.cloud.config.search, "search", self.cloud.config)
         engine = open_warehouse(self.cloud.config)
         scope = Scope(from_ms=self._at(CUT_TO), to_ms=int(time.time() * 1000))
@@ -253,13 +260,13 @@ class Year:
             engine.dispose()
 
     def report(self) -> None:
-        """The report, as a page: `report.html`."""
+        """Writes the report as `report.html`."""
         self.cloud.call("report", "write", "--out", str(self._folder / "report.html"))
 
     def prove(self) -> Proof:
-        """Counts everything again, in the stores themselves."""
+        """Counts all records in the stores."""
         devices = [g.device for g in self.gateways]
-        # two commands of their own while the lake is read
+        # Both commands run while this process reads the lake.
         ledger = self._beside.submit(self.cloud.call, "ledger", "show", "--json")
         verify = self._beside.submit(self.cloud.call, "search", "verify", "--json")
         lake = count_lake(open_lake(self.cloud.config))

@@ -1,4 +1,4 @@
-"""Reads what one condition did on each device, and what was forecast of it."""
+"""Reads the history of one condition on each device: when it was true, alerts, forecasts."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ from models.conditions import Condition, signals_of
 
 __all__ = ["DRAWN_DEVICES", "device_reports", "held"]
 
-DRAWN_DEVICES = 8  # of one condition: a page with hundreds of charts is read by nobody
+DRAWN_DEVICES = 8  # of one condition: nobody reads a page with hundreds of charts
 _HOUR_MS = 3_600_000
-# The sum of a boolean column would be read as a boolean.
+# Without the type, SQLAlchemy would read the sum of a boolean column as a boolean.
 _ONSETS = func.sum(OUTCOMES.c.onset, type_=BigInteger()).label("onsets")
 _V = TypeVar("_V")
 
@@ -38,7 +38,13 @@ class _Alerts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Forecasts:
-    """Counts by origin; the first of the gateway's; up to when outcomes are known."""
+    """The forecasts of one condition on one device; instants in ms since 1970 UTC.
+
+    Attributes:
+        counts: Numbers of forecasts, one entry for each origin.
+        first_at: Time of the gateway's first forecast; None if there is none.
+        known_until: Outcomes are known up to this time; None if there are none.
+    """
 
     counts: tuple[ForecastCounts, ...]
     first_at: int | None
@@ -52,7 +58,7 @@ _NO_FORECASTS = _Forecasts(counts=(), first_at=None, known_until=None)
 def device_reports(
     connection: Connection, condition: Condition, signals: SignalReader
 ) -> tuple[DeviceReport, ...]:
-    """One report for each device that measures the condition or has anything to tell of it."""
+    """Return a report for each device that measures the condition or has rows about it."""
     truth = _truth(connection, condition.id)
     alerts = _alerts(connection, condition.id)
     forecasts = _forecasts(connection, condition.id)
@@ -76,7 +82,10 @@ def device_reports(
 
 
 def held(intervals: Sequence[TruthInterval]) -> HeldTotals:
-    """How often and how long; an open interval counts as a time, its hours are not known yet."""
+    """Return how often and how long the condition was true.
+
+    An open interval counts in `times`, but not in the hours: its length is not known yet.
+    """
     ended = [i.ended_at - i.began_at for i in intervals if i.ended_at is not None]
     is_open = [i.began_at for i in intervals if i.ended_at is None]
     return HeldTotals(
@@ -186,7 +195,7 @@ def _issued_by_edge(condition_id: str) -> Select[Any]:
         .where(
             at.condition_id == condition_id,
             at.origin == Origin.EDGE.value,
-            at.mode == PredictionMode.ACTIVE.value,  # others could not have warned
+            at.mode == PredictionMode.ACTIVE.value,  # forecasts in other modes raise no alerts
         )
         .group_by(at.device_id)
     )
@@ -203,7 +212,7 @@ def _issued_by_cloud(condition_id: str) -> Select[Any]:
 
 
 def _judged_of(condition_id: str) -> Select[Any]:
-    # AVG of whole numbers is a decimal with four places: shares are divided here.
+    # MySQL's AVG of whole numbers has only four decimal places, so Python divides the shares.
     at = OUTCOMES.c
     return (
         select(

@@ -1,8 +1,8 @@
-"""What the lake is made of, in memory: positions, landed blocks and files, cursors.
+"""Defines the lake's values in memory: positions of files, landed blocks and files, cursors.
 
-A position (node, start, lane, n) names one committed file for ever, in the landing and in `raw`.
-Files of one sequence (node, start, lane) are numbered without a gap and become visible in order;
-sequences have no order among them.
+A position (node, start, lane, n) identifies one committed file permanently, in the landing and in
+table `raw`. Files of one sequence (node, start, lane) are numbered without gaps and become visible
+in the order of their numbers. Different sequences have no order.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,16 +21,16 @@ __all__ = [
     "Position",
 ]
 
-RAW_FOLDER = "raw"  # of the table of every landed block, in the lake's folder
+RAW_FOLDER = "raw"  # folder of the table of all landed blocks, in the lake's folder
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class FileSequence:
-    """One run of one ingest process in one lane.
+    """The files of one run of an ingest process in one lane.
 
     Attributes:
         node: Name of the ingest process's node.
-        start_id: Minted at each start of the process: `<UTC ms>-<random>`.
+        start_id: New id of each start of the process: `<UTC ms>-<random>`.
         lane: Lane of the subscription.
     """
 
@@ -41,7 +41,7 @@ class FileSequence:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """One committed file: number `n`, counted from 1, of a sequence."""
+    """Position of one committed file: number `n` of a sequence, from 1."""
 
     sequence: FileSequence
     n: int
@@ -49,15 +49,15 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LandedBlock:
-    """One MQTT message as it came.
+    """One MQTT message as received.
 
     Attributes:
-        received_at: When ingest took it from the broker, ms since 1970 UTC.
+        received_at: When ingest received it from the broker, ms since 1970 UTC.
         topic: Topic as received.
-        device_id: From the topic.
-        stream_id: From the payload; None if it could not be read.
-        first: First number; None if it could not be read.
-        last: Last number; None if it could not be read.
+        device_id: Device in the topic.
+        stream_id: Stream in the payload; None if the payload cannot be decoded.
+        first: First record number; None if the payload cannot be decoded.
+        last: Last record number; None if the payload cannot be decoded.
         payload: The bytes as received.
     """
 
@@ -72,7 +72,7 @@ class LandedBlock:
 
 @dataclass(frozen=True, slots=True)
 class LandedFile:
-    """A committed file: durable as a whole, its blocks in order of arrival."""
+    """A committed file, with its blocks in the order of arrival."""
 
     position: Position
     blocks: tuple[LandedBlock, ...]
@@ -80,16 +80,16 @@ class LandedFile:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a projection has come: per sequence the number of the last file it has written."""
+    """How far a projection has read: for each sequence, the number of the last applied file."""
 
     passed: Mapping[FileSequence, int] = field(default_factory=dict)
 
     def covers(self, position: Position) -> bool:
-        """Whether the file at `position` has been written."""
+        """Returns whether the file at `position` has been applied."""
         return position.n <= self.passed.get(position.sequence, 0)
 
     def after(self, positions: Sequence[Position]) -> "Cursor":
-        """The cursor once the files at `positions` have been written too."""
+        """Returns the cursor after the files at `positions` have been applied too."""
         passed = dict(self.passed)
         for position in positions:
             passed[position.sequence] = max(position.n, passed.get(position.sequence, 0))
@@ -97,8 +97,8 @@ class Cursor:
 
 
 class Lake(Protocol):
-    """What projections read."""
+    """The lake, as projections read it."""
 
     def after(self, cursor: Cursor) -> Iterator[LandedFile]:
-        """Committed files beyond the cursor, each sequence in order, from landing or `raw`."""
+        """Returns committed files beyond the cursor, in order per sequence."""
         ...

@@ -1,4 +1,4 @@
-"""The door over real sockets, against the stand-in for Logstash's http input."""
+"""The HTTP client over real sockets, against the stand-in for Logstash's http input."""
 
 import json
 import socket
@@ -7,16 +7,16 @@ from itertools import repeat
 import pytest
 
 from cloud.errors import ProjectionError
-from cloud.logstash.door import DoorAddress, HttpDoor
+from cloud.logstash.http_client import HttpAddress, HttpClient
 from contract.errors import ConfigError
-from deploy.local.intake import Answer, IntakeManner
+from deploy.local.logstash_input import Answer, IntakeManner
 from transport.tls import server_context
 
 BODY = json.dumps([{"n": n} for n in range(4)]).encode()
 
 
-def door_to(intake, **named):
-    return HttpDoor(DoorAddress(url=intake.url, **named))
+def client_to(intake, **named):
+    return HttpClient(HttpAddress(url=intake.url, **named))
 
 
 @pytest.fixture
@@ -26,18 +26,18 @@ def taken():
 
 def test_events_arrive_over_one_connection(new_intake, taken):
     intake = new_intake(taken.append)
-    door = door_to(intake)
-    assert [door.post(BODY) for _ in range(5)] == [200] * 5
+    client = client_to(intake)
+    assert [client.post(BODY) for _ in range(5)] == [200] * 5
     assert taken == [{"n": n} for n in range(4)] * 5
     assert intake.connections_total == 1
-    door.close()
+    client.close()
 
 
 def test_an_account_is_asked_for(new_intake, taken):
     intake = new_intake(taken.append, manner=IntakeManner(account=("search", "geheim ü")))
-    known = door_to(intake, user="search", password="geheim ü")
+    known = client_to(intake, user="search", password="geheim ü")
     assert known.post(BODY) == 200
-    stranger = door_to(intake)
+    stranger = client_to(intake)
     assert stranger.post(BODY) == 401
     assert len(taken) == 4
     known.close()
@@ -54,11 +54,11 @@ def test_an_account_is_asked_for(new_intake, taken):
     ],
 )
 def test_an_answer_is_handed_on(new_intake, taken, answer, status, arrived):
-    door = door_to(new_intake(taken.append, iter([answer, Answer.TAKEN]).__next__))
-    assert door.post(BODY) == status
+    client = client_to(new_intake(taken.append, iter([answer, Answer.TAKEN]).__next__))
+    assert client.post(BODY) == status
     assert len(taken) == arrived
-    assert door.post(BODY) == 200
-    door.close()
+    assert client.post(BODY) == 200
+    client.close()
 
 
 @pytest.mark.parametrize(
@@ -70,51 +70,51 @@ def test_no_answer_is_an_error_that_may_pass_and_the_next_request_connects_anew(
 ):
     manner = IntakeManner(slow_s=4.0)
     intake = new_intake(taken.append, iter([answer, *repeat(Answer.TAKEN, 3)]).__next__, manner)
-    door = door_to(intake, timeout_s=2)
-    with pytest.raises(ProjectionError, match=r"no answer: .*is Logstash up"):
-        door.post(BODY)
+    client = client_to(intake, timeout_s=2)
+    with pytest.raises(ProjectionError, match=r"no answer: .*is Logstash running"):
+        client.post(BODY)
     wait_until(lambda: len(taken) == arrived)
-    assert door.post(BODY) == 200
+    assert client.post(BODY) == 200
     assert intake.connections_total == 2
-    door.close()
+    client.close()
 
 
 def test_a_connection_that_the_server_closed_while_idle_is_an_error_that_may_pass(new_intake):
     intake = new_intake(lambda _event: None)
-    door = door_to(intake)
-    assert door.post(BODY) == 200
+    client = client_to(intake)
+    assert client.post(BODY) == 200
     intake.close()
     with pytest.raises(ProjectionError):
-        door.post(BODY)
-    door.close()
+        client.post(BODY)
+    client.close()
 
 
 def test_an_answer_that_comes_before_everything_was_sent_is_read():
     """A proxy that answers 413 and closes without reading the body."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        door = HttpDoor(DoorAddress(url=url, timeout_s=5))
-        door._connection.connect()
+        client = HttpClient(HttpAddress(url=url, timeout_s=5))
+        client._connection.connect()
         server, _ = listener.accept()
         with server:
             server.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
             server.shutdown(socket.SHUT_WR)
-            assert door.post(BODY) == 413
-        door.close()
+            assert client.post(BODY) == 413
+        client.close()
 
 
 def test_nobody_listens():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(ProjectionError, match=r"refused; is Logstash up"):
-        HttpDoor(DoorAddress(url=f"http://127.0.0.1:{port}")).post(BODY)
+    with pytest.raises(ProjectionError, match=r"refused; is Logstash running"):
+        HttpClient(HttpAddress(url=f"http://127.0.0.1:{port}")).post(BODY)
 
 
 def test_a_body_beyond_the_limit(new_intake, taken):
-    door = door_to(new_intake(taken.append, manner=IntakeManner(most_bytes=10)))
-    assert door.post(BODY) == 413
+    client = client_to(new_intake(taken.append, manner=IntakeManner(most_bytes=10)))
+    assert client.post(BODY) == 413
     assert taken == []
-    door.close()
+    client.close()
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_body_beyond_the_limit(new_intake, taken):
 )
 def test_an_address_that_cannot_be_used_is_refused_with_an_example(url):
     with pytest.raises(ConfigError, match=r"logstash_url: .*expected such as https://"):
-        HttpDoor(DoorAddress(url=url))
+        HttpClient(HttpAddress(url=url))
 
 
 @pytest.fixture
@@ -134,19 +134,19 @@ def tls_intake(new_intake, certificates, tmp_path, taken):
 
 
 def test_over_tls(tls_intake, certificates, taken):
-    door = door_to(tls_intake, ca_file=str(certificates.ca))
-    assert [door.post(BODY), door.post(BODY)] == [200, 200]
+    client = client_to(tls_intake, ca_file=str(certificates.ca))
+    assert [client.post(BODY), client.post(BODY)] == [200, 200]
     assert len(taken) == 8
     assert tls_intake.connections_total == 1
-    door.close()
+    client.close()
 
 
 def test_a_certificate_of_nobody_we_know_is_refused_for_good(tls_intake, taken):
-    with pytest.raises(ConfigError, match=r"logstash_url: .*not of an authority"):
-        door_to(tls_intake).post(BODY)
+    with pytest.raises(ConfigError, match=r"logstash_url: .*no authority in ca_file"):
+        client_to(tls_intake).post(BODY)
     assert taken == []
 
 
 def test_an_authority_s_file_that_is_missing_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"ca_file: .*gone.pem"):
-        HttpDoor(DoorAddress(url="https://h:1", ca_file=str(tmp_path / "gone.pem")))
+        HttpClient(HttpAddress(url="https://h:1", ca_file=str(tmp_path / "gone.pem")))
