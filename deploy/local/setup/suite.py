@@ -57,5 +57,5 @@ def mirror() -> str:
     listed = run(["apt-get", "indextargets", "--format", form], "the system's package sources")
     found = [line for line in listed.splitlines() if line.rstrip("/").endswith("/debian")]
     if not found:
-        raise SetupError("the system's package sources name no mirror of Debian")
+        raise SetupError("apt's sources on this system name no Debian mirror")
     return found[0]

@@ -24,5 +24,5 @@ def test_the_systems_own_mirror_serves_the_other_suite(sources, tmp_path):
 
 def test_without_a_mirror_the_reason_is_named(sources):
     sources("http://security.example/debian-security/\n")
-    with pytest.raises(SetupError, match="name no mirror of Debian"):
+    with pytest.raises(SetupError, match="name no Debian mirror"):
         suite.mirror()
