@@ -14,7 +14,7 @@ from typing import Any
 
 from cloud.composition.lake import open_lake
 from cloud.config import load_config
-from cloud.lake.landed import Lake
+from cloud.lake.positions import Lake
 from deploy.local import nspawn
 from deploy.local.artifacts import spark_jars
 from deploy.packages.debian import make_repository
