@@ -9,7 +9,7 @@ WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 .PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-ansible proof-ansible-mysql proof-arm proof-logstash clean
 
 help: ## show this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 30
 
 setup: ## install Debian packages, .venv, MySQL, Elasticsearch, Spark's jars
 	@$(SETUP) all
