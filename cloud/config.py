@@ -109,6 +109,7 @@ def _check_tls(sections: _Sections, where: str) -> None:
             tls_files(f"{where}: [{name}]", broker.ca_file, *own)
     if (api := sections.api) is not None:
         require_pair(f"{where}: [api]", api.certificate_file, api.key_file)
+        _check_clients(api, f"{where}: [api]")
     if (search := sections.search) is None:
         return
     if search.ca_file is not None and not search.url.startswith("https:"):
@@ -116,6 +117,15 @@ def _check_tls(sections: _Sections, where: str) -> None:
     if (search.username is None) != (search.password_file is None):
         raise ConfigError(f"{where}: [search] username and password_file: set both or neither")
     _check_logstash(search, f"{where}: [search]")
+
+
+def _check_clients(api: ApiConfig, where: str) -> None:
+    for role in ("devices", "services"):
+        ca_file, crl_file = getattr(api, f"{role}_ca_file"), getattr(api, f"{role}_crl_file")
+        if (ca_file is None) != (crl_file is None):
+            raise ConfigError(f"{where} {role}_ca_file and {role}_crl_file: set both or neither")
+        if ca_file is not None and api.certificate_file is None:
+            raise ConfigError(f"{where} {role}_ca_file: needs https: set certificate_file")
 
 
 def _check_logstash(search: SearchConfig, where: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from contract.errors import ConfigError
 from contract.quantities import Quantity
-from edge.configuration.config import GatewayConfig
+from edge.configuration.config import GatewayConfig, ModelsConfig, UplinkConfig
 from edge.sensing.hardware import driver_config, quantities_of
 from models.conditions import MODEL_INPUTS, forecastable, inputs_of, signals_of
 from transport.tls import TlsFiles, client_context
@@ -52,8 +52,8 @@ def _check_tls(config: GatewayConfig) -> list[str]:
     used: list[tuple[TlsFiles, str]] = []
     if config.uplink is not None and config.uplink.tls is not None:
         used.append((config.uplink.tls, "[uplink]"))
-    if config.models is not None and config.models.ca_file is not None:
-        used.append((TlsFiles(ca_file=config.models.ca_file), "[models]"))
+    if config.models is not None and config.models.url.startswith("https:"):
+        used.append((_own_files(config.models, config.uplink), "[models]"))
     remarks = []
     for files, where in used:
         try:
@@ -61,6 +61,13 @@ def _check_tls(config: GatewayConfig) -> list[str]:
         except ConfigError as error:
             remarks.append(str(error))
     return remarks
+
+
+def _own_files(models: ModelsConfig, uplink: UplinkConfig | None) -> TlsFiles:
+    """Returns the files of `[models]` without the certificate of `[uplink]`."""
+    if uplink is not None and models.certificate_file == uplink.certificate_file:
+        return TlsFiles(ca_file=models.ca_file)
+    return models.tls
 
 
 def _check_quantities(config: GatewayConfig) -> list[str]:
@@ -79,6 +86,20 @@ def _check_quantities(config: GatewayConfig) -> list[str]:
     return remarks
 
 
+def _check_credentials(models: ModelsConfig) -> list[str]:
+    token = models.token_file
+    if token is not None and not os.access(token, os.R_OK):
+        return [f"[models] token_file: {token} does not exist, or this account cannot read it"]
+    if models.certificate_file is not None or token is not None:
+        return []
+    text = (
+        "[models] has neither a certificate nor a token, so the cloud may refuse to serve bundles. "
+        "Set url to an https address, and certificate_file and key_file in [uplink] or [models], "
+        "or token_file in [models]"
+    )
+    return [text]
+
+
 def _check_models(config: GatewayConfig) -> list[str]:
     models = config.models
     if models is None:
@@ -88,6 +109,7 @@ def _check_models(config: GatewayConfig) -> list[str]:
         for key in models.trusted_keys
         if not os.access(key, os.R_OK)
     ]
+    remarks += _check_credentials(models)
     folder = Path(models.folder)
     if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
         remarks.append(

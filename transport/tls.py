@@ -22,6 +22,7 @@ __all__ = [
     "server_context",
     "tls_failure",
     "tls_files",
+    "trust_clients",
     "wait_for_refusal",
 ]
 
@@ -35,11 +36,12 @@ class TlsFiles:
 
     Attributes:
         ca_file: Certificates of authorities; one of them must have issued the server's certificate.
+            None: the system's authorities.
         certificate_file: The client's own certificate; None if the client has none.
         key_file: The private key of that certificate, not encrypted.
     """
 
-    ca_file: str
+    ca_file: str | None
     certificate_file: str | None = None
     key_file: str | None = None
 
@@ -106,14 +108,10 @@ def client_context(files: TlsFiles, where: str) -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _require_readable(f"{where} ca_file", files.ca_file)
-    try:
-        context.load_verify_locations(files.ca_file)
-    except ssl.SSLError as error:
-        raise ConfigError(
-            f"{where} ca_file: {files.ca_file} contains no certificate in PEM format. "
-            "Copy the authority's certificate there"
-        ) from error
+    if files.ca_file is None:
+        context.load_default_certs()
+    else:
+        _load_trusted(context, files.ca_file, f"{where} ca_file", "certificate")
     if files.certificate_file is not None and files.key_file is not None:
         _load_pair(context, files.certificate_file, files.key_file, where)
     return context
@@ -134,6 +132,35 @@ def server_context(certificate_file: str, key_file: str, where: str) -> ssl.SSLC
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     _load_pair(context, certificate_file, key_file, where)
     return context
+
+
+def trust_clients(
+    context: ssl.SSLContext, ca_file: str, crl_file: str, where: str
+) -> frozenset[object]:
+    """Lets a server accept clients whose certificates an authority issued and did not revoke.
+
+    Clients without a certificate are accepted too: the caller decides what they may do. OpenSSL
+    refuses every other certificate during the handshake, and all of an authority whose revocation
+    list (CRL) is missing or has expired.
+
+    Args:
+        context: The server's context.
+        ca_file: The authority's certificate in PEM format.
+        crl_file: The authority's revocation list in PEM format.
+        where: Table of the configuration and first part of the keys, for messages.
+
+    Returns:
+        The names of the added authorities, in the form of `issuer` in `getpeercert`.
+
+    Raises:
+        ConfigError: A file is missing, unreadable or not in the expected format.
+    """
+    known = _authorities(context)
+    _load_trusted(context, ca_file, f"{where}ca_file", "certificate")
+    _load_trusted(context, crl_file, f"{where}crl_file", "revocation list (CRL)")
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+    return _authorities(context) - known
 
 
 def wait_for_refusal(sock: object) -> None:
@@ -158,6 +185,21 @@ def wait_for_refusal(sock: object) -> None:
         raise OSError(
             "the server sent data first" if sock.recv(1) else "the server closed the connection"
         )
+
+
+def _authorities(context: ssl.SSLContext) -> frozenset[object]:
+    return frozenset(found["subject"] for found in context.get_ca_certs())
+
+
+def _load_trusted(context: ssl.SSLContext, path: str, key: str, content: str) -> None:
+    _require_readable(key, path)
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError as error:
+        raise ConfigError(
+            f"{key}: {path} contains no {content} in PEM format. Copy the authority's {content} "
+            "there"
+        ) from error
 
 
 def _load_pair(context: ssl.SSLContext, certificate: str, key: str, where: str) -> None:

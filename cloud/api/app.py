@@ -1,9 +1,9 @@
 """Defines the HTTP API: bundles by name, the API's own health, and the health of gateways.
 
 Bundles need only the registry's folder, so they are served even if all servers are down. A bundle
-never changes under its name, so the name is the ETag and caches may keep answers for ever. Bundles
-are not secret, and gateways verify them. The health of gateways comes from the warehouse
-(`cloud.api.gateways`).
+never changes under its name, so the name is the ETag and clients may keep answers for ever. The
+health of gateways comes from the warehouse (`cloud.api.gateways`). `cloud.api.guard` decides who
+may use the application.
 """
 
 import os
@@ -23,7 +23,7 @@ from cloud.registry import bundle_path
 __all__ = ["make_app"]
 
 _NAME = re.compile(r"([0-9a-f]{64})\.dwb")
-_FOREVER = "public, max-age=31536000, immutable"
+_FOREVER = "private, max-age=31536000, immutable"
 
 
 def make_app(folder: Path, gateways: GatewayHealthEndpoint) -> Starlette:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from cloud.api.access import Client
 from cloud.clock import Clock
 from cloud.config import HealthConfig
 from cloud.errors import WarehouseError
@@ -53,18 +54,26 @@ class GatewayHealthEndpoint:
         self._threads = ThreadPoolExecutor(_AT_ONCE, "health")
 
     async def answer(self, request: Request) -> Response:
-        """Answers 200 with verdicts, 400 for a wrong query, 503 if the warehouse fails."""
+        """Answers 200 with verdicts, or with a reason 400, 403, or 503 if the warehouse fails.
+
+        The client is in `request.state.client`.
+        """
         now = self._clock.utc_ms()
         try:
             devices, since = _question(request)
         except ConfigError as error:
             return _refusal(400, str(error))
+        client: Client = request.state.client
+        if (forbidden := client.refusal(devices)) is not None:
+            return _refusal(403, forbidden)
         if self._gateways is None:
             return _refusal(503, "section [warehouse] is missing in the API's configuration")
-        asked = self._asked(now, since)
+        return await self._read(self._gateways, devices, self._asked(now, since))
+
+    async def _read(self, gateways: Gateways, devices: Sequence[str], asked: Asked) -> Response:
         try:
             loop = asyncio.get_running_loop()
-            reading = loop.run_in_executor(self._threads, self._gateways.read, devices, asked)
+            reading = loop.run_in_executor(self._threads, gateways.read, devices, asked)
             found = await asyncio.wait_for(reading, self._limits.answer_s)
         except WarehouseError as error:
             return _refusal(503, str(error))

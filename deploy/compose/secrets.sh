@@ -31,7 +31,8 @@ cp -f site/authority/ca.pem site/authority/services.pem site/authority/crl.pem \
   site/authority/services-crl.pem site/secrets/
 
 for password in elastic_password kibana_system_password kibana_password kibana_encryption_key \
-  search_password logstash_search_password logstash_password mysql_password mysql_root_password; do
+  search_password logstash_search_password logstash_password mysql_password mysql_root_password \
+  api_token; do
   [ -e "site/secrets/$password" ] \
     || od -An -N24 -tx1 /dev/urandom | tr -d ' \n' > "site/secrets/$password"
 done

@@ -71,6 +71,10 @@ poll_s = 0.2
 port = {api_port}
 certificate_file = "{api.certificate}"
 key_file = "{api.key}"
+devices_ca_file = "{authority}/ca.pem"
+devices_crl_file = "{authority}/crl.pem"
+services_ca_file = "{authority}/services.pem"
+services_crl_file = "{authority}/services-crl.pem"
 
 [fleet]
 conditions_file = "{conditions}"
@@ -103,6 +107,7 @@ def write_config(folder: Path, stack: Stack, certificates: Certificates, conditi
             jars=json.dumps([str(jar) for jar in spark_jars()]),
             api_port=api_port,
             api=certificates.server("api"),
+            authority=certificates.ca.parent,
             conditions=conditions,
         ),
         encoding="utf-8",

@@ -18,12 +18,14 @@ from urllib.parse import urlsplit
 
 from contract.errors import ConfigError
 from edge.errors import FetchUnavailable, SlotsUnavailable, UpdateRefused
-from transport.tls import TlsFiles, client_context, tls_failure
+from transport.tls import TlsFiles, client_context, tls_failure, wait_for_refusal
 
 __all__ = ["Attempt", "fetch"]
 
 _CHUNK_BYTES = 16_384
 _SILENCE_S = 30.0  # longest time without a byte before the connection is given up
+_REASON_BYTES = 500
+_SYSTEM = TlsFiles(ca_file=None)
 _PART_OF = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _OK, _PARTIAL, _BAD_RANGE = 200, 206, 416
 
@@ -37,7 +39,8 @@ class Attempt:
         part: File that is filled; bytes that it already contains are not requested again.
         size_bytes: The whole file's announced size.
         timeout_s: Longest time from connecting to the last byte, seconds.
-        ca_file: For https: CA certificates that replace the system's.
+        tls: For https: CA certificates that replace the system's, and this device's certificate.
+        token_file: For https: file with the token that the server asks for, read at each attempt.
         given_up: Called between two pieces; true ends the attempt.
         step: Called with `answered`, then with `part_grown` after each piece.
     """
@@ -46,7 +49,8 @@ class Attempt:
     part: Path
     size_bytes: int
     timeout_s: float
-    ca_file: str | None = None
+    tls: TlsFiles = _SYSTEM
+    token_file: str | None = None
     given_up: Callable[[], bool] = lambda: False
     step: Callable[[str], None] = lambda _name: None
 
@@ -123,10 +127,10 @@ def _answer(attempt: Attempt, have_bytes: int) -> Generator[http.client.HTTPResp
     deadline_s = time.monotonic() + attempt.timeout_s
     try:
         with closing(_connection(attempt)) as connection:
-            connection.connect()
+            _connect(connection, attempt.tls)
             with (
                 _cut_at(deadline_s, connection.sock),
-                _ask(connection, urlsplit(attempt.url).path, have_bytes) as response,
+                _ask(connection, attempt, have_bytes) as response,
             ):
                 yield response
     except (OSError, ValueError, ConfigError, http.client.HTTPException) as error:
@@ -137,11 +141,19 @@ def _connection(attempt: Attempt) -> http.client.HTTPConnection:
     url, timeout_s = urlsplit(attempt.url), min(attempt.timeout_s, _SILENCE_S)
     if url.scheme != "https":
         return http.client.HTTPConnection(url.netloc, timeout=timeout_s)
-    # None: http.client's own context checks certificate and name with the system's authorities.
-    context = None
-    if attempt.ca_file is not None:
-        context = client_context(TlsFiles(ca_file=attempt.ca_file), "[models]")
+    context = client_context(attempt.tls, "[models]")
     return http.client.HTTPSConnection(url.netloc, timeout=timeout_s, context=context)
+
+
+def _connect(connection: http.client.HTTPConnection, tls: TlsFiles) -> None:
+    """Connects; with a certificate of its own, waits for a server that refuses it."""
+    connection.connect()
+    if isinstance(connection, http.client.HTTPSConnection) and tls.certificate_file is not None:
+        connection.sock.settimeout(0)
+        try:
+            wait_for_refusal(connection.sock)
+        finally:
+            connection.sock.settimeout(connection.timeout)
 
 
 @contextmanager
@@ -171,13 +183,25 @@ def _unavailable(attempt: Attempt, text: str, deadline_s: float) -> FetchUnavail
 
 
 def _ask(
-    connection: http.client.HTTPConnection, path: str, have_bytes: int
+    connection: http.client.HTTPConnection, attempt: Attempt, have_bytes: int
 ) -> http.client.HTTPResponse:
     headers = {"Accept-Encoding": "identity", "Connection": "close"}
     if have_bytes:
         headers["Range"] = f"bytes={have_bytes}-"
-    connection.request("GET", path, headers=headers)
+    if attempt.token_file is not None:
+        headers["Authorization"] = f"Bearer {_token(attempt.token_file)}"
+    connection.request("GET", urlsplit(attempt.url).path, headers=headers)
     return connection.getresponse()
+
+
+def _token(path: str) -> str:
+    try:
+        token = Path(path).read_text("ascii").strip()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"[models] token_file: {path} cannot be read: {error}") from error
+    if not token.isprintable() or " " in token or not token:
+        raise ConfigError(f"[models] token_file: {path}: expected one token and nothing else")
+    return token
 
 
 def _begin(response: http.client.HTTPResponse, attempt: Attempt, have_bytes: int) -> int | None:
@@ -194,8 +218,16 @@ def _begin(response: http.client.HTTPResponse, attempt: Attempt, have_bytes: int
         if found is not None:
             _require_size(found[3], attempt)
         return have_bytes if found is not None and int(found[1]) == have_bytes else None
-    hint = "; redirects are not followed" if 300 <= response.status < 400 else ""
+    hint = "; redirects are not followed" if 300 <= response.status < 400 else _reason(response)
     raise FetchUnavailable(f"{attempt.url}: the server answered HTTP {response.status}{hint}")
+
+
+def _reason(response: http.client.HTTPResponse) -> str:
+    """Returns the reason that a refusal's plain text states, with a colon before it."""
+    if response.headers.get_content_type() != "text/plain":
+        return ""
+    text = response.read1(_REASON_BYTES).decode("utf-8", "replace").split("\n", 1)[0]
+    return ": " + "".join(c if c.isprintable() else " " for c in text) if text else ""
 
 
 def _require_size(said: str | None, attempt: Attempt) -> None:

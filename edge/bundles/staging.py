@@ -77,7 +77,8 @@ class Stager:
                 part=part,
                 size_bytes=wanted.size_bytes,
                 timeout_s=self._config.fetch_timeout_s,
-                ca_file=self._config.ca_file,
+                tls=self._config.tls,
+                token_file=self._config.token_file,
                 given_up=given_up,
                 step=self._step,
             )

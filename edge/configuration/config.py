@@ -29,7 +29,7 @@ from edge.configuration.sections import (
     UplinkConfig,
 )
 from models.conditions import Condition, load_conditions, read_conditions, signals_of
-from transport.tls import tls_files
+from transport.tls import require_pair, tls_files
 
 __all__ = [
     "AlertOutputConfig",
@@ -121,6 +121,7 @@ def parse_config(table: dict[str, Any], where: str, folder: Path = Path()) -> Ga
     _check_floor(config, where)
     _check_models(config, where)
     _check_tls(config, where)
+    config = _with_certificate(config)
     for condition in own:
         _check_signals(condition, config, where)
     return replace(config, condition=own + _shared_conditions(config, own, where, folder))
@@ -166,10 +167,29 @@ def _check_tls(config: GatewayConfig, where: str) -> None:
     if (uplink := config.uplink) is not None:
         tls_files(f"{where}: [uplink]", uplink.ca_file, uplink.certificate_file, uplink.key_file)
     models = config.models
-    if models is not None and models.ca_file is not None and not models.url.startswith("https:"):
-        raise ConfigError(
-            f"{where}: [models] ca_file: allowed only if url begins with https, found {models.url}"
-        )
+    if models is None:
+        return
+    require_pair(f"{where}: [models]", models.certificate_file, models.key_file)
+    for key in ("ca_file", "certificate_file", "token_file"):
+        if getattr(models, key) is not None and not models.url.startswith("https:"):
+            raise ConfigError(
+                f"{where}: [models] {key}: allowed only if url begins with https, found "
+                f"{models.url}"
+            )
+
+
+def _with_certificate(config: GatewayConfig) -> GatewayConfig:
+    """Returns the configuration in which `[models]` has the certificate of `[uplink]`.
+
+    A certificate or a token of its own, and http, need none.
+    """
+    models, uplink = config.models, config.uplink
+    if models is None or uplink is None or not models.url.startswith("https:"):
+        return config
+    if models.certificate_file is not None or models.token_file is not None:
+        return config
+    own = replace(models, certificate_file=uplink.certificate_file, key_file=uplink.key_file)
+    return replace(config, models=own)
 
 
 def _check_sensors(config: GatewayConfig, where: str) -> None:

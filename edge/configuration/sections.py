@@ -194,6 +194,11 @@ class ModelsConfig:
         url: Address of the cloud's bundles, such as `https://cloud.example.org`.
         ca_file: For https: CA certificates (PEM); one of them must have signed the server's
             certificate. If absent, the system's CA certificates are used.
+        certificate_file: For https: this device's certificate (PEM), by which the cloud knows it.
+            If absent, that of `[uplink]` is used.
+        key_file: The certificate's private key (PEM).
+        token_file: For https: file that contains only a token of the cloud's
+            `bundles_token_file`, for a device without a certificate.
         folder: Folder of the bundles, and of the file that names the ones in use. The gateway
             creates the folder if its parent exists.
         trusted_keys: Files with public keys (PEM). A bundle must be signed with one of them.
@@ -208,10 +213,20 @@ class ModelsConfig:
     folder: str
     trusted_keys: tuple[str, ...]
     ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+    token_file: str | None = None
     fetch_timeout_s: PositiveSeconds = 120.0
     verify_timeout_s: PositiveSeconds = 60.0
     verify_memory_mib: Annotated[int, Between(256, 65_536)] = 512
     retry_max_s: PositiveSeconds = 600.0
+
+    @property
+    def tls(self) -> TlsFiles:
+        """Returns the files of TLS, for https; without ca_file the system's authorities."""
+        return TlsFiles(
+            ca_file=self.ca_file, certificate_file=self.certificate_file, key_file=self.key_file
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,6 +104,14 @@ def test_a_whole_file(file: Path) -> None:
         ),
         ("[api]\ncertificate_file = 'c'", "[api] certificate_file: key_file is missing"),
         (
+            "[api]\ndevices_ca_file = 'c'",
+            "[api] devices_ca_file and devices_crl_file: set both or neither",
+        ),
+        (
+            "[api]\nservices_ca_file = 'c'\nservices_crl_file = 'c'",
+            "[api] services_ca_file: needs https: set certificate_file",
+        ),
+        (
             "[search]\nurl = 'http://x'\nca_file = 'c'",
             "[search] ca_file: needs a url with https, not http://x",
         ),

@@ -106,3 +106,26 @@ def test_a_file_of_tls_that_is_not_there_is_a_remark(table, tmp_path, certificat
     key, ca = check(config)
     assert key.startswith(f"[uplink] key_file: {tmp_path}/none.key cannot be read: No such file")
     assert ca.startswith(f"[models] ca_file: {tmp_path}/none.pem cannot be read: No such file")
+
+
+def test_models_without_certificate_and_token_are_a_remark(table, tmp_path, certificates):
+    files = certificates.device("gw-1")
+    models = {
+        "url": "https://cloud",
+        "folder": str(tmp_path / "m"),
+        "ca_file": str(files.ca),
+        "trusted_keys": [str(files.ca)],
+    }
+
+    def remarks(**more):
+        config = {**table, "models": {**models, **more}, "condition": []}
+        return [one for one in check(parse_config(config, "x")) if one.startswith("[models]")]
+
+    (said,) = remarks()
+    assert said.startswith("[models] has neither a certificate nor a token")
+    assert remarks(token_file=str(files.ca)) == []
+    (said,) = remarks(token_file=str(tmp_path / "none"))
+    assert said.startswith(f"[models] token_file: {tmp_path}/none does not exist")
+    own = {"certificate_file": str(files.certificate), "key_file": str(tmp_path / "none.key")}
+    (said,) = remarks(**own)
+    assert said.startswith(f"[models] key_file: {tmp_path}/none.key cannot be read")

@@ -239,7 +239,10 @@ def test_a_trusted_key_that_is_none_is_refused(with_models, new_year, tmp_path):
 
 def test_remarks_on_models(with_models, table, tmp_path):
     no_uplink = "[uplink] is absent: the gateway stores its readings but never sends them"
-    assert check(with_models) == [no_uplink]
+    unknown = "[models] has neither a certificate nor a token, so the cloud may refuse to serve"
+    absent, credentials = check(with_models)
+    assert absent == no_uplink
+    assert credentials.startswith(unknown)
     models = {
         "url": "http://cloud",
         "folder": str(tmp_path / "nowhere" / "models"),
@@ -248,8 +251,9 @@ def test_remarks_on_models(with_models, table, tmp_path):
     plain = {**DAMP, "id": "plain"}
     del plain["temperature"]
     changed = parse_config({**table, "models": models, "condition": [plain]}, "x")
-    absent, key, folder, condition = check(changed)
+    absent, key, credentials, folder, condition = check(changed)
     assert absent == no_uplink
+    assert credentials.startswith(unknown)
     assert key.startswith("[models] trusted_keys: /nowhere/key.pem does not exist, or this account")
     assert folder.startswith(f"[models] folder: {tmp_path}/nowhere/models or its parent does not")
     assert condition.startswith("[[condition]] plain: temperature: no sensor of this gateway")

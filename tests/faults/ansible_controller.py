@@ -26,6 +26,7 @@ DEBIAN = ("mosquitto", "python3-venv", "openjdk-17-jre-headless")
 CLOUD_PROGRAM = "/opt/dewline/cloud/bin/dewline-cloud --config /etc/dewline/cloud.toml"
 GATEWAY_PROGRAM = "/opt/dewline/gateway/bin/dewline-gateway"
 PASSWORD = "only-on-this-network-1"  # of a database that lives for minutes
+TOKEN = "only-on-this-network-0123456789ab"  # of an API that lives for minutes
 LIMIT_S = 120.0  # for anything that shall happen
 DEVICE, CLOUD, BOTH, DATABASE = "gw-one", "cloud-one", "both", "mysql-one"
 SENSORS = [
@@ -162,6 +163,7 @@ class Controller:
             "dewline_cloud_warehouse": {"host": "127.0.0.1"},
             "dewline_cloud_warehouse_password": PASSWORD,
             "dewline_cloud_conditions": str(self.folder / "conditions.toml"),
+            "dewline_cloud_api_token": TOKEN,
             "dewline_cloud_public_key": str(self.folder / f"models-{host}.pem"),
             **(self._whole(server / host) if host == CLOUD else {}),
         }
@@ -199,6 +201,7 @@ class Controller:
             },
             "dewline_health_url": f"https://{cloud}:8443",
             "dewline_health_ca": str(self.folder / "authority" / "ca.pem"),
+            "dewline_health_token": TOKEN,
         }
 
     def play(self, playbook: str, inventory: Path, *flags: str) -> Ran:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import make_url
 
+from cloud.api.access import Client, ClientKind
 from cloud.api.app import make_app
 from cloud.api.gateways import MAX_DEVICES, GatewayHealthEndpoint
 from cloud.config import HealthConfig
@@ -27,6 +28,8 @@ BUNDLE = b"bundle" * 1000
 SHA256 = hashlib.sha256(BUNDLE).hexdigest()
 AT = 1_795_517_522_667  # 2026-11-24T10:52:02.667Z
 LIMIT_S = 20
+OPERATOR = Client(ClientKind.TOKEN)
+TOKEN = "t" * 32
 
 
 class Told:
@@ -54,7 +57,7 @@ class Clock:
         return 0
 
 
-async def call(app, path, query=""):
+async def call(app, path, query="", client=OPERATOR):
     """One GET by ASGI itself."""
     sent = []
 
@@ -74,6 +77,7 @@ async def call(app, path, query=""):
         "headers": [],
         "scheme": "http",
         "server": ("127.0.0.1", 80),
+        "state": {"client": client},
         "root_path": "",
     }
     await app(scope, receive, send)
@@ -90,9 +94,10 @@ def folder(tmp_path):
 
 @pytest.fixture
 def ask(folder):
-    def ask(gateways, query, **limits):
+    def ask(gateways, query, client=OPERATOR, **limits):
         endpoint = GatewayHealthEndpoint(gateways, Clock(), HealthConfig(**limits))
-        status, body = asyncio.run(call(make_app(folder, endpoint), "/v1/health", query))
+        app = make_app(folder, endpoint)
+        status, body = asyncio.run(call(app, "/v1/health", query, client))
         return status, json.loads(body)
 
     return ask
@@ -180,6 +185,28 @@ def test_a_warehouse_that_is_away_is_503_with_the_reason(ask, error):
     assert (status, answer) == (503, {"status": "failed", "reason": str(error)})
 
 
+@pytest.mark.parametrize("query", ["devices=gw-1", "devices=gw-1,gw-1"])
+def test_a_device_reads_its_own_health(ask, query):
+    assert ask(Told(), query, Client(ClientKind.DEVICE, "gw-1"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("client", "query", "said"),
+    [
+        (Client(ClientKind.DEVICE, "gw-1"), "devices=gw-2", "may read the health of gw-1 only"),
+        (Client(ClientKind.DEVICE, "gw-1"), "devices=gw-1,gw-2", "Use a service's certificate"),
+        (Client(ClientKind.BUNDLES_TOKEN), "devices=gw-1", "this token may read bundles only"),
+    ],
+)
+def test_others_health_is_refused_with_what_would_do(ask, client, query, said):
+    gateways = Told()
+    status, answer = ask(gateways, query, client)
+    assert (status, answer["status"]) == (403, "failed")
+    assert said in answer["reason"]
+    assert "[api] token_file" in answer["reason"]
+    assert gateways.asked == []
+
+
 def test_without_a_warehouse_it_says_so(ask):
     status, answer = ask(None, "devices=gw-1")
     assert (status, answer["reason"]) == (
@@ -218,9 +245,10 @@ def test_a_warehouse_that_hangs_holds_up_no_bundle(folder):
 def serving(tmp_path, folder, warehouse, answer_s):
     config = tmp_path / "cloud.toml"
     config.write_text(
-        f'[registry]\nfolder = "{folder}"\n[api]\nport = 0\n'
+        f'[registry]\nfolder = "{folder}"\n[api]\nport = 0\ntoken_file = "{tmp_path}/token"\n'
         f"[health]\nanswer_s = {answer_s}\n{warehouse}"
     )
+    (tmp_path / "token").write_text(TOKEN)
     words = [sys.executable, "-m", "cloud.cli", "--config", str(config), "api", "serve"]
     child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
@@ -228,7 +256,7 @@ def serving(tmp_path, folder, warehouse, answer_s):
 
         def ask(path):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
-            connection.request("GET", path)
+            connection.request("GET", path, headers={"Authorization": f"Bearer {TOKEN}"})
             answer = connection.getresponse()
             body = answer.read()
             connection.close()

@@ -20,6 +20,7 @@ BUNDLE = bytes(range(256)) * 800  # longer than one chunk of the server
 SHA256 = hashlib.sha256(BUNDLE).hexdigest()
 PATH = f"/bundles/{SHA256}.dwb"
 LIMIT_S = 20
+TOKEN = "t" * 32
 
 
 class Api:
@@ -40,6 +41,7 @@ class Api:
                 "127.0.0.1", self.port, timeout=LIMIT_S, context=self.context
             )
         named = {name.replace("_", "-"): value for name, value in headers.items()}
+        named.setdefault("authorization", f"Bearer {TOKEN}")
         connection.request(method, path, headers=named)
         answer = connection.getresponse()
         body = answer.read()
@@ -50,6 +52,8 @@ class Api:
 @contextmanager
 def serving(folder, config, context=None, **keys):
     lines = "".join(f'{key} = "{value}"\n' for key, value in keys.items())
+    (config.parent / "token").write_text(f"{TOKEN}\n")
+    lines += f'token_file = "{config.parent}/token"\n'
     config.write_text(f'[registry]\nfolder = "{folder}"\n[api]\nport = 0\n{lines}')
     words = [sys.executable, "-m", "cloud.cli", "--config", str(config), "api", "serve"]
     child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -172,7 +176,8 @@ def test_a_signal_ends_it_in_order_and_what_is_under_way_is_finished(tmp_path, n
     FolderStore(tmp_path).create(name, large)
     with serving(tmp_path, tmp_path / "cloud.toml") as api:
         connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=LIMIT_S)
-        connection.request("GET", f"/{name}", headers={"Connection": "close"})
+        headers = {"Connection": "close", "Authorization": f"Bearer {TOKEN}"}
+        connection.request("GET", f"/{name}", headers=headers)
         answer = connection.getresponse()
         begun = answer.read(1000)
         api.child.send_signal(number)
@@ -189,7 +194,9 @@ def test_a_taken_port_is_told_with_2(folder, tmp_path, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         config = tmp_path / "cloud.toml"
-        config.write_text(f'[registry]\nfolder = "{folder}"\n[api]\nport = {port}\n')
+        config.write_text(
+            f'[registry]\nfolder = "{folder}"\n[api]\nport = {port}\nanonymous_bundles = true\n'
+        )
         handlers = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
         try:
             assert main(["--config", str(config), "api", "serve"]) == 2
@@ -238,7 +245,8 @@ def test_a_gateway_fetches_from_it(folder, tmp_path, pair):
             part=tmp_path / "x.part",
             size_bytes=len(BUNDLE),
             timeout_s=LIMIT_S,
-            ca_file=str(tmp_path / "ca.pem"),
+            tls=TlsFiles(ca_file=str(tmp_path / "ca.pem")),
+            token_file=str(tmp_path / "token"),
         )
         assert not fetch(wanted)
     assert wanted.part.read_bytes() == BUNDLE
@@ -260,6 +268,7 @@ def test_a_certificate_that_is_of_no_use_is_told_with_2(
         pair[key].write_text(content)
     lines = "".join(f'{name} = "{value}"\n' for name, value in pair.items())
     config = tmp_path / "cloud.toml"
+    lines += "anonymous_bundles = true\n"
     config.write_text(f'[registry]\nfolder = "{tmp_path}"\n[api]\nport = 0\n{lines}')
     handlers = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
     try:

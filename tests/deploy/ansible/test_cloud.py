@@ -65,23 +65,35 @@ def test_the_programs_take_it(playbook, tmp_path, name):
     variables = {
         "example": {},
         "docs": of_docs(),
-        "bare": {"dewline_cloud_search": {}, "dewline_cloud_search_password": ""},
+        "bare": {
+            "dewline_cloud_search": {},
+            "dewline_cloud_search_password": "",
+            "dewline_cloud_api_token": "",
+            "dewline_cloud_api": {"anonymous_bundles": True},
+        },
     }[name]
     config, lists = rendered(playbook, tmp_path, variables)
     assert config.ingest.tls is not None
     assert config.ingest.node == "cloud-example-org"
     assert ("dewline-search.service" in lists["units"]) is (name != "bare")
+    assert config.api.devices == (f"{tmp_path}/tls/ca.pem", f"{tmp_path}/tls/crl.pem")
+    assert config.api.services == (
+        f"{tmp_path}/tls/services.pem",
+        f"{tmp_path}/tls/services-crl.pem",
+    )
+    assert config.api.anonymous_bundles is (name == "bare")
     if name == "bare":
+        assert config.api.token_file is None
         assert (config.search, config.kibana) == (None, None)
         assert lists["passwords"] == ["warehouse"]
         return
     assert config.search.ca_file == f"{tmp_path}/tls/search-ca.pem"
     assert config.search.username == "dewline"
     if name == "example":
-        assert lists["passwords"] == ["warehouse", "search"]
+        assert lists["passwords"] == ["warehouse", "search", "api-token"]
         assert (config.search.writer, config.kibana) == (Writer.BULK, None)
         return
-    assert lists["passwords"] == ["warehouse", "search", "logstash", "kibana"]
+    assert lists["passwords"] == ["warehouse", "search", "logstash", "kibana", "api-token"]
     assert config.search.writer is Writer.LOGSTASH
     assert config.search.logstash_ca_file == config.search.ca_file
     assert (config.kibana.url, config.kibana.username) == ("http://127.0.0.1:5601", "anna")
@@ -92,7 +104,7 @@ def test_a_password_file_is_one_that_the_role_writes(playbook, tmp_path):
     config, lists = rendered(playbook, tmp_path, of_docs())
     named = {
         section.password_file for section in (config.warehouse, config.search, config.kibana)
-    } | {config.search.logstash_password_file}
+    } | {config.search.logstash_password_file, config.api.token_file}
     assert named == {f"{tmp_path}/{name}.password" for name in lists["passwords"]}
 
 

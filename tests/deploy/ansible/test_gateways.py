@@ -18,6 +18,7 @@ import pytest
 from deploy.local.processes import free_ports
 
 ANSIBLE = Path(__file__).resolve().parents[3] / "deploy" / "ansible"
+TOKEN = "t" * 32
 ROLE = """\
 - name: Leave a trace
   ansible.builtin.copy:
@@ -36,6 +37,9 @@ class Cloud:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
+                if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+                    self.send_error(401)
+                    return
                 query = parse_qs(urlsplit(self.path).query)
                 devices = query["devices"][0].split(",")
                 cloud.asked.append((devices, query["since"][0]))
@@ -67,7 +71,7 @@ def run(tmp_path):
     (tmp_path / "traces").mkdir()
     (closed_port,) = free_ports(1)
 
-    def run(gateways, *, away=(), sick=()):
+    def run(gateways, *, away=(), sick=(), token=TOKEN):
         cloud = Cloud(sick)
         clouds.append(cloud)
         hosts = {g: {"ansible_connection": "local"} for g in gateways}
@@ -78,7 +82,8 @@ def run(tmp_path):
             "trace_folder": str(tmp_path / "traces"),
             "dewline_health_url": cloud.url,
             "gateways_knock_s": 1,
-            "gateways_soak_retries": 1,
+            "dewline_health_token": token,
+            "gateways_soak_retries": 1 if token == TOKEN else 1000,
             "gateways_soak_delay_s": 0,
         }
         inventory = tmp_path / "inventory.json"
@@ -124,6 +129,14 @@ def test_an_unhealthy_canary_stops_the_run(run):
     assert done.returncode != 0
     assert traces == {"gw-1"}
     assert {tuple(devices) for devices, _ in asked} == {("gw-1",)}
+
+
+@pytest.mark.parametrize("token", ["", "wrong"])
+def test_a_token_that_the_cloud_refuses_stops_the_run_at_once(run, token):
+    done, traces, asked = run(["gw-1", "gw-2"], token=token)
+    assert done.returncode != 0
+    assert (traces, asked) == ({"gw-1"}, [])
+    assert "401" in done.stdout
 
 
 def test_a_gateway_that_turns_sick_later_stops_what_comes_after(run):

@@ -13,7 +13,7 @@ import yaml
 ANSIBLE = Path(__file__).resolve().parents[3] / "deploy" / "ansible"
 ROLES = sorted(p for p in (ANSIBLE / "roles").iterdir() if p.is_dir())
 # Asked for by gateways.yml itself, or made by a role for its own templates.
-OF_PLAYBOOKS = {"dewline_health_url", "dewline_health_ca"}
+OF_PLAYBOOKS = {"dewline_health_url", "dewline_health_ca", "dewline_health_token"}
 PREFIXES = tuple(f"{role.name}_" for role in ROLES)
 # What every installing role has, in the order in which it runs.
 PARTS = ["preflight", "install", "configure", "service"]

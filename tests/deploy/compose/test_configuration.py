@@ -36,7 +36,7 @@ def config(folder):
 
 def test_cloud_toml_loads_and_names_every_secret_as_it_is_mounted(text, stack, config):
     assert config.search.writer == "logstash"
-    named = set(re.findall(rf"{SECRETS}([\w.]+)", text))
+    named = set(re.findall(rf"{SECRETS}([\w.-]+)", text))
     assert named <= set(stack["secrets"])
 
 
@@ -55,7 +55,8 @@ def test_who_reads_a_secret_of_cloud_toml_has_it(services, started):
         "models key": set(),
         "kibana push": {"ca.pem", "kibana_password"},
         "rollout run": warehouse | {"rollout.pem", "rollout.key"},
-        "api serve": warehouse | {"api.pem", "api.key"},
+        "api serve": warehouse
+        | {"crl.pem", "services.pem", "services-crl.pem", "api.pem", "api.key", "api_token"},
         "scoring run": warehouse | search,
         "lake fold": set(),
         "transform run": warehouse,

@@ -96,7 +96,7 @@ def test_certificates_hold_the_names_by_which_servers_are_called(site):
 
 def test_passwords_are_long_and_no_two_alike(site):
     words = [path.read_text() for path in (site / "secrets").iterdir() if "." not in path.name]
-    assert len(words) == len(set(words)) == 9
+    assert len(words) == len(set(words)) == 10
     assert all(len(bytes.fromhex(word)) == 24 for word in words)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from edge.bundles.fetch import Attempt, fetch
 from edge.errors import FetchUnavailable, SlotsUnavailable, UpdateRefused
+from transport.tls import TlsFiles
 
 FILE = random.Random(20130101).randbytes(100_000)
 HALF = len(FILE) // 2
@@ -300,7 +301,7 @@ def secret(certificates, tmp_path):
 def test_over_tls_from_a_server_of_the_named_authority(
     serve, attempt, secret, tmp_path, have_bytes
 ):
-    wanted = attempt(serve(good, secret), ca_file=str(tmp_path / "ca.pem"))
+    wanted = attempt(serve(good, secret), tls=TlsFiles(ca_file=str(tmp_path / "ca.pem")))
     wanted.part.write_bytes(FILE[:have_bytes])
     assert fetch(wanted) == (have_bytes > 0)
     assert wanted.part.read_bytes() == FILE
@@ -310,7 +311,7 @@ def test_a_server_of_another_authority_is_asked_for_nothing(serve, attempt, secr
     server, (_, foreign) = serve(good, secret), tls_door("good")
     for ca_file in (foreign, None):  # None: the system's, which does not know ours either
         with pytest.raises(FetchUnavailable, match="no authority in ca_file issued"):
-            fetch(attempt(server, ca_file=ca_file))
+            fetch(attempt(server, tls=TlsFiles(ca_file=ca_file)))
     assert server.requests == []
 
 
@@ -329,21 +330,23 @@ def test_a_wrong_certificate_is_told_and_tried_again(tls_door, tmp_path, kind, w
         part=tmp_path / "x.part",
         size_bytes=1,
         timeout_s=5.0,
-        ca_file=ca_file,
+        tls=TlsFiles(ca_file=ca_file),
     )
     with pytest.raises(FetchUnavailable, match=words):
         fetch(wanted)
 
 
 def test_an_authority_that_is_not_there_is_told_and_tried_again(serve, attempt, secret):
-    wanted = attempt(serve(good, secret), ca_file="/nowhere/ca.pem")
+    wanted = attempt(serve(good, secret), tls=TlsFiles(ca_file="/nowhere/ca.pem"))
     with pytest.raises(FetchUnavailable, match=r"\[models\] ca_file: /nowhere/ca.pem cannot be"):
         fetch(wanted)
 
 
 @pytest.mark.parametrize("answer", [says_nothing_late, cut_in_half])
 def test_over_tls_an_attempt_ends_as_without(serve, attempt, secret, tmp_path, answer):
-    wanted = attempt(serve(answer, secret), ca_file=str(tmp_path / "ca.pem"), timeout_s=1.5)
+    wanted = attempt(
+        serve(answer, secret), tls=TlsFiles(ca_file=str(tmp_path / "ca.pem")), timeout_s=1.5
+    )
     said = r"incomplete after 1\.5 s|ended after|TLS connection failed"
     with pytest.raises(FetchUnavailable, match=said):
         fetch(wanted)

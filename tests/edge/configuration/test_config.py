@@ -71,6 +71,28 @@ def test_the_floor_may_be_in_any_zone():
 
 UPLINK = {"host": "broker"}
 MODELS = {"url": "https://cloud:8443", "folder": "models", "trusted_keys": ["key.pem"]}
+OWN = {"certificate_file": "gw-1.pem", "key_file": "gw-1.key"}
+WITH_TLS = {"host": "broker", "ca_file": "ca.pem", **OWN}
+
+
+@pytest.mark.parametrize(
+    ("models", "certificate", "key"),
+    [
+        ({}, "gw-1.pem", "gw-1.key"),
+        ({"certificate_file": "m.pem", "key_file": "m.key"}, "m.pem", "m.key"),
+        ({"token_file": "token"}, None, None),
+        ({"url": "http://cloud"}, None, None),
+    ],
+)
+def test_models_are_fetched_with_the_certificate_of_the_uplink(models, certificate, key):
+    table = {**SMALL, "uplink": WITH_TLS, "models": {**MODELS, "ca_file": "m-ca.pem", **models}}
+    if "url" in models:
+        del table["models"]["ca_file"]
+    found = parse_config(table, "x").models.tls
+    assert (found.certificate_file, found.key_file) == (certificate, key)
+    assert found.ca_file == table["models"].get("ca_file")
+
+
 REFUSED = {
     "unknown key": (
         {**SMALL, "outbocks": {}},
@@ -136,6 +158,14 @@ REFUSED = {
     "models without a key": (
         {**SMALL, "models": {**MODELS, "trusted_keys": []}},
         ["[models] trusted_keys", "at least one file"],
+    ),
+    "models with half a certificate": (
+        {**SMALL, "models": {**MODELS, "certificate_file": "gw-1.pem"}},
+        ["[models] certificate_file: key_file is missing"],
+    ),
+    "a token without TLS": (
+        {**SMALL, "models": {**MODELS, "url": "http://cloud", "token_file": "t"}},
+        ["[models] token_file: allowed only if url begins with https, found http://cloud"],
     ),
     "models from nowhere": (
         {**SMALL, "models": {**MODELS, "url": "ftp://cloud"}},
