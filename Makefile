@@ -6,7 +6,7 @@ SETUP := bash deploy/local/setup/run.sh
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-ansible proof-ansible-mysql proof-arm proof-logstash clean
+.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-decode proof-ansible proof-ansible-mysql proof-arm proof-logstash clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -56,6 +56,9 @@ figures-structure: environment ## count files per change, largest module, long l
 
 proof-cycle: setup ## kill scoring and cycle at random times, check every table (some minutes)
 	@$(PYTHON) -m pytest tests/faults/proof_cycle.py -s
+
+proof-decode: environment ## decode a million payloads that are made to be expensive (20 minutes)
+	@PYTHONPATH=. $(PYTHON) tests/faults/proof_decode.py
 
 proof-logstash: environment ## send a million documents to an http input that gives every answer
 	@PYTHONPATH=. $(PYTHON) tests/faults/proof_logstash.py
