@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     consumer = _Consumer()
     password = args.password_file.read_text("utf-8").strip()
     peer = Peer(args.port, INGEST, password, consumer.hear)
-    peer.subscribe(lane_filter(Lane.LIVE))
+    peer.subscribe(lane_filter(Lane.LIVE, INGEST))
     fd = os.open(args.out, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     while not stop.wait(_SYNC_S):
         consumer.write(fd, peer)

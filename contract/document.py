@@ -78,6 +78,12 @@ def _sensor_table(sensor: SensorColumns, offset_ms: int) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Begin:
+    stream: StreamId
+    first: Seq
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Head:
     stream: StreamId
     first: Seq
@@ -120,11 +126,11 @@ def parse_header(document: object, limits: Limits = NEW) -> Header:
     table = _table_of(document)
     counts = counts_of(table)
     counts.check(limits)
-    head = build(_Head, table, "block", ignore_unknown=True)
+    begin = build(_Begin, table, "block", ignore_unknown=True)
     if counts.records is None:
         raise ContractError("bad_columns", "block: numbers do not fill the columns")
-    _check_records(counts.records, head.first, limits)
-    return Header(head.stream, head.first, head.first + counts.records - 1)
+    _check_records(counts.records, begin.first, limits)
+    return Header(begin.stream, begin.first, begin.first + counts.records - 1)
 
 
 def parse_document(document: object, limits: Limits = NEW) -> Block:

@@ -94,10 +94,13 @@ class Counts:
             raise ContractError(
                 "bad_size", f"block: {self.records} records, expected 1 to {limits.records}"
             )
-        for name in ("sensors", "series", "events", "parts"):
-            found, most = getattr(self, name), getattr(limits, name)
+        for what, found, most in (
+            ("sensors", self.sensors, limits.sensors),
+            ("series", self.series, limits.series),
+            ("events", self.events, limits.events),
+            ("spans and receipts", self.parts, limits.parts),
+        ):
             if found > most:
-                what = "spans and receipts" if name == "parts" else name
                 raise ContractError("bad_size", f"block: {found} {what}, at most {most}")
 
 
