@@ -8,6 +8,7 @@ WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-ansible proof-ansible-mysql proof-hostile proof-arm proof-logstash clean
 .PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-api proof-cycle proof-ansible proof-ansible-mysql proof-arm proof-logstash clean
+.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-decode proof-ansible proof-ansible-mysql proof-arm proof-logstash clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 30
@@ -62,6 +63,8 @@ proof-hostile: setup ## attack the broker and the cloud beside twenty honest gat
 	@$(PYTHON) -m pytest tests/faults/proof_hostile.py -s
 proof-api: setup ## hold 450 slow connections at the API for two minutes, beside honest clients
 	@$(PYTHON) -m pytest tests/faults/proof_api.py -s
+proof-decode: environment ## decode a million payloads that are made to be expensive (20 minutes)
+	@PYTHONPATH=. $(PYTHON) tests/faults/proof_decode.py
 
 proof-logstash: environment ## send a million documents to an http input that gives every answer
 	@PYTHONPATH=. $(PYTHON) tests/faults/proof_logstash.py

@@ -3,8 +3,8 @@
     make bench-ingest
 
 One ingest process (`dewline-cloud ingest run`) receives valid blocks from a load process. Then the
-bench counts the readings in the landing files and fails if any is missing or doubled. The last line
-is JSON.
+bench counts the readings in the landing files and fails if any is missing or doubled. In the same
+run a plain consumer (`bench.plain`) receives the same readings as JSON. The last line is JSON.
 """
 
 import argparse
@@ -14,9 +14,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -53,29 +53,39 @@ class Load:
     blocks: int
     seed: int
 
+    @property
+    def timed(self) -> int:
+        """Number of readings that are sent while the CPU time counts."""
+        return self.blocks // _DEVICES * _DEVICES * self.records
+
+    @property
+    def sent(self) -> int:
+        """Number of all readings: each device sends one more block at the begin."""
+        return self.timed + _DEVICES * self.records
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """Holds the result of one load.
+    """Holds the result of one load for one consumer.
 
     Attributes:
         readings: Readings in the measured time.
-        cpu_s: User and system CPU of the ingest process in the measured time, seconds.
+        cpu_s: User and system CPU of the consumer in the measured time, seconds.
         wall_s: The measured time, seconds.
-        files: Number of landing files at the end.
+        files: Number of files at the end.
     """
 
     readings: int
     cpu_s: float
     wall_s: float
-    files: int
+    files: int = 1
 
     @property
     def per_core_s(self) -> float:
-        """Readings per CPU second of ingest."""
+        """Readings per CPU second of the consumer."""
         if not self.cpu_s:
             raise BenchError(
-                "ingest used less CPU time than the kernel counts (10 ms); send more blocks"
+                "the consumer used less CPU time than the kernel counts (10 ms); send more blocks"
             )
         return self.readings / self.cpu_s
 
@@ -86,48 +96,81 @@ def run_round(folder: Path, load: Load) -> Round:
     Raises:
         BenchError: The lake does not contain exactly the readings that were sent.
     """
-    devices = [BrokerAccount.generate(f"bench-{n}", "device") for n in range(1, _DEVICES + 1)]
-    ingest = BrokerAccount.generate(INGEST, "ingest")
     lake = folder / f"lake-{load.records}-{load.seed}"
-    with broker([*devices, ingest]) as server:
-        config = _configure(lake, server.port, ingest.password)
-        with (
-            child(_ingest(config), config.with_suffix(".log")) as pid,
-            _loader(server.port, devices, load) as loader,
-        ):
-            began_cpu_s, began_s = cpu_s(pid), time.monotonic()
-            acked = int(_ask(loader, "go"))
-            spent_s, wall_s = cpu_s(pid) - began_cpu_s, time.monotonic() - began_s
+
+    def ingest(port: int, password: str) -> list[str]:
+        config = str(_configure(lake, port, password))
+        return [sys.executable, "-m", "cloud.cli", "--config", config, "ingest", "run"]
+
+    acked, done = _run(lake, load, ingest)
     stored, files = _stored(lake)
-    per_device = load.blocks // _DEVICES
-    sent = (per_device + 1) * _DEVICES * load.records  # one block per device was sent as a probe
+    _require_equal(load.sent, acked, stored)
+    return replace(done, files=files)
+
+
+def run_plain(folder: Path, load: Load) -> Round:
+    """Sends one load as plain JSON through a new broker to a new plain consumer.
+
+    Raises:
+        BenchError: The consumer's file does not contain exactly the readings that were sent.
+    """
+    out = folder / f"plain-{load.records}-{load.seed}"
+
+    def plain(port: int, password: str) -> list[str]:
+        secret = _secret(out, password)
+        command = [sys.executable, "-m", "bench.plain", "--port", str(port), "--out", str(out)]
+        return [*command, "--password-file", str(secret)]
+
+    acked, done = _run(out, load, plain, "--plain")
+    with out.open(encoding="utf-8") as lines:
+        _require_equal(load.sent, acked, sum(1 for _ in lines))
+    out.unlink()
+    return done
+
+
+def _run(
+    at: Path, load: Load, consumer: Callable[[int, str], list[str]], *options: str
+) -> tuple[int, Round]:
+    """Returns the number of acked readings, and the cost of the timed ones."""
+    devices = [BrokerAccount.generate(f"bench-{n}", "device") for n in range(1, _DEVICES + 1)]
+    account = BrokerAccount.generate(INGEST, "ingest")
+    with (
+        broker([*devices, account]) as server,
+        child(consumer(server.port, account.password), at.with_suffix(".log")) as pid,
+        _loader(server.port, devices, load, *options) as loader,
+    ):
+        began_cpu_s, began_s = cpu_s(pid), time.monotonic()
+        acked = int(_ask(loader, "go"))
+        spent_s, wall_s = cpu_s(pid) - began_cpu_s, time.monotonic() - began_s
+    return acked, Round(readings=load.timed, cpu_s=spent_s, wall_s=wall_s)
+
+
+def _require_equal(sent: int, acked: int, stored: int) -> None:
     if not sent == acked == stored:
-        raise BenchError(
-            f"counts differ: {sent} readings sent, {acked} acked, {stored} in the lake"
-        )
-    timed = per_device * _DEVICES * load.records
-    return Round(readings=timed, cpu_s=spent_s, wall_s=wall_s, files=files)
+        raise BenchError(f"counts differ: {sent} readings sent, {acked} acked, {stored} stored")
+
+
+def _secret(at: Path, password: str) -> Path:
+    secret = at.with_suffix(".password")
+    secret.write_text(password + "\n", encoding="utf-8")
+    return secret
 
 
 def _configure(lake: Path, port: int, password: str) -> Path:
-    secret, config = lake.with_suffix(".password"), lake.with_suffix(".toml")
-    secret.write_text(password + "\n", encoding="utf-8")
+    config = lake.with_suffix(".toml")
+    secret = _secret(lake, password)
     text = _CONFIG.format(lake=lake, port=port, user=INGEST, secret=secret)
     config.write_text(text, encoding="utf-8")
     return config
 
 
-def _ingest(config: Path) -> list[str]:
-    return [sys.executable, "-m", "cloud.cli", "--config", str(config), "ingest", "run"]
-
-
 @contextmanager
 def _loader(
-    port: int, devices: Sequence[BrokerAccount], load: Load
+    port: int, devices: Sequence[BrokerAccount], load: Load, *options: str
 ) -> Generator[subprocess.Popen[str]]:
     counts = ["--blocks", str(load.blocks), "--records", str(load.records)]
     command = [sys.executable, "-m", "bench.load", "--port", str(port), *counts]
-    command += ["--seed", str(load.seed * 1000)]
+    command += ["--seed", str(load.seed * 1000), *options]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         try:
@@ -166,18 +209,24 @@ def _stored(lake: Path) -> tuple[int, int]:
     return total, len(paths)
 
 
-def _measure(folder: Path, records: int, blocks: int, rounds: int) -> float:
-    done = []
+def _measure(folder: Path, records: int, blocks: int, rounds: int) -> tuple[float, float]:
+    """Returns readings per core and second of ingest and of the plain consumer."""
+    ingest, plain = [], []
     for seed in range(1, rounds + 1):
-        one = run_round(folder, Load(records=records, blocks=blocks, seed=seed))
-        done.append(one.per_core_s)
-        print(
-            f"  {records:3d} per block: {one.readings} readings, {one.files} files, "
-            f"CPU {one.cpu_s:.2f} s, wall {one.wall_s:.2f} s: {one.per_core_s:,.0f} per core and "
-            f"second; {one.readings / one.wall_s:,.0f} per second of wall time",
-            flush=True,
-        )
-    return statistics.median(done)
+        load = Load(records=records, blocks=blocks, seed=seed)
+        ingest.append(_reported("ingest", load, run_round(folder, load)))
+        plain.append(_reported("plain", load, run_plain(folder, load)))
+    return statistics.median(ingest), statistics.median(plain)
+
+
+def _reported(name: str, load: Load, done: Round) -> float:
+    print(
+        f"  {name:6s} {load.records:3d} per block: {done.readings} readings, {done.files} files, "
+        f"CPU {done.cpu_s:.2f} s, wall {done.wall_s:.2f} s: {done.per_core_s:,.0f} per core and "
+        f"second; {done.readings / done.wall_s:,.0f} per second of wall time",
+        flush=True,
+    )
+    return done.per_core_s
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -197,16 +246,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DewlineError as error:
         print(f"bench-ingest: {error}", file=sys.stderr)
         return 1
-    print(json.dumps({f"readings_per_core_s_block{r}": round(v) for r, v in rates.items()}))
+    figures: dict[str, float]
+    figures = {f"readings_per_core_s_block{r}": round(own) for r, (own, _) in rates.items()}
+    figures |= {
+        f"vs_plain_json_block{r}": round(own / other, 2) for r, (own, other) in rates.items()
+    }
+    print(json.dumps(figures))
     return 0
 
 
-def _measure_all(args: argparse.Namespace) -> dict[int, float]:
+def _measure_all(args: argparse.Namespace) -> dict[int, tuple[float, float]]:
     args.folder.mkdir(parents=True, exist_ok=True)
     print(
         f"{machine()}; lake on {file_system_of(args.folder)}; load average {os.getloadavg()[0]:.1f}"
     )
-    print(f"{_DEVICES} devices send through Mosquitto to one ingest process; blocks have QoS 1")
+    print(f"{_DEVICES} devices send through Mosquitto to one consumer; blocks have QoS 1")
     with TemporaryDirectory(prefix="ingest-", dir=args.folder.resolve()) as name:
         return {
             records: _measure(Path(name), records, blocks, args.rounds)

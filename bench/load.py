@@ -1,6 +1,6 @@
 """Simulates gateways that only send: publishes prepared blocks as fast as the broker accepts them.
 
-    python -m bench.load --port P --blocks N --records R
+    python -m bench.load --port P --blocks N --records R [--plain]
 
 It is a separate process so that its CPU time is not counted as ingest's. The first line of its
 input is a JSON object of devices and passwords. The process prints `ready` when all blocks are
@@ -13,18 +13,22 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from bench.air import layout_of
 from bench.errors import BenchError
 from bench.mqtt import Peer
 from bench.payload import blocks
+from bench.plain import plain_message
 from contract.acks import decode_ack
 from contract.blocks import Block
 from contract.topics import Lane, ack_topic, up_topic
 from contract.wire import encode
 
 __all__ = ["main"]
+
+Form: TypeAlias = Callable[[Block], bytes]  # makes a message of a block
 
 _LIMIT_S = 300.0
 _NOBODY = "No matching subscribers"
@@ -34,8 +38,12 @@ _AGE_S = 86_400
 class _Device:
     """Holds one gateway's connection and its prepared blocks."""
 
-    def __init__(self, port: int, name: str, password: str, made: Iterator[Block]) -> None:
+    def __init__(
+        self, port: int, account: tuple[str, str], made: Iterator[Block], form: Form
+    ) -> None:
+        name, password = account
         self._made = made
+        self._form = form
         self._topic = up_topic(name, Lane.LIVE)
         self._acked = 0
         self._wanted = 0
@@ -82,7 +90,7 @@ class _Device:
     def _encoded(self) -> bytes:
         block = next(self._made)
         self._wanted += block.records_total
-        return encode(block)
+        return self._form(block)
 
     def _hear(self, _topic: str, payload: bytes) -> None:
         self._acked += sum(s.last - s.first + 1 for s in decode_ack(payload).spans)
@@ -90,19 +98,25 @@ class _Device:
             self._done.set()
 
 
-def main() -> int:
-    """Sends the blocks and waits for the acks."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--blocks", type=int, required=True, help="blocks of all devices together")
     parser.add_argument("--records", type=int, required=True, help="readings per block")
     parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
+    parser.add_argument("--plain", action="store_true", help="send readings as plain JSON")
+    return parser
+
+
+def main() -> int:
+    """Sends the blocks and waits for the acks."""
+    args = _parser().parse_args()
+    form = plain_message if args.plain else encode
     accounts: dict[str, str] = json.loads(sys.stdin.readline())
     layout = layout_of("rooms", paired=True)
     devices = [
-        _Device(args.port, name, password, blocks(layout, args.records, _AGE_S, args.seed + i))
-        for i, (name, password) in enumerate(accounts.items())
+        _Device(args.port, account, blocks(layout, args.records, _AGE_S, args.seed + i), form)
+        for i, account in enumerate(accounts.items())
     ]
     for device in devices:
         device.probe()

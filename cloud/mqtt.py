@@ -36,6 +36,7 @@ __all__ = ["BrokerSettings", "Connection", "Message"]
 _KEEPALIVE_S = 30
 _ANSWER_S = 10.0
 _LOOK_S = 0.2
+_AT_ONCE_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,42 @@ class _State(Enum):
     OPENING = "opening"
     READY = "ready"
     ENDED = "ended"
+
+
+class _Client(Client):
+    """A client that takes many packets from the socket at once.
+
+    paho asks the kernel four times for each message, which is a third of a message's CPU time.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._received = b""
+        self._begin = 0  # of the bytes that paho has not taken yet
+        self._may_ask = True
+
+    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
+        """Handles all packets that one call of the kernel returns; keeps no bytes for later.
+
+        `select` says nothing about bytes that this object has taken from the socket already. paho
+        keeps the begin of an incomplete packet.
+        """
+        self._may_ask = True
+        while True:
+            code = super().loop_read(max_packets)
+            if code != MQTTErrorCode.MQTT_ERR_SUCCESS or self._begin >= len(self._received):
+                return code
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if self._begin >= len(self._received):
+            if not self._may_ask:
+                raise BlockingIOError
+            self._may_ask = False
+            self._received, self._begin = super()._sock_recv(_AT_ONCE_BYTES), 0
+        end = self._begin + bufsize
+        taken = self._received[self._begin : end]
+        self._begin = end
+        return taken
 
 
 class Connection:
@@ -204,7 +241,7 @@ class Connection:
             return self._answers.popitem()
 
     def _make_client(self) -> Client:
-        client = Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._settings.client_id,
             protocol=MQTTProtocolVersion.MQTTv5,

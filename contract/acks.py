@@ -1,7 +1,7 @@
 """Encodes and decodes the ack, by which the cloud names the blocks in one committed lake file.
 
 Acks are idempotent and have no state: a lost ack costs one repeated block, never a reading. A block
-that the cloud cannot decode has no known numbers, so the ack names the digest of its payload.
+whose numbers the cloud cannot read is named by the digest of its payload.
 """
 
 import json
@@ -23,7 +23,7 @@ class Ack:
 
     Attributes:
         spans: Record numbers; spans of consecutive blocks are merged.
-        digests: `payload_digest` of each block that could not be decoded.
+        digests: `payload_digest` of each block whose numbers could not be read.
     """
 
     spans: tuple[Span, ...] = ()

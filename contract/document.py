@@ -5,22 +5,31 @@ guessing would store wrong numbers, while the cloud quarantines refused bytes an
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import accumulate, pairwise
 from typing import Annotated, Any
 
 from contract.blocks import Block, Mark, SensorColumns, Series, TimedEvent, kind_of
 from contract.errors import ContractError
+from contract.limits import NEW, Limits, counts_of
 from contract.quantities import Flag, Quality, Quantity
-from contract.records import RECORD_TYPES, Event, Kind, Reading, Statistic
+from contract.records import EVENT_TYPES, Event, Statistic
 from contract.typed import LARGEST, LATEST_UTC_MS, Between, Id, Seq, StreamId, UtcMs, build, plain
 
-__all__ = ["MAX_RECORDS", "SCHEMA", "document_of", "parse_document"]
+__all__ = ["SCHEMA", "Header", "document_of", "parse_document", "parse_header"]
 
 SCHEMA = 1
-MAX_RECORDS = 65_536
+MAX_DECIMALS = 9
 
 _QUANTITIES = {quantity.value: quantity for quantity in Quantity}
+_SERIES = {
+    (quantity.value, quantity.facts.unit, decimals): Series(quantity, decimals)
+    for quantity in Quantity
+    for decimals in range(MAX_DECIMALS + 1)
+}
+_QUALITIES = {quality.value: quality for quality in Quality}
+_FLAGS = {flag.value: flag for flag in Flag}
+_EVENTS: dict[str, type[Event]] = {kind.value: cls for cls, kind in EVENT_TYPES.items()}
 
 Document = Mapping[str, Any]
 Offset = Annotated[int, Between(0, LARGEST)]
@@ -69,6 +78,12 @@ def _sensor_table(sensor: SensorColumns, offset_ms: int) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Begin:
+    stream: StreamId
+    first: Seq
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Head:
     stream: StreamId
     first: Seq
@@ -90,34 +105,74 @@ class _At:
     utc_at: UtcMs | None = None
 
 
-def parse_document(document: object) -> Block:
+_AT = tuple(field.name for field in fields(_At))
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Names a block: its stream, and its first and last record number."""
+
+    stream_id: str
+    first: int
+    last: int
+
+
+def parse_header(document: object, limits: Limits = NEW) -> Header:
+    """Returns the header of a parsed JSON document, without a check of each field.
+
+    Raises:
+        ContractError: The document has no header or exceeds the limits.
+    """
+    table = _table_of(document)
+    counts = counts_of(table)
+    counts.check(limits)
+    begin = build(_Begin, table, "block", ignore_unknown=True)
+    if counts.records is None:
+        raise ContractError("bad_columns", "block: numbers do not fill the columns")
+    _check_records(counts.records, begin.first, limits)
+    return Header(begin.stream, begin.first, begin.first + counts.records - 1)
+
+
+def parse_document(document: object, limits: Limits = NEW) -> Block:
     """Returns the block that a parsed JSON document describes.
+
+    Args:
+        document: The result of a JSON parser.
+        limits: `NEW`, or `STORED` for a block that the lake has accepted.
 
     Raises:
         ContractError: `bad_schema`, `bad_field`, `bad_unit`, `bad_quantity`, `bad_kind`,
             `bad_columns` or `bad_size`, with the path in the document.
     """
-    if not isinstance(document, Mapping):
-        raise ContractError("bad_field", "the document is not a table")
-    if document.get("schema") != SCHEMA or type(document["schema"]) is not int:
-        found = repr(document.get("schema"))[:40]
-        raise ContractError("bad_schema", f"schema: expected {SCHEMA}, found {found}")
-    head = build(_Head, document, "block", ignore_unknown=True)
+    table = _table_of(document)
+    counts_of(table).check(limits)
+    head = build(_Head, table, "block", ignore_unknown=True)
     at = _parse_at(head)
     block = Block(
         stream_id=head.stream,
         first=head.first,
         offset_ms=at.offset_ms,
         utc_at=at.utc_at,
-        sensors=tuple(_sensors(_list(document, "sensors", "block"), at.offset_ms)),
-        events=tuple(_events(_list(document, "events", "block"), at.offset_ms)),
+        sensors=tuple(_sensors(_list(table, "sensors", "block"), at.offset_ms)),
+        events=tuple(_events(_list(table, "events", "block"), at.offset_ms)),
     )
-    if not 1 <= block.records_total <= MAX_RECORDS or block.last > LARGEST:
-        raise ContractError(
-            "bad_size", f"block: {block.records_total} records, expected 1 to {MAX_RECORDS}"
-        )
+    _check_records(block.records_total, block.first, limits)
     _check_latest(block)
     return block
+
+
+def _table_of(document: object) -> Document:
+    if not isinstance(document, Mapping):
+        raise ContractError("bad_field", "the document is not a table")
+    if document.get("schema") != SCHEMA or type(document["schema"]) is not int:
+        found = repr(document.get("schema"))[:40]
+        raise ContractError("bad_schema", f"schema: expected {SCHEMA}, found {found}")
+    return document
+
+
+def _check_records(records: int, first: int, limits: Limits) -> None:
+    if not 1 <= records <= limits.records or first + records - 1 > LARGEST:
+        raise ContractError("bad_size", f"block: {records} records, expected 1 to {limits.records}")
 
 
 def _check_latest(block: Block) -> None:
@@ -134,7 +189,7 @@ def _parse_at(head: _Head) -> _At:
             "bad_field",
             "block: at: expected [offset, UTC] if clock is synced, [offset] if clock is unsynced",
         )
-    return build(_At, dict(zip(("offset_ms", "utc_at"), head.at, strict=False)), "block: at")
+    return build(_At, dict(zip(_AT, head.at, strict=False)), "block: at")
 
 
 def _list(document: Document, key: str, where: str) -> list[Any]:
@@ -164,8 +219,8 @@ def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
     rows = len(data) // (1 + len(series))
     offsets = _offsets(data[:rows], offset_ms, where)
     columns = tuple(tuple(data[i : i + rows]) for i in range(rows, len(data), rows))
-    _check_numbers(columns, where)
-    marks = tuple(_mark(m, len(series), rows, where) for m in _list(table, "marks", where))
+    _check_numbers(data, columns, where)
+    marks = _marks(_list(table, "marks", where), len(series), rows, where)
     _check_marks(columns, marks, where)
     extras = build(_Extras, table, where, ignore_unknown=True)
     if extras.counts and len(extras.counts) != rows:
@@ -183,28 +238,34 @@ def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
     )
 
 
-def _begins_with_text(item: Any) -> bool:
-    return isinstance(item, list) and bool(item) and isinstance(item[0], str)
-
-
 def _series(item: Any, where: str) -> Series:
-    quantity = _QUANTITIES.get(item[0]) if _begins_with_text(item) and len(item) > 2 else None
+    try:
+        quantity, unit, decimals = item[:3]
+        known = _SERIES.get((quantity, unit, decimals))
+    except (TypeError, ValueError, LookupError):
+        known = None
+    if known is not None and type(item) is list and type(item[2]) is int:  # True and 1.0 equal 1
+        return known
+    raise _series_error(item, where)
+
+
+def _series_error(item: Any, where: str) -> ContractError:
+    is_named = isinstance(item, list) and len(item) > 2 and isinstance(item[0], str)
+    quantity = _QUANTITIES.get(item[0]) if is_named else None
     if quantity is None:
         known = ", ".join(Quantity)
-        raise ContractError(
+        return ContractError(
             "bad_quantity", f"{where}: unknown series {repr(item)[:60]}; known quantities: {known}"
         )
-    unit, decimals = item[1], item[2]
-    expected = quantity.facts.unit
+    unit, expected = item[1], quantity.facts.unit
     if unit != expected:
-        raise ContractError(
+        return ContractError(
             "bad_unit", f"{where}: {quantity}: expected unit {expected}, found {repr(unit)[:30]}"
         )
-    if type(decimals) is not int or not 0 <= decimals <= 9:
-        raise ContractError(
-            "bad_field", f"{where}: decimals: expected 0 to 9, found {repr(decimals)[:30]}"
-        )
-    return Series(quantity, decimals)
+    return ContractError(
+        "bad_field",
+        f"{where}: decimals: expected 0 to {MAX_DECIMALS}, found {repr(item[2])[:30]}",
+    )
 
 
 def _offsets(differences: list[Any], offset_ms: int, where: str) -> tuple[int, ...]:
@@ -216,18 +277,40 @@ def _offsets(differences: list[Any], offset_ms: int, where: str) -> tuple[int, .
     return offsets
 
 
-def _check_numbers(columns: tuple[tuple[Any, ...], ...], where: str) -> None:
+def _check_numbers(numbers: list[Any], columns: tuple[tuple[Any, ...], ...], where: str) -> None:
+    if set(map(type, numbers)) == {int} and min(numbers) >= -LARGEST and max(numbers) <= LARGEST:
+        return
     for column in columns:
         if not set(map(type, column)) <= {int, type(None)}:
             raise ContractError(
                 "bad_columns", f"{where}: a value is neither a whole number nor null"
             )
-        numbers = [v for v in column if v is not None]
-        if numbers and not -LARGEST <= min(numbers) <= max(numbers) <= LARGEST:
+        values = [v for v in column if v is not None]
+        if values and not -LARGEST <= min(values) <= max(values) <= LARGEST:
             raise ContractError("bad_columns", f"{where}: a value exceeds +/-(2^53 - 1)")
 
 
-def _mark(item: Any, series_total: int, rows: int, where: str) -> Mark:
+def _marks(items: list[Any], series_total: int, rows: int, where: str) -> tuple[Mark, ...]:
+    return tuple(
+        _mark(item, series_total, rows) or _checked_mark(item, series_total, rows, where)
+        for item in items
+    )
+
+
+def _mark(item: Any, series_total: int, rows: int) -> Mark | None:
+    """Returns the mark, or None if anything is wrong; there may be thousands of marks."""
+    try:
+        series, row, quality, flags = item[:4]
+        is_whole = type(series) is int and type(row) is int and type(flags) is list
+        if is_whole and 0 <= series < series_total and 0 <= row < rows:
+            named = tuple(map(_FLAGS.__getitem__, flags))
+            return Mark(series, row, _QUALITIES[quality], named)
+    except (TypeError, ValueError, LookupError):
+        pass
+    return None
+
+
+def _checked_mark(item: Any, series_total: int, rows: int, where: str) -> Mark:
     try:
         series, row, quality, flags = item[0], item[1], Quality(item[2]), item[3]
         if type(series) is int and type(row) is int and isinstance(flags, list):
@@ -267,16 +350,13 @@ def _event(item: Any, offset_ms: int, where: str) -> TimedEvent:
     if not isinstance(item, list) or len(item) < 3 or type(item[1]) is not int:
         raise ContractError("bad_field", f"{where}: expected [kind, offset, fields]")
     name, difference, table = item[:3]
-    if name not in list(Kind) or name == Kind.READING:
-        known = ", ".join(k for k in Kind if k is not Kind.READING)
+    event_type = _EVENTS.get(name) if isinstance(name, str) else None
+    if event_type is None:
+        known = ", ".join(_EVENTS)
         raise ContractError(
             "bad_kind", f"{where}: unknown kind {repr(name)[:30]}; known kinds: {known}"
         )
     if not 0 <= difference <= LARGEST - offset_ms:
         raise ContractError("bad_field", f"{where}: offset {repr(difference)[:30]} is out of range")
-    event: Event | Reading = build(
-        RECORD_TYPES[Kind(name)], table, f"{where} {name}", ignore_unknown=True
-    )
-    if isinstance(event, Reading):  # cannot happen (see above); needed by the type checker
-        raise ContractError("bad_kind", where)
+    event = build(event_type, table, f"{where} {name}", ignore_unknown=True)
     return TimedEvent(offset_ms + difference, event)

@@ -20,7 +20,8 @@ from typing import Annotated, Any
 
 from contract.acks import Ack
 from contract.blocks import ClockState
-from contract.document import MAX_RECORDS, SCHEMA
+from contract.document import SCHEMA
+from contract.limits import NEW
 from contract.quantities import Flag, Quality, Quantity
 from contract.records import RECORD_TYPES, Kind, Reading
 from contract.typed import LARGEST, Between, Id, Pattern, Seq, StreamId, UtcMs, plain
@@ -127,7 +128,7 @@ def block_schema() -> Schema:
         "$schema": _DIALECT,
         "$id": "urn:dewline:contract:block:1",
         "title": "Block",
-        "description": f"Consecutive records of one stream, 1 to {MAX_RECORDS} of them.",
+        "description": f"Consecutive records of one stream, 1 to {NEW.records} of them.",
         "type": "object",
         "required": ["schema", "clock", "stream", "first", "at"],
         "properties": {
@@ -136,8 +137,8 @@ def block_schema() -> Schema:
             "stream": schema_of(StreamId),
             "first": schema_of(Seq),
             "at": {"type": "array", "items": {"type": "integer"}},
-            "sensors": {"type": "array", "items": {"$ref": "#/$defs/sensor"}},
-            "events": {"type": "array", "items": {"$ref": "#/$defs/event"}},
+            "sensors": _list_of("sensor", NEW.sensors),
+            "events": _list_of("event", NEW.events),
         },
         "oneOf": [_clock(ClockState.SYNCED, _OFFSET, UtcMs), _clock(ClockState.UNSYNCED, _OFFSET)],
         "anyOf": [
@@ -146,6 +147,10 @@ def block_schema() -> Schema:
         ],
         "$defs": _definitions(),
     }
+
+
+def _list_of(name: str, most: int) -> Schema:
+    return {"type": "array", "items": {"$ref": f"#/$defs/{name}"}, "maxItems": most}
 
 
 def _definitions() -> Schema:

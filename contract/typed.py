@@ -2,19 +2,21 @@
 
 All input becomes typed values here: this module checks every type, range and pattern, and no other
 code handles unchecked dicts. The constraints are in the annotations (`Annotated[int,
-Between(...)]`), where the JSON Schema generator finds them too.
+Between(...)]`), where the JSON Schema generator finds them too. The annotations of a class are
+compiled to functions when the class is built for the first time.
 """
 
+import builtins
 import re
 import sys
 import types
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeAlias, TypeVar
 
 from contract.errors import ContractError
 
@@ -100,48 +102,66 @@ def build(cls: type[T], table: object, where: str, *, ignore_unknown: bool = Fal
         ContractError: `bad_field` with the path and the expected value or, for an unknown key, the
             known keys.
     """
-    if not isinstance(table, Mapping):
-        raise ContractError("bad_field", f"{where}: expected a table, found {_shown(table)}")
-    plan = _plan(cls)  # type: ignore[arg-type]  # a class is hashable
-    if not ignore_unknown:
-        _refuse_unknown(table, [field.name for field in plan], where)
-    values: dict[str, Any] = {}
-    for field in plan:
-        if field.name in table:
-            place = f"{where}: {field.name}"
-            values[field.name] = _value(field.hint, table[field.name], place, ignore_unknown)
-        elif field.required:
-            raise ContractError("bad_field", f"{where}: key {field.name!r} is missing")
-    return cls(**values)
+    try:
+        check = _table_check(cls, ignore_unknown)  # type: ignore[arg-type]  # classes are hashable
+        made: T = check(table)
+    except _FieldError as wrong:
+        raise ContractError("bad_field", f"{where}{wrong.path}: {wrong.says}") from None
+    return made
 
 
-def _refuse_unknown(table: Mapping[Any, Any], known: list[str], where: str) -> None:
+Check: TypeAlias = Callable[[Any], Any]  # returns the checked value, or raises `_FieldError`
+
+
+class _FieldError(Exception):
+    """Says what is wrong with a value; each table and list on the way out extends the path."""
+
+    def __init__(self, says: str) -> None:
+        super().__init__(says)
+        self.says = says
+        self.path = ""
+
+    def inside(self, part: str) -> "_FieldError":
+        self.path = part + self.path
+        return self
+
+
+@cache
+def _table_check(cls: type, ignore_unknown: bool) -> Check:
+    """Compiles the checks of a class, once: resolving its annotations takes 20 us or more."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    plan = tuple(
+        (f.name, _compiled(hints[f.name], ignore_unknown), _is_required(f)) for f in fields(cls)
+    )
+    known = tuple(name for name, _, _ in plan)
+
+    def check(table: Any) -> Any:
+        if type(table) is not dict and not isinstance(table, Mapping):  # the first is faster
+            raise _FieldError(f"expected a table, found {_shown(table)}")
+        if not ignore_unknown:
+            _refuse_unknown(table, known)
+        values = {}
+        for name, checked, required in plan:
+            if name in table:
+                try:
+                    values[name] = checked(table[name])
+                except _FieldError as wrong:
+                    raise wrong.inside(f": {name}") from None
+            elif required:
+                raise _FieldError(f"key {name!r} is missing")
+        return cls(**values)
+
+    return check
+
+
+def _is_required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _refuse_unknown(table: Mapping[Any, Any], known: tuple[str, ...]) -> None:
     unknown = sorted(str(key) for key in table if key not in known)
     if unknown:
-        raise ContractError(
-            "bad_field", f"{where}: unknown key {unknown[0]!r}; known keys: {', '.join(known)}"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Field:
-    name: str
-    hint: Any
-    required: bool
-
-
-@cache
-def _plan(cls: type) -> tuple[_Field, ...]:  # cached: resolving annotations costs 20 us a table
-    hints = typing.get_type_hints(cls, include_extras=True)
-    return tuple(
-        _Field(f.name, hints[f.name], f.default is MISSING and f.default_factory is MISSING)
-        for f in fields(cls)
-    )
-
-
-@cache
-def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
-    return typing.get_origin(hint), typing.get_args(hint)
+        raise _FieldError(f"unknown key {unknown[0]!r}; known keys: {', '.join(known)}")
 
 
 def plain(value: Any) -> Any:
@@ -158,69 +178,143 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _value(hint: Any, value: object, where: str, ignore_unknown: bool) -> Any:
-    origin, arguments = _parts(hint)
+def _compiled(hint: Any, ignore_unknown: bool) -> Check:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        built = _value(arguments[0], value, where, ignore_unknown)
-        _check(arguments[1:], built, where)
-        return built
+        check = _constrained(_compiled(arguments[0], ignore_unknown), arguments[1:])
+        return _quick(arguments[0], arguments[1:], check)
     if origin in (types.UnionType, typing.Union):
         inner = next(a for a in arguments if a is not type(None))
-        return None if value is None else _value(inner, value, where, ignore_unknown)
+        return _or_none(_compiled(inner, ignore_unknown))
     if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise ContractError("bad_field", f"{where}: expected a list, found {_shown(value)}")
-        items = enumerate(value)
-        return tuple(_value(arguments[0], v, f"{where}[{i}]", ignore_unknown) for i, v in items)
-    if isinstance(hint, type) and issubclass(hint, TextValue):
-        return _parsed(hint, value, where)
-    if is_dataclass(hint) and isinstance(hint, type):
-        return build(hint, value, where, ignore_unknown=ignore_unknown)
-    return _scalar(hint, value, where)
+        return _each(_compiled(arguments[0], ignore_unknown))
+    if hint is dict or origin is dict:
+        return _any_table
+    return _compiled_class(hint, ignore_unknown)
 
 
-def _parsed(hint: type[TextValue], value: object, where: str) -> TextValue:
-    try:
-        return hint.parse(value if isinstance(value, str) else "")
-    except ValueError:
-        raise ContractError(
-            "bad_field", f"{where}: expected {hint.says}, found {_shown(value)}"
-        ) from None
+def _compiled_class(hint: type, ignore_unknown: bool) -> Check:
+    if issubclass(hint, TextValue):
+        return _parsed(hint)
+    if is_dataclass(hint):
+        return _table_check(hint, ignore_unknown)
+    if issubclass(hint, Enum):
+        return _member(hint)
+    return _finite if hint is float else _exactly(hint)
 
 
-def _scalar(hint: Any, value: object, where: str) -> Any:
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        members = [str(m.value) for m in hint]
-        if value not in members:
-            raise ContractError(
-                "bad_field", f"{where}: expected one of {', '.join(members)}, found {_shown(value)}"
-            )
-        return hint(value)
-    if hint is float and type(value) in (int, float):
-        number = typing.cast("float", value)
-        if -LARGEST_FLOAT <= number <= LARGEST_FLOAT:  # false for NaN; an int may have 400 digits
-            return float(number)
-    if hint in (str, int, bool) and type(value) is hint:
-        return value
-    if hint is dict or typing.get_origin(hint) is dict:
-        if isinstance(value, dict):
-            return value
-        raise ContractError("bad_field", f"{where}: expected a table, found {_shown(value)}")
-    names = {str: "a text", int: "a whole number", float: "a finite number", bool: "true or false"}
-    raise ContractError(
-        "bad_field", f"{where}: expected {names.get(hint, hint)}, found {_shown(value)}"
-    )
-
-
-def _check(constraints: tuple[Any, ...], value: Any, where: str) -> None:
+def _constrained(inner: Check, constraints: tuple[Any, ...]) -> Check:
+    check = inner
     for constraint in constraints:
-        if isinstance(constraint, Between) and not constraint.low <= value <= constraint.high:
-            span = f"{constraint.low:g} to {constraint.high:g}"
-            raise ContractError("bad_field", f"{where}: expected {span}, found {_shown(value)}")
-        if isinstance(constraint, Pattern) and not re.fullmatch(constraint.regex, value):
-            raise ContractError(
-                "bad_field", f"{where}: expected {constraint.says}, found {_shown(value)}"
-            )
+        if isinstance(constraint, Between):
+            check = _between(check, constraint)
+        elif isinstance(constraint, Pattern):
+            check = _matching(check, constraint)
+    return check
+
+
+def _quick(hint: Any, constraints: tuple[Any, ...], check: Check) -> Check:
+    """Returns a check in one function for the usual types; `check` gives the errors."""
+    match hint, *constraints:
+        case builtins.int, Between(low, high):
+            return lambda v: v if type(v) is int and low <= v <= high else check(v)
+        case builtins.str, Pattern(regex):
+            fullmatch = re.compile(regex).fullmatch
+            return lambda v: v if type(v) is str and fullmatch(v) else check(v)
+        case _:
+            return check
+
+
+def _between(inner: Check, limits: Between) -> Check:
+    low, high = limits.low, limits.high
+
+    def check(value: Any) -> Any:
+        built = inner(value)
+        if low <= built <= high:
+            return built
+        raise _FieldError(f"expected {low:g} to {high:g}, found {_shown(built)}")
+
+    return check
+
+
+def _matching(inner: Check, pattern: Pattern) -> Check:
+    fullmatch = re.compile(pattern.regex).fullmatch
+
+    def check(value: Any) -> Any:
+        built = inner(value)
+        if fullmatch(built):
+            return built
+        raise _FieldError(f"expected {pattern.says}, found {_shown(built)}")
+
+    return check
+
+
+def _or_none(inner: Check) -> Check:
+    def check(value: Any) -> Any:
+        return None if value is None else inner(value)
+
+    return check
+
+
+def _each(inner: Check) -> Check:
+    def check(value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise _FieldError(f"expected a list, found {_shown(value)}")
+        built: list[Any] = []
+        try:
+            for item in value:
+                built.append(inner(item))  # noqa: PERF401  # its length is the place of an error
+        except _FieldError as wrong:
+            raise wrong.inside(f"[{len(built)}]") from None
+        return tuple(built)
+
+    return check
+
+
+def _parsed(hint: type[TextValue]) -> Check:
+    def check(value: Any) -> Any:
+        try:
+            return hint.parse(value if isinstance(value, str) else "")
+        except ValueError:
+            raise _FieldError(f"expected {hint.says}, found {_shown(value)}") from None
+
+    return check
+
+
+def _member(hint: type[Enum]) -> Check:
+    members = {str(member.value): member for member in hint}
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and value in members:
+            return members[value]
+        raise _FieldError(f"expected one of {', '.join(members)}, found {_shown(value)}")
+
+    return check
+
+
+def _any_table(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value
+    raise _FieldError(f"expected a table, found {_shown(value)}")
+
+
+def _finite(value: Any) -> Any:
+    # The comparison is false for NaN; an int may have 400 digits.
+    if type(value) in (int, float) and -LARGEST_FLOAT <= value <= LARGEST_FLOAT:
+        return float(value)
+    raise _FieldError(f"expected a finite number, found {_shown(value)}")
+
+
+def _exactly(hint: Any) -> Check:
+    names = {str: "a text", int: "a whole number", bool: "true or false"}
+    allowed = hint if hint in names else None
+
+    def check(value: Any) -> Any:
+        if type(value) is allowed:
+            return value
+        raise _FieldError(f"expected {names.get(hint, hint)}, found {_shown(value)}")
+
+    return check
 
 
 def _shown(value: object) -> str:

@@ -84,7 +84,7 @@ def _wanted(lake: Lake, wanted: ExportFilter) -> Iterator[LandedBlock]:
 
 def _day(block: LandedBlock) -> date | None:
     try:
-        return event_day(decode(block.payload).utc_at)
+        return event_day(decode(block.payload, block.limits).utc_at)
     except ContractError:
         return None
 

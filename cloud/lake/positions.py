@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from contract.limits import NEW, STORED, Limits
 from contract.topics import Lane
 
 __all__ = [
@@ -68,6 +69,15 @@ class LandedBlock:
     first: int | None
     last: int | None
     payload: bytes
+
+    @property
+    def limits(self) -> Limits:
+        """Limits for decoding the payload.
+
+        Ingest leaves out the stream of a payload beyond the limits for new blocks. A block with a
+        stream may be older than these limits, and remains readable.
+        """
+        return NEW if self.stream_id is None else STORED
 
 
 @dataclass(frozen=True, slots=True)

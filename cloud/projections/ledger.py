@@ -61,7 +61,7 @@ def _facts(files: Sequence[LandedFile]) -> Iterator[Fact]:
     for file in files:
         for landed in file.blocks:
             try:
-                block = decode(landed.payload)
+                block = decode(landed.payload, landed.limits)
             except ContractError:
                 continue  # the quarantine has it, with the reason
             yield from facts_of(landed, file.position, block)

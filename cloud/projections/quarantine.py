@@ -154,7 +154,7 @@ class QuarantineProjection:
 def _refused(file: LandedFile) -> Iterator[Quarantined]:
     for block in file.blocks:
         try:
-            decode(block.payload)
+            decode(block.payload, block.limits)
         except ContractError as error:
             yield _of_block(block, file.position, error)
 

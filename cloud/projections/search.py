@@ -173,7 +173,7 @@ class SearchProjection:
 def _decoded(blocks: Iterable[LandedBlock]) -> Iterator[_Decoded]:
     for landed in blocks:
         try:
-            block = decode(landed.payload)
+            block = decode(landed.payload, landed.limits)
         except ContractError:
             continue  # the quarantine projection stores and counts it
         yield _Decoded(_Stream(landed.device_id, block.stream_id), landed.received_at, block)

@@ -230,7 +230,7 @@ def _rows(files: Sequence[LandedFile]) -> Iterator[pa.RecordBatch]:
 
 def _arrived(file: LandedFile) -> Iterator[Arrived]:
     for row, landed in enumerate(file.blocks):
-        block = block_of(landed.payload)
+        block = block_of(landed.payload, landed.limits)
         if block is not None:  # blocks that cannot be decoded are in quarantine
             yield Arrived(
                 device_id=landed.device_id,

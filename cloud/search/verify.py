@@ -88,7 +88,7 @@ def keys_in_lake(files: Iterable[LandedFile]) -> dict[StreamOfKind, Counted]:
     for file in files:
         for landed in file.blocks:
             try:
-                block = decode(landed.payload)
+                block = decode(landed.payload, landed.limits)
             except ContractError:
                 continue  # in quarantine, with no records to count
             for kind, first, last in _spans(block):

@@ -15,13 +15,14 @@ from cloud.transforms.schema import DECODED, require
 from contract.blocks import Block
 from contract.errors import ContractError
 from contract.keys import event_day
+from contract.limits import NEW, STORED, Limits
 from contract.topics import Lane
 from contract.wire import decode as decode_payload
 
 __all__ = ["block_of", "decode"]
 
 _PLACE = ("node", "start_id", "lane", "n", "row")
-_WANTED = ("device_id", "received_at", "payload", *_PLACE)
+_WANTED = ("device_id", "received_at", "payload", "stream_id", *_PLACE)
 _BLOCKS_AT_ONCE = 512  # about 40,000 readings in the worker's memory
 
 
@@ -42,11 +43,11 @@ def _decode(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def _arrived(batch: pa.RecordBatch) -> Iterator[Arrived]:
     columns = [batch.column("received_at").cast(pa.int64())]
-    columns += [batch.column(name) for name in ("device_id", "payload", *_PLACE)]
-    for received_us, device_id, payload, node, start_id, lane, n, row in zip(
+    columns += [batch.column(name) for name in ("device_id", "payload", "stream_id", *_PLACE)]
+    for received_us, device_id, payload, stream_id, node, start_id, lane, n, row in zip(
         *(column.to_pylist() for column in columns), strict=True
     ):
-        block = block_of(payload)
+        block = block_of(payload, NEW if stream_id is None else STORED)
         if block is not None:
             position = Position(FileSequence(node, start_id, Lane(lane)), n)
             yield Arrived(
@@ -57,10 +58,10 @@ def _arrived(batch: pa.RecordBatch) -> Iterator[Arrived]:
             )
 
 
-def block_of(payload: bytes) -> Block | None:
+def block_of(payload: bytes, limits: Limits) -> Block | None:
     """Return a payload's block; None if it cannot be decoded or has times that cannot be stored."""
     try:
-        block = decode_payload(payload)
+        block = decode_payload(payload, limits)
         event_day(block.observed_at(_last_offset(block)))
     except (ContractError, ValueError, OverflowError):
         return None  # ValueError, OverflowError: a time after the year 9999 cannot be stored

@@ -26,12 +26,12 @@ from contract.desired import (
     Desired,
     DesiredBundle,
 )
-from contract.document import MAX_RECORDS
+from contract.limits import NEW
 from contract.quantities import Quantity
 from contract.records import RECORD_TYPES, Receipt, Span
 from contract.schema import attribute_texts
 from contract.typed import LARGEST, Between, Pattern
-from contract.wire import DICTIONARY_VERSION, MAX_DOCUMENT_BYTES, MAX_PAYLOAD_BYTES, dictionary
+from contract.wire import DICTIONARY_VERSION, MAX_PAYLOAD_BYTES, dictionary
 from deploy.reference import page
 
 __all__ = ["main", "rewritten", "tables"]
@@ -124,8 +124,20 @@ def _quantities() -> str:
 def _limits() -> str:
     rows = [
         ("payload", f"{MAX_PAYLOAD_BYTES} bytes"),
-        ("inflated document", f"{MAX_DOCUMENT_BYTES} bytes"),
-        ("records in a block", f"1 to {MAX_RECORDS}"),
+        (
+            "inflated document",
+            (
+                f"{NEW.small_document_bytes} bytes + {NEW.inflation} for each byte of the payload, "
+                f"at most {NEW.document_bytes}"
+            ),
+        ),
+        ("tables and lists in a document", f"{NEW.lists}"),
+        ("depth of tables and lists", f"{NEW.depth}"),
+        ("records in a block", f"1 to {NEW.records}"),
+        ("items of `sensors`", f"{NEW.sensors}"),
+        ("series in a block", f"{NEW.series}"),
+        ("items of `events`", f"{NEW.events}"),
+        ("spans and receipts in the events of a block", f"{NEW.parts}"),
         ("ack", f"{MAX_ACK_BYTES} bytes"),
         ("desired state", f"{MAX_DESIRED_BYTES} bytes"),
         ("bundles in a desired state", f"{MAX_BUNDLES}"),

@@ -6,11 +6,11 @@ encoded, and wait for the next commit.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from contract.blocks import Block, TimedEvent, kinds_total
-from contract.records import Alert
+from contract.records import Alert, Event
 from contract.wire import encode
 from edge.storage.open_block import Measured, OpenBlock
 from edge.storage.outbox import Encoded, Outbox, StreamEnd
@@ -87,11 +87,13 @@ class Journal:
 
     def add_reading(self, measured: Measured, utc_at: int | None) -> None:
         """Appends a reading to the open block; `utc_at` is UTC at the reading's offset."""
+        self._make_room_for(measured)
         self._open.open_at(measured.offset_ms, utc_at)
         self._open.add_reading(measured)
 
     def add_event(self, event: TimedEvent, utc_at: int | None) -> None:
         """Appends an event that can wait for the next regular commit."""
+        self._make_room_for(event.event)
         self._open.open_at(event.offset_ms, utc_at)
         self._open.add_event(event.offset_ms, event.event)
 
@@ -115,7 +117,8 @@ class Journal:
         """
         self._close(self._open)
         self._open = OpenBlock()
-        self._close(_urgent_block(urgent, tail))
+        for block in _urgent_blocks(urgent, tail):
+            self._close(block)
         if not self._closed:
             return False
         last = self._last_closed
@@ -130,6 +133,12 @@ class Journal:
     def _last_closed(self) -> int:
         return self._closed[-1][0].last if self._closed else self._last
 
+    def _make_room_for(self, added: Measured | Event) -> None:
+        """Closes the open block if the record would exceed a limit; the next commit takes it."""
+        if not self._open.has_room_for(added):
+            self._close(self._open)
+            self._open = OpenBlock()
+
     def _close(self, filled: OpenBlock) -> None:
         if filled.records_total:
             block = filled.close(self.stream_id, self._last_closed + 1)
@@ -137,12 +146,15 @@ class Journal:
             self._closed.append((block, Encoded(block.first, block.last, alert, encode(block))))
 
 
-def _urgent_block(urgent: Sequence[TimedEvent], tail: Tail) -> OpenBlock:
+def _urgent_blocks(urgent: Sequence[TimedEvent], tail: Tail) -> Iterator[OpenBlock]:
     block = OpenBlock()
-    block.open_at(tail.offset_ms, tail.utc_at)
-    for event in urgent:
-        block.add_event(event.offset_ms, event.event)
-    return block
+    for timed in urgent:
+        if not block.has_room_for(timed.event):
+            yield block
+            block = OpenBlock()
+        block.open_at(tail.offset_ms, tail.utc_at)
+        block.add_event(timed.offset_ms, timed.event)
+    yield block
 
 
 def trace_line(block: Block) -> str:

@@ -6,6 +6,7 @@ Uses neither clocks nor storage; the caller of `close` passes the first number.
 from dataclasses import dataclass, field
 
 from contract.blocks import Block, Mark, SensorColumns, Series, TimedEvent
+from contract.limits import NEW, parts_of
 from contract.quantities import Flag, Quality
 from contract.records import Event
 
@@ -46,6 +47,8 @@ class OpenBlock:
         self._sensors: dict[str, _Columns] = {}
         self._events: list[TimedEvent] = []
         self._opened: tuple[int, int | None] | None = None
+        self._series_total = 0
+        self._parts_total = 0
         self.records_total = 0
 
     @property
@@ -58,12 +61,25 @@ class OpenBlock:
         if self._opened is None:
             self._opened = (offset_ms, utc_at)
 
+    def has_room_for(self, added: Measured | Event) -> bool:
+        """Returns whether the block remains within the contract's limits with this record too."""
+        if isinstance(added, Measured):
+            is_new = added.sensor_id not in self._sensors
+            sensors = len(self._sensors) + is_new
+            series = self._series_total + len(added.series) * is_new
+            records = self.records_total + len(added.values)
+            return sensors <= NEW.sensors and series <= NEW.series and records <= NEW.records
+        parts = self._parts_total + parts_of(added)
+        is_small = self.records_total < NEW.records and len(self._events) < NEW.events
+        return is_small and parts <= NEW.parts
+
     def add_reading(self, measured: Measured) -> None:
         """Appends one reading per series of the sensor."""
         columns = self._sensors.get(measured.sensor_id)
         if columns is None:
             columns = _Columns(measured.series, values=[[] for _ in measured.series])
             self._sensors[measured.sensor_id] = columns
+            self._series_total += len(measured.series)
         row = len(columns.offsets_ms)
         columns.offsets_ms.append(measured.offset_ms)
         for index, value in enumerate(measured.values):
@@ -76,6 +92,7 @@ class OpenBlock:
     def add_event(self, offset_ms: int, event: Event) -> None:
         """Appends a record that is not a reading."""
         self._events.append(TimedEvent(offset_ms, event))
+        self._parts_total += parts_of(event)
         self.records_total += 1
 
     def close(self, stream_id: str, first: int) -> Block:

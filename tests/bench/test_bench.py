@@ -49,7 +49,12 @@ def test_bench_ingest_prints_its_figures(tmp_path: Path, capsys: pytest.CaptureF
     counts = ["--rounds", "1", "--blocks8", "800", "--blocks80", "800"]
     assert ingest.main([*counts, "--folder", str(tmp_path)]) == 0
     figures = last_line(capsys.readouterr().out)
-    assert list(figures) == ["readings_per_core_s_block8", "readings_per_core_s_block80"]
+    assert list(figures) == [
+        "readings_per_core_s_block8",
+        "readings_per_core_s_block80",
+        "vs_plain_json_block8",
+        "vs_plain_json_block80",
+    ]
     assert all(value is not None and value > 0 for value in figures.values())
     assert list(tmp_path.iterdir()) == []
 

@@ -1,5 +1,6 @@
 """A connection of the cloud to a real broker: what it keeps, refuses, and how it ends."""
 
+import random
 import threading
 import time
 from dataclasses import replace
@@ -71,6 +72,25 @@ def test_what_is_retained_is_there_for_whoever_comes_later(connect, rollout, obs
     connect(observer, keep, "dewline/v1/+/down/desired")
     wait_until(lambda: len(got) == len(wanted))
     assert got == wanted
+
+
+def test_messages_of_any_size_arrive_whole_and_in_order(connect, rollout, observer, wait_until):
+    """From far below to far above of what the connection takes from the socket at once."""
+    sizes = random.Random(1).choices((0, 1, 200, 65_500, 65_536, 131_072, 190_000), k=150)
+    sent = [n.to_bytes(2, "big") + bytes(size) for n, size in enumerate([*sizes, *[9] * 3_000])]
+    got = []
+
+    def keep(message):
+        got.append(message.payload)
+        message.answer()
+
+    connect(observer, keep, topic(1))
+    sender = connect(rollout)
+    for begin in range(0, len(sent), 15):  # the broker queues no more than it can hold
+        for payload in sent[begin : begin + 15]:
+            assert sender.publish(topic(1), payload)
+        wait_until(lambda begin=begin: len(got) >= min(begin + 15, len(sent)))
+    assert got == sent
 
 
 def test_nothing_to_retain_is_nothing(connect, rollout):

@@ -11,6 +11,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import re
 import sys
 import zlib
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from contract.blocks import kind_of as kind_of_record
 from contract.document import document_of
 from contract.errors import ContractError
 from contract.keys import alert_id, payload_digest, stream_id
+from contract.limits import NEW
 from contract.quantities import Flag, Quality, Quantity
 from contract.records import (
     Alert,
@@ -584,6 +586,62 @@ def of_strangers() -> Iterator[tuple[str, str, bytes]]:
         "60 is as good as 60.0; counts may be missing.",
         packed(whole),
     )
+    yield from of_corners(json.dumps(document, separators=(",", ":")))
+
+
+def of_corners(text: str) -> Iterator[tuple[str, str, bytes]]:
+    """Documents on which JSON parsers differ; `text` is a document."""
+
+    def with_field(field: str) -> bytes:
+        return packed((text[:-1] + f",{field}}}").encode())
+
+    yield (
+        "ignored_whole_number",
+        "A whole number of 4,300 digits where it is ignored.",
+        with_field('"weather":' + "9" * 4_300),
+    )
+    yield (
+        "ignored_infinity",
+        "1e999 is a JSON number: where it is ignored, it does no harm.",
+        with_field('"weather":[1e999,-1e999]'),
+    )
+    yield (
+        "ignored_half_a_pair",
+        "Half a surrogate pair where it is ignored, as a text and as a name.",
+        with_field('"sky \\ud83c":"\\udf21"'),
+    )
+    yield (
+        "ignored_depth_32",
+        "32 tables and lists in each other; the document's table is the first.",
+        with_field('"weather":' + "[" * 31 + "]" * 31),
+    )
+    yield (
+        "ignored_brackets",
+        "Brackets in texts are no lists.",
+        with_field('"weather":["' + "[{" * 40 + '","\\"' + "[" * 40 + '"]'),
+    )
+    yield (
+        "field_twice",
+        "Of a field that is there twice, only the last one counts.",
+        packed(text.replace('"first":1', '"first":"1","first":9,"first":1').encode()),
+    )
+    yield (
+        "minus_zero",
+        "-0 is 0, as a time, as a value and as a number.",
+        packed(
+            text.replace('"at":[5000', '"at":[-0')
+            .replace('"data":[0', '"data":[-0')
+            .replace(",425", ",-0")
+            .replace("}]}", '}],"events":[["alert",-0,' + ALERT_AT_MINUS_ZERO + "]]}")
+            .encode()
+        ),
+    )
+
+
+ALERT_AT_MINUS_ZERO = (
+    '{"alert_id":"0123456789abcdef","condition_id":"frost","state":"raised","basis":"observed",'
+    '"value":-0.0,"probability":-0}'
+)
 
 
 def alert_with_nulls() -> dict[str, Any]:
@@ -628,7 +686,7 @@ def of_bytes() -> Iterator[tuple[str, str, str, bytes]]:
         "zlib's format, not raw deflate.",
         (b"\x01" + zlib.compress(document)),
     )
-    bomb = packed(b" " * (wire.MAX_DOCUMENT_BYTES + 1))
+    bomb = packed(b" " * (NEW.document_bytes + 1))
     yield "bomb", "bad_size", "Inflates to one byte more than 4,194,304.", bomb
     yield "not_json", "bad_json", "Text that is not JSON.", packed(b"attic: 4.25")
     yield "no_document", "bad_json", "An empty document.", packed(b"")
@@ -644,9 +702,44 @@ def of_bytes() -> Iterator[tuple[str, str, str, bytes]]:
     deep = b'{"schema":1,"first":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
     yield "nested_deeply", "bad_json", "50,000 lists in each other.", packed(deep)
 
+    def with_field(field: bytes) -> bytes:
+        return packed(document[:-1] + b',"weather":' + field + b"}")
+
+    yield (
+        "depth_33",
+        "bad_json",
+        "33 tables and lists in each other, in a field that is ignored.",
+        with_field(b"[" * 32 + b"]" * 32),
+    )
+    yield (
+        "whole_number_long",
+        "bad_json",
+        "A whole number of 4,301 digits, in a field that is ignored.",
+        with_field(b"-" + b"9" * 4_301),
+    )
+    yield (
+        "half_a_pair_in_bytes",
+        "bad_json",
+        "Half a surrogate pair in UTF-8's form is not UTF-8.",
+        with_field(b'"\xed\xa0\xbc"'),
+    )
+    yield (
+        "too_many_lists",
+        "bad_size",
+        "32,769 lists in a field that is ignored, and those of the block.",
+        with_field(b"[" + b"[]," * 32_768 + b"0]"),
+    )
+    yield (
+        "bomb_small",
+        "bad_size",
+        "Inflates to more than 163,840 bytes and 20 for each byte of the payload.",
+        with_field(b" " * 180_000 + b"0"),
+    )
+
 
 def of_heads() -> Iterator[tuple[str, str, str, object]]:
     document = document_of(of_sensors(attic()))
+    sensors = document["sensors"]
     unsynced = document | {"clock": "unsynced"}
     yield "not_a_table", "bad_field", "The document is a list.", [document]
     yield "schema_missing", "bad_schema", "No schema.", without(document, "schema")
@@ -695,6 +788,17 @@ def of_heads() -> Iterator[tuple[str, str, str, object]]:
         document | {"at": [-1, UTC]},
     )
     yield "at_missing", "bad_field", "No at.", without(document, "at")
+    yield "sensors_null", "bad_field", "A list is not null.", document | {"sensors": None}
+    yield "events_null", "bad_field", "A list is not null.", document | {"events": None}
+    twice = json.dumps(document).replace('"first": 1', '"first": 1, "first": 0')
+    yield "first_twice", "bad_field", "The last one counts: 0.", twice.encode()
+    yield (
+        "first_infinite",
+        "bad_field",
+        "1e999 is no whole number.",
+        json.dumps(document).replace('"first": 1', '"first": 1e999').encode(),
+    )
+    yield "too_many_sensors", "bad_size", "257 sensors.", document | {"sensors": sensors * 257}
     yield "sensors_table", "bad_field", "sensors is not a list.", document | {"sensors": {}}
     yield "no_records", "bad_size", "Neither sensors nor events.", document | {"sensors": []}
 
@@ -850,13 +954,26 @@ def of_columns() -> Iterator[tuple[str, str, str, object]]:
         "1e999 is not finite.",
         json.dumps(changed(span_s=60.5)).replace("60.5", "1e999").encode(),
     )
-    times = [5_000] + [0] * 65_536
+    times = [5_000] + [0] * 16_384
     yield (
         "too_many",
         "bad_size",
-        "65,537 readings.",
-        changed(series=[temperature], data=times + [425] * 65_537),
+        "16,385 readings.",
+        changed(series=[temperature], data=times + [425] * 16_385),
     )
+    yield (
+        "too_many_series",
+        "bad_size",
+        "1,025 series.",
+        changed(series=[temperature] * 1_025, data=[0] + [425] * 1_025),
+    )
+    yield "marks_null", "bad_field", "A list is not null.", changed(marks=None)
+    yield "counts_null", "bad_field", "A list is not null.", changed(counts=None)
+    yield "series_null", "bad_field", "A list is not null.", changed(series=None)
+    yield "flags_null", "bad_columns", "A list is not null.", marked([0, 0, "good", None])
+
+
+NO_RECEIPTS: dict[str, Any] = {"receipts": None}
 
 
 def of_fields() -> Iterator[tuple[str, str, str, object]]:
@@ -949,6 +1066,21 @@ def of_fields() -> Iterator[tuple[str, str, str, object]]:
         "Numbers begin with 1.",
         event("held", {"spans": [span | {"first": 0}]}),
     )
+    yield "held_spans_null", "bad_field", "A list is not null.", event("held", {"spans": None})
+    yield "receipts_null", "bad_field", "A list is not null.", event("alert", alert | NO_RECEIPTS)
+    yield (
+        "too_many_spans",
+        "bad_size",
+        "1,025 spans in two events.",
+        document_of(of_events(TimedEvent(5_000, Held())))
+        | {"events": [["held", 0, {"spans": [span]}], ["held", 0, {"spans": [span] * 1_024}]]},
+    )
+    yield (
+        "too_many_events",
+        "bad_size",
+        "1,025 events.",
+        document_of(of_events(TimedEvent(5_000, Held()))) | {"events": [["held", 0, {}]] * 1_025},
+    )
     yield (
         "clock_fix_text",
         "bad_field",
@@ -1032,7 +1164,8 @@ def text_of(example: dict[str, Any]) -> str:
     """JSON with one line for each item of the two long lists, so that people can read it."""
     lines = []
     for key, value in example.items():
-        shown = json.dumps(value, ensure_ascii=False)
+        shown = json.dumps(value, ensure_ascii=False).replace("Infinity", "1e999")
+        shown = re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", shown)
         if key == "entries":
             rows = ",\n".join(f"    {json.dumps(row, ensure_ascii=False)}" for row in value)
             shown = f"[\n{rows}\n  ]"

@@ -1,13 +1,16 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contract.blocks import Block, Mark, SensorColumns, Series, TimedEvent
-from contract.document import MAX_RECORDS, document_of, parse_document
+from contract.document import document_of, parse_document
 from contract.errors import ContractError
+from contract.limits import NEW, STORED, Limits
 from contract.quantities import Flag, Quality, Quantity
 from contract.records import Phase, Status
+from tests.contract.damage import SEEDS, damaged, outcome
 
 STREAM = "ynoicv4oqjyxi"
 BLOCK = Block(
@@ -123,7 +126,8 @@ def test_a_text_stays_short_whatever_was_found() -> None:
         assert len(str(refusal(document))) < 500
 
 
-def test_a_block_holds_so_many_records_and_no_more() -> None:
+@pytest.mark.parametrize("limits", [NEW, STORED])
+def test_a_block_holds_so_many_records_and_no_more(limits: Limits) -> None:
     def document(rows: int) -> dict[str, Any]:
         sensor = {
             "sensor": "attic",
@@ -132,8 +136,20 @@ def test_a_block_holds_so_many_records_and_no_more() -> None:
         }
         return DOCUMENT | {"sensors": [sensor], "events": []}
 
-    assert parse_document(document(MAX_RECORDS)).records_total == MAX_RECORDS
-    assert refusal(document(MAX_RECORDS + 1)).code == "bad_size"
+    most = limits.records
+    assert parse_document(document(most), limits).records_total == most
+    with pytest.raises(ContractError, match=f"bad_size: block: {most + 1} records"):
+        parse_document(document(most + 1), limits)
+
+
+RECORDED = Path(__file__).with_name("recorded_errors.txt").read_text("utf-8").splitlines()
+
+
+def test_errors_have_the_recorded_texts() -> None:
+    """Of documents that are damaged in one or two places; see damage.py."""
+    assert len(RECORDED) == SEEDS
+    assert sum(line.startswith("block ") for line in RECORDED) > 100
+    assert [outcome(damaged(seed)) for seed in range(SEEDS)] == RECORDED
 
 
 def test_the_latest_time_of_a_synced_block_is_a_date() -> None:

@@ -25,6 +25,7 @@ ACK = Draft202012Validator(schema.ack_schema())
 BEYOND_A_SCHEMA = {
     "counts_short",
     "data_short",
+    "depth_33",
     "event_too_late",
     "last_too_large",
     "loss_backwards",
@@ -40,6 +41,9 @@ BEYOND_A_SCHEMA = {
     "time_too_large",
     "time_year_10000",
     "too_many",
+    "too_many_lists",
+    "too_many_series",
+    "too_many_spans",
 }
 
 

@@ -5,12 +5,13 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.errors import ContractError
 from contract.records import RECORD_TYPES, Kind
 from contract.typed import Between, Id, Pattern, Seq, StreamId, UtcMs, build, plain
+from tests.contract import interpreted
 
 
 class Colour(StrEnum):
@@ -151,6 +152,56 @@ def test_a_record_is_the_same_after_its_plain_form(
     if kind is Kind.READING:
         table.setdefault("value", None)  # a reading travels in columns, its null in `data`
     assert build(RECORD_TYPES[kind], table, "record") == record
+
+
+def outcome(builder: Callable[..., Any], cls: Any, table: object, *, ignore: bool) -> object:
+    """What was built, or the error's text. As text, because NaN and -0.0 would compare wrongly."""
+    try:
+        return repr(builder(cls, table, "file: [table]", ignore_unknown=ignore))
+    except ContractError as error:
+        return str(error)
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**400), 10**400)
+    | st.sampled_from((0, 1, 27, 28, 2**53 - 1, 2**53, 10**308))
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(("red", "door", "a" * 13, "0" * 16, "start", "observed", "x" * 201)),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=1_000)
+@given(data=st.data())
+def test_compiled_checks_say_what_interpreted_ones_say(
+    data: st.DataObject, strategy_of: Callable[[Any], st.SearchStrategy[Any]]
+) -> None:
+    cls = data.draw(st.sampled_from((Lamp, *RECORD_TYPES.values())))
+    whole = LARGE if cls is Lamp else plain(data.draw(strategy_of(cls)))
+    names = (*whole, "more")
+    changes = data.draw(st.dictionaries(st.sampled_from(names), ANYTHING, max_size=2))
+    missing = data.draw(st.sets(st.sampled_from(names), max_size=1))
+    table = {name: value for name, value in (whole | changes).items() if name not in missing}
+    ignore = data.draw(st.booleans())
+    expected = outcome(interpreted.build, cls, table, ignore=ignore)
+    assert outcome(build, cls, table, ignore=ignore) == expected
+
+
+@settings(max_examples=300)
+@given(table=ANYTHING, ignore=st.booleans())
+def test_compiled_checks_refuse_anything_in_the_same_words(table: object, ignore: bool) -> None:
+    for where in (
+        table,
+        SMALL | {"pins": table},
+        SMALL | {"extra": table},
+        LARGE | {"limit": table},
+    ):
+        expected = outcome(interpreted.build, Lamp, where, ignore=ignore)
+        assert outcome(build, Lamp, where, ignore=ignore) == expected
 
 
 def test_plain_leaves_out_what_holds_nothing() -> None:

@@ -16,6 +16,7 @@ from contract.blocks import Block, SensorColumns, Series, entries
 from contract.document import document_of
 from contract.errors import ContractError
 from contract.keys import event_day
+from contract.limits import STORED
 from contract.quantities import Quantity
 
 STREAM = "ynoicv4oqjyxi"
@@ -100,9 +101,10 @@ def test_a_payload_may_be_200000_bytes_and_no_more() -> None:
 
 def test_a_document_may_fill_the_limit_to_its_last_byte(packed: Pack) -> None:
     document = json.dumps(document_of(block_of(1))).encode()
-    room = wire.MAX_DOCUMENT_BYTES - len(document)
-    assert wire.decode(packed(document + b" " * room)) == block_of(1)
-    assert code_of(packed(document + b" " * (room + 1))) == "bad_size"
+    room = STORED.document_bytes - len(document)
+    assert wire.decode(packed(document + b" " * room), STORED) == block_of(1)
+    with pytest.raises(ContractError, match="bad_size"):
+        wire.decode(packed(document + b" " * (room + 1)), STORED)
 
 
 @given(payload=st.binary(max_size=300))

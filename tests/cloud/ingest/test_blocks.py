@@ -1,6 +1,7 @@
 """Messages to landed blocks, landed blocks to acks."""
 
 import json
+import time
 import zlib
 
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from cloud.ingest.blocks import acks_of, landed_block
 from cloud.lake.positions import LandedBlock
 from contract.acks import MAX_ACK_BYTES, encode_ack
+from contract.errors import ContractError
 from contract.keys import payload_digest
 from contract.records import Span
-from contract.wire import DICTIONARY_VERSION, dictionary
+from contract.wire import DICTIONARY_VERSION, decode, dictionary
 
 STREAMS = ("aaaaaaaaaaaaa", "bbbbbbbbbbbbb")
 
@@ -137,9 +139,53 @@ def test_no_document_stops_ingest(key: str, value: object, inner: str | None) ->
     assert landed_block("t", "ewr", payload, 1).payload == payload
 
 
+def with_sensors(sensors: list[object], **changes: object) -> bytes:
+    document = {
+        "schema": 1,
+        "clock": "unsynced",
+        "stream": STREAMS[0],
+        "first": 7,
+        "at": [0],
+        "sensors": sensors,
+    }
+    return deflated(json.dumps(document | changes, separators=(",", ":")).encode())
+
+
+ONE = {"sensor": "a", "series": [["temperature", "Cel", 0]], "data": [0, 0]}
+
+
+def test_a_message_of_65536_sensors_costs_ingest_no_more_than_others() -> None:
+    """12 kB that cost 2.7 s; one of them every two seconds stopped a lane."""
+    payload = with_sensors([ONE] * 65_536)
+    costs = []
+    for _ in range(5):
+        began_s = time.thread_time()
+        made = landed_block("t", "ewr", payload, 1)
+        costs.append(time.thread_time() - began_s)
+    assert (made.stream_id, made.payload) == (None, payload)
+    assert min(costs) < 0.020
+
+
+@pytest.mark.parametrize("sensors", [[ONE] * 257, [{**ONE, "data": [0] * 20_000 + [1] * 20_000}]])
+def test_a_message_beyond_the_limits_has_no_numbers(sensors: list[object]) -> None:
+    assert landed_block("t", "ewr", with_sensors(sensors), 1).stream_id is None
+
+
+def test_only_the_numbers_are_read() -> None:
+    """Readers of the lake check the rest, and the quarantine has what they refuse."""
+    kelvin = {**ONE, "series": [["temperature", "K", 0]], "data": [0, 1, 5, 6]}
+    made = landed_block("t", "ewr", with_sensors([ONE, kelvin]), 1)
+    assert (made.stream_id, made.first, made.last) == (STREAMS[0], 7, 9)
+    with pytest.raises(ContractError, match="bad_unit"):
+        decode(made.payload, made.limits)
+
+
 @pytest.mark.parametrize("number", ["1" + "0" * 400, "1e400", "-1e400", "NaN"])
 def test_numbers_beyond_every_range_stop_nothing(number: str) -> None:
     fields = f'"condition_id":"a","model":"m","version":"1","horizon_s":1,"probability":{number}'
     head = f'"schema":1,"clock":"unsynced","stream":"{STREAMS[0]}","first":1,"at":[0]'
     document = f'{{{head},"events":[["prediction",0,{{{fields}}}]]}}'
-    assert landed_block("t", "ewr", deflated(document.encode()), 1).stream_id is None
+    made = landed_block("t", "ewr", deflated(document.encode()), 1)
+    assert made.payload == deflated(document.encode())
+    with pytest.raises(ContractError):
+        decode(made.payload, made.limits)

@@ -2,12 +2,14 @@
 
 import json
 import zlib
+from dataclasses import replace
 
 import pytest
 
 from cloud.instants import LAST_INSTANT
 from cloud.projections.quarantine import SEARCH_REFUSED, Quarantine, QuarantineProjection
 from contract.document import document_of
+from contract.limits import NEW
 from contract.wire import MAX_PAYLOAD_BYTES, encode, inflate
 
 pytestmark = pytest.mark.services
@@ -47,6 +49,27 @@ def test_a_readable_block_stays_out(quarantine, projection, gateway):
 
 def test_a_block_that_ingest_could_not_read_and_we_can_stays_out(quarantine, projection, gateway):
     projection.apply([gateway.file(payloads=(encode(gateway.start("a")),))])
+    assert everything(quarantine) == []
+
+
+def with_sensors(gateway, total):
+    document = document_of(gateway.readings("a", 1, 2))
+    return deflated(document | {"sensors": document["sensors"] * total})
+
+
+def test_a_new_block_beyond_the_limits_is_kept(quarantine, projection, gateway):
+    projection.apply([gateway.file(payloads=(with_sensors(gateway, NEW.sensors + 1),))])
+    (item,) = everything(quarantine)
+    assert item.code == "bad_size"
+    assert f"{NEW.sensors + 1} sensors, at most {NEW.sensors}" in item.reason
+
+
+def test_an_old_block_beyond_the_limits_stays_out(quarantine, projection, gateway):
+    """The lake accepted it before there were limits: it has a stream."""
+    file = gateway.file(payloads=(with_sensors(gateway, NEW.sensors + 1),))
+    (block,) = file.blocks
+    old = replace(block, stream_id="aaaaaaaaaaaaa", first=1, last=2 * (NEW.sensors + 1))
+    projection.apply([replace(file, blocks=(old,))])
     assert everything(quarantine) == []
 
 

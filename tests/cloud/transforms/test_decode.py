@@ -1,13 +1,17 @@
+import json
+import zlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from cloud.columns import COLUMNS, ColumnType, row
-from cloud.transforms.decode import decode
+from cloud.transforms.decode import block_of, decode
 from cloud.transforms.kinds import collapse, expand, of_kind
 from cloud.transforms.schema import DECODED, MissingColumns, kind_schema
 from contract.blocks import Block, TimedEvent, entries, kind_of
+from contract.limits import NEW, STORED
 from contract.records import Kind, Phase, Status
+from contract.wire import dictionary
 
 pytestmark = pytest.mark.spark
 
@@ -78,3 +82,16 @@ def test_what_cannot_be_decoded_is_passed_over(raw_frame):
 def test_a_frame_without_payloads_is_refused(raw_frame, full_block):
     with pytest.raises(MissingColumns, match="missing columns: payload; present are: received_at"):
         decode(raw_frame(full_block()).drop("payload"))
+
+
+def test_a_block_beyond_the_limits_for_new_ones_is_read_only_if_the_lake_accepted_it():
+    """Ingest gives no stream to a new one; an old one has its stream, and remains readable."""
+    document = {"schema": 1, "clock": "unsynced", "stream": "a" * 13, "first": 1, "at": [0]}
+    sensor = {"sensor": "attic", "series": [["temperature", "Cel", 2]], "data": [0, 425]}
+    large = json.dumps(document | {"sensors": [sensor] * (NEW.sensors + 1)}).encode()
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=dictionary(1))
+    payload = b"\x01" + deflate.compress(large) + deflate.flush()
+    assert block_of(payload, NEW) is None
+    old = block_of(payload, STORED)
+    assert old is not None
+    assert old.records_total == NEW.sensors + 1

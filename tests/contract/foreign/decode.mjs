@@ -8,9 +8,15 @@ import { inflateRawSync } from "node:zlib";
 
 const MOST = Number.MAX_SAFE_INTEGER;
 const MAX_PAYLOAD = 200000;
-const MAX_DOCUMENT = 4194304;
-const MAX_RECORDS = 65536;
+const maxDocument = (payload) => Math.min(4194304, 163840 + 20 * payload.length);
+const MAX_LISTS = 32768;
 const MAX_DEPTH = 32;
+const MAX_DIGITS = 4300;
+const MAX_RECORDS = 16384;
+const MAX_SENSORS = 256;
+const MAX_SERIES = 1024;
+const MAX_EVENTS = 1024;
+const MAX_PARTS = 1024;
 const UTC_FIRST = -62135596800000;
 const UTC_LAST = 253402300799999;
 const POWERS = [1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
@@ -50,6 +56,7 @@ const SPACE = /[ \t\n\r]*/y;
 
 function parse(text) {
   let i = 0;
+  let lists = 0;
   const bad = (why) => refuse("bad_json", `${why} at ${i}`);
   const take = (pattern) => {
     pattern.lastIndex = i;
@@ -103,6 +110,8 @@ function parse(text) {
     if (character === '"') return string();
     if (character === "{" || character === "[") {
       if (depth >= MAX_DEPTH) bad("nested too deeply");
+      lists += 1;
+      if (lists > MAX_LISTS) refuse("bad_size", "too many tables and lists");
       if (character === "[") {
         const list = [];
         items("]", () => list.push(value(depth + 1)));
@@ -126,7 +135,9 @@ function parse(text) {
     const match = take(NUMBER);
     if (!match) bad("no value");
     const number = Number(match[0]) + 0; // -0 + 0 is 0
-    return match[1] === undefined && match[2] === undefined ? number : new Fraction(number);
+    if (match[1] !== undefined || match[2] !== undefined) return new Fraction(number);
+    if (match[0].replace("-", "").length > MAX_DIGITS) bad("a whole number of too many digits");
+    return number;
   };
   const found = value(0);
   if (next() !== undefined) bad("something follows");
@@ -238,7 +249,7 @@ function inflate(payload) {
   if (!dictionary) refuse("bad_dictionary", `no dictionary ${payload[0]}`);
   const deflated = payload.subarray(1);
   try {
-    const { buffer, engine } = inflateRawSync(deflated, { dictionary, maxOutputLength: MAX_DOCUMENT, info: true });
+    const { buffer, engine } = inflateRawSync(deflated, { dictionary, maxOutputLength: maxDocument(payload), info: true });
     if (engine.bytesWritten !== deflated.length) refuse("bad_deflate", "bytes after the end");
     return buffer;
   } catch (error) {
@@ -301,8 +312,24 @@ function readColumns(item, where, begin) {
   return { ...sensor, rows, offsets, marked };
 }
 
+// How much there is of everything that a block has a limit of.
+function checkSize({ sensors, events }) {
+  const size = (ok, what) => ok || refuse("bad_size", `too many ${what}`);
+  const length = (v) => (Array.isArray(v) ? v.length : 0);
+  const sum = (items, one) => items.reduce((total, item) => total + one(item), 0);
+  size(sensors.length <= MAX_SENSORS, "sensors");
+  size(sum(sensors, (s) => length(isTable(s) ? s.series : null)) <= MAX_SERIES, "series");
+  size(events.length <= MAX_EVENTS, "events");
+  const parts = (e) => {
+    const fields = Array.isArray(e) && isTable(e[2]) ? e[2] : {};
+    return length(fields.spans) + length(fields.receipts);
+  };
+  size(sum(events, parts) <= MAX_PARTS, "spans and receipts");
+}
+
 export function decodeBlock(payload) {
   const doc = readDocument(inflate(payload));
+  checkSize(doc);
   const synced = doc.clock === "synced";
   field(doc.at.length === (synced ? 2 : 1), "at does not fit clock");
   const begin = whole()(doc.at[0], "at[0]");

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from contract.blocks import TimedEvent, entries
 from contract.keys import alert_id
+from contract.limits import NEW
 from contract.records import Alert, AlertBasis, AlertState, Status
+from contract.wire import decode, encode
 from edge.errors import OutboxFull
 from edge.storage.journal import Journal, Tail, trace_line
 from edge.storage.outbox import Outbox
@@ -157,3 +159,16 @@ def test_numbers_have_no_hole_and_no_double(tmp_path_factory, measured, status, 
     assert [(s.first, s.last) for s in outbox.spans(9)] == ([(1, added)] if added else [])
     outbox.close()
     logging.disable(logging.NOTSET)
+
+
+def test_a_block_beyond_the_limits_of_the_contract_is_never_made(journal, committed, measured):
+    """300 sensors before one commit, then 2,500 alerts at once: several blocks, no number lost."""
+    for n in range(300):
+        journal.add_reading(measured(n, sensor_id=f"s{n}"), None)
+    for n in range(NEW.events + 10):
+        journal.add_event(alert(n), None)
+    journal.commit(TAIL, urgent=[alert(n) for n in range(2_500)])
+    assert [b.records_total for b in committed] == [512, 88 + 1024, 10, 1024, 1024, 452]
+    assert all(decode(encode(block)) == block for block in committed)
+    numbers = [n for b in committed for n in range(b.first, b.last + 1)]
+    assert numbers == list(range(1, journal.last + 1))

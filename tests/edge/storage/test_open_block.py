@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.blocks import Series, entries
+from contract.limits import NEW
 from contract.quantities import Flag, Quality, Quantity
-from contract.records import Reading
+from contract.records import Held, Reading, Span
 from contract.wire import decode, encode
 from edge.storage.open_block import Measured, OpenBlock
 
@@ -96,8 +97,9 @@ def test_every_value_comes_back_with_its_sensor_time_and_quality(rows):
     assert sorted(((e.offset_ms, e.record) for e in found), key=key) == sorted(expected, key=key)
 
 
-def test_the_largest_block_that_may_be_configured_fits_a_message():
-    """10,000 records, none like the other, all of them flagged."""
+@pytest.mark.parametrize("factor", [6_364_136_223_846_793_005, 1])
+def test_the_largest_block_that_may_be_configured_fits_a_message(factor):
+    """10,000 records, all of them flagged: none like the other, or all alike (a tiny payload)."""
     block = OpenBlock()
     block.open_at(0, 1_700_000_000_000)
     series = tuple(Series(q, 2) for q in list(Quantity)[:3])
@@ -106,7 +108,26 @@ def test_the_largest_block_that_may_be_configured_fits_a_message():
     for row in range(3334):
         values = []
         for _ in series:
-            number = number * 6_364_136_223_846_793_005 % 10_000_019
+            number = number * factor % 10_000_019
             values.append(number)
         block.add_reading(Measured("attic", series, row * 997, tuple(values), (flags,) * 3))
     assert decode(encode(block.close(STREAM, 1))).records_total == 10_002
+
+
+def test_a_block_has_room_up_to_the_limits_of_the_contract(measured):
+    block = OpenBlock()
+    for n in range(NEW.sensors):
+        assert block.has_room_for(measured(n, sensor_id=f"s{n}"))
+        block.add_reading(measured(n, sensor_id=f"s{n}"))
+    assert not block.has_room_for(measured(0, sensor_id="one-more"))
+    assert block.has_room_for(measured(0, sensor_id="s0"))
+    span = Span(stream_id=STREAM, first=1, last=1)
+    block.add_event(0, Held(spans=(span,) * (NEW.parts - 1)))
+    assert block.has_room_for(Held(spans=(span,)))
+    assert not block.has_room_for(Held(spans=(span, span)))
+    for n in range(1, NEW.events):
+        assert block.has_room_for(Held())
+        block.add_event(n, Held())
+    assert not block.has_room_for(Held())
+    block.open_at(0, None)
+    assert decode(encode(block.close(STREAM, 1))).records_total == block.records_total
