@@ -6,7 +6,7 @@ SETUP := bash deploy/local/setup/run.sh
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-ansible proof-ansible-mysql proof-arm proof-logstash clean
+.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-ansible proof-ansible-mysql proof-arm proof-logstash proof-outbox clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -59,6 +59,9 @@ proof-cycle: setup ## kill scoring and cycle at random times, check every table 
 
 proof-logstash: environment ## send a million documents to an http input that gives every answer
 	@PYTHONPATH=. $(PYTHON) tests/faults/proof_logstash.py
+
+proof-outbox: environment ## damage an outbox in 260 ways, each with a real gateway (some minutes)
+	@PYTHONPATH=. $(PYTHON) tests/faults/proof_outbox.py
 
 proof-ansible: ## install and update Debian systems in systemd-nspawn (some minutes; needs root)
 	@$(SETUP) machines

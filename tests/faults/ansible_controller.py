@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cloud.lake.landed import Lake
+
 from cloud.composition.lake import open_lake
 from cloud.config import load_config
-from cloud.lake.landed import Lake
 from deploy.local import nspawn
 from deploy.local.artifacts import spark_jars
 from deploy.packages.debian import make_repository
