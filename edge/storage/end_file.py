@@ -227,7 +227,7 @@ class EndFile:
         assert self._fd is not None
         try:
             missing = _SIZE - os.fstat(self._fd).st_size
-            if missing > 0:  # real bytes: a hole would need room on a full disk
+            if missing > 0:  # real bytes: a hole would take blocks of a full disk
                 os.pwrite(self._fd, bytes(missing), _SIZE - missing)
                 os.fsync(self._fd)
         except OSError as error:
