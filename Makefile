@@ -60,7 +60,7 @@ proof-cycle: setup ## kill scoring and cycle at random times, check every table 
 proof-logstash: environment ## send a million documents to an http input that gives every answer
 	@PYTHONPATH=. $(PYTHON) tests/faults/proof_logstash.py
 
-proof-outbox: environment ## damage an outbox in 260 ways, each with a real gateway (some minutes)
+proof-outbox: environment ## damage an outbox in 260 ways, check the account of every number (a minute or two)
 	@PYTHONPATH=. $(PYTHON) tests/faults/proof_outbox.py
 
 proof-ansible: ## install and update Debian systems in systemd-nspawn (some minutes; needs root)

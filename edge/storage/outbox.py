@@ -375,10 +375,9 @@ def sound_memory(text: object, crc32: int | None = None) -> bool:
     if crc32 is not None:
         return zlib.crc32(text.encode("utf-8", "replace")) == crc32
     try:
-        json.loads(text)
+        return isinstance(json.loads(text), dict)
     except ValueError:
         return False
-    return True
 
 
 def _places(path: Path) -> tuple[tuple[int, int] | None, ...]:

@@ -25,6 +25,8 @@ def converted(path: Path) -> Iterator[None]:
     """Raises the outbox's error for each error of SQLite that is no bug of this program."""
     try:
         yield
+    except UnicodeDecodeError as error:  # of a name in a damaged schema, in SQLite's own message
+        raise OutboxCorrupt(f"{path}: a text is damaged: {error}") from error
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
             raise _outbox_error(path, error) from error

@@ -1,7 +1,8 @@
 """All damage to an outbox: 20 truncations, 200 flipped bits of the file and 40 of its -wal.
 
-Each case is a real gateway process on a copy of an outbox that a kill left. Prints one line of
-JSON. Run it with `make proof-outbox`; DEWLINE_SEED chooses other bits.
+Each case is a start on a copy of an outbox that a kill left: in this process on virtual time, and
+each tenth one as a process of its own. Prints one line of JSON. Run it with `make proof-outbox`;
+DEWLINE_SEED chooses other bits.
 """
 
 import json
@@ -27,6 +28,7 @@ from tests.faults.outbox_cases import (
 Damage = Callable[[Site], None]
 
 TRUNCATIONS, FLIPS, WAL_FLIPS = 20, 200, 40
+TENTH = 10
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Figures:
     with_loss: int = 0
     declared: int = 0
     missing: int = 0
-    slowest_s: float = 0.0
+    slowest_s: float = 0.0  # CPU time
     failures: list[str] = field(default_factory=list)
 
 
@@ -81,9 +83,12 @@ def judge(name: str, site: Site, figures: Figures) -> None:
     """Runs the gateway on the damaged copy and counts what the law says."""
     figures.cases[name.rsplit(" ", 1)[0]] += 1
     try:
-        site.run_again()
+        if figures.cases.total() % TENTH:
+            site.run_inside()
+        else:
+            site.run_again()
         found = assert_law(site)
-    except AssertionError as error:
+    except Exception as error:  # noqa: BLE001 - each is a failure of the case
         figures.failures.append(f"{name}: {error}")
         print(f"FAILED {name}: {str(error)[-1500:]}", file=sys.stderr)
         return
@@ -114,7 +119,7 @@ def main() -> int:
         "cases_with_loss": figures.with_loss,
         "missing": figures.missing,
         "declared": figures.declared,
-        "slowest_first_commit_s": round(figures.slowest_s, 2),
+        "slowest_first_commit_cpu_s": round(figures.slowest_s, 2),
         "failures": len(figures.failures),
     }
     print(json.dumps(table))

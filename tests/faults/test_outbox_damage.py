@@ -20,7 +20,6 @@ from contract.blocks import entries
 from contract.records import LossReason, Reading
 from contract.wire import decode
 from tests.faults.outbox_cases import (
-    LIMIT_S,
     Site,
     assert_law,
     checkpointed,
@@ -52,7 +51,7 @@ def settled(killed, tmp_path_factory):
 
 def test_without_damage_nothing_is_declared(killed, tmp_path):
     site = killed.copy(tmp_path / "site")
-    site.run_again()
+    site.run_inside()
     found = assert_law(site)
     assert found.declared == set()
     assert found.missing == set()
@@ -63,28 +62,27 @@ def test_without_damage_nothing_is_declared(killed, tmp_path):
 def test_truncated(settled, tmp_path, part):
     site = settled.copy(tmp_path / "site")
     truncate(site.outbox, int(site.outbox.stat().st_size * part))
-    site.run_again()
+    site.run_inside()
     found = assert_law(site)
     assert found.missing
     assert {loss.reason for loss in found.losses} == {LossReason.CORRUPT, LossReason.UNCLEAN_STOP}
 
 
-@pytest.mark.parametrize("part", [0, 0.3, 0.8])
-def test_a_truncated_wal(killed, tmp_path, part):
+def test_a_truncated_wal(killed, tmp_path):
     site = killed.copy(tmp_path / "site")
     wal = site.outbox.with_name("outbox.db-wal")
-    truncate(wal, int(wal.stat().st_size * part))
-    site.run_again()
+    truncate(wal, int(wal.stat().st_size * 0.3))
+    site.run_inside()
     assert assert_law(site).missing
 
 
-@pytest.mark.parametrize("index", range(12))
+@pytest.mark.parametrize("index", range(24))
 def test_one_bit_flipped(settled, tmp_path, index):
-    kind, offset, bit = flips(settled.outbox, 12, SEED)[index]
+    kind, offset, bit = flips(settled.outbox, 24, SEED)[index]
     print(kind, offset, bit)
     site = settled.copy(tmp_path / "site")
     flip(site.outbox, offset, bit)
-    site.run_again()
+    site.run_inside()
     assert_law(site)
 
 
@@ -93,14 +91,12 @@ def test_one_bit_flipped(settled, tmp_path, index):
     [
         (18, 1, "is damaged"),  # the write version: read-only for ever
         (60 + 3, 0, "schema version 3"),  # the schema version: looks like a newer dewline
-        (56 + 3, 1, "is damaged"),  # the text encoding
-        (0, 0, "not a database"),
     ],
 )
 def test_one_bit_of_the_header(settled, tmp_path, offset, bit, reason):
     site = settled.copy(tmp_path / "site")
     flip(site.outbox, offset, bit)
-    site.run_again()
+    site.run_inside()
     assert assert_law(site).missing == set()  # all blocks are readable
     assert reason in site.log
 
@@ -110,7 +106,7 @@ def test_a_bit_of_the_schema(settled, tmp_path):
     site = settled.copy(tmp_path / "site")
     raw = site.outbox.read_bytes()
     flip(site.outbox, raw.index(b"payload BLOB"), 0)
-    site.run_again()
+    site.run_inside()
     assert assert_law(site).missing == set()
     assert "schema" in site.log
 
@@ -124,7 +120,7 @@ def test_a_number_of_a_row(settled, tmp_path, column):
         row = "(SELECT row_id FROM block ORDER BY row_id LIMIT 1 OFFSET 9)"
         db.execute(f"UPDATE block SET {column} = {changed} WHERE row_id = {row}")
     checkpointed(site)
-    site.run_again()
+    site.run_inside()
     assert assert_law(site).missing == set()  # the payload says which numbers it has
     assert "is damaged" in site.log
 
@@ -134,7 +130,7 @@ def test_a_payload_and_its_numbers(settled, tmp_path):
     with closing(sqlite3.connect(site.outbox)) as db, db:
         row = "(SELECT row_id FROM block ORDER BY row_id LIMIT 1 OFFSET 9)"
         db.execute(f"UPDATE block SET first = 7, payload = x'01ff' WHERE row_id = {row}")
-    site.run_again()
+    site.run_inside()
     assert assert_law(site).missing
 
 
@@ -142,23 +138,22 @@ def test_deleted(killed, tmp_path):
     site = killed.copy(tmp_path / "site")
     for suffix in ("", "-wal", "-shm"):
         site.outbox.with_name(f"outbox.db{suffix}").unlink(missing_ok=True)
-    site.run_again()
-    found = assert_law(site)
-    assert found.missing == {one for one in killed.committed if one in found.missing}
+    site.run_inside()
+    assert assert_law(site).missing
     assert "was deleted or emptied" in site.log
 
 
-@pytest.mark.parametrize("left", [(), ("-wal",), ("-wal", "-shm")])
+@pytest.mark.parametrize("left", [(), ("-wal",)])
 def test_replaced_by_the_outbox_of_another(killed, tmp_path, left):
     """With the old -wal left there, SQLite would mix the two."""
     site = killed.copy(tmp_path / "site")
     other = Site.make(tmp_path / "other")
-    other.run_again(50)
+    other.run_inside()
     for suffix in {"-wal", "-shm"} - set(left):
         site.outbox.with_name(f"outbox.db{suffix}").unlink(missing_ok=True)
     shutil.copy(other.outbox, site.outbox)
     site.committed |= other.committed  # its blocks are sent, too
-    site.run_again()
+    site.run_inside()
     assert assert_law(site).missing or left
     assert "outbox: " in site.log
 
@@ -169,10 +164,10 @@ def test_copied_back_from_a_backup(killed, tmp_path):
     backup = tmp_path / "backup.db"
     with closing(sqlite3.connect(site.outbox)) as db, closing(sqlite3.connect(backup)) as copy:
         db.backup(copy)
-    site.run_again(100)
+    site.run_inside()
     site.ack(10)
     shutil.copy(backup, site.outbox)
-    site.run_again()
+    site.run_inside()
     assert assert_law(site).missing
     assert "was replaced by another or an older outbox" in site.log
 
@@ -186,14 +181,14 @@ def test_a_second_loss_before_the_first_is_reported(killed, tmp_path):
         site.start()
         site.wait_for(30)
         site.kill()
-    site.run_again()
-    assert assert_law(site).missing == set() or assert_law(site).declared
+    site.run_inside()
+    assert len({stream for stream, _ in assert_law(site).missing}) == 3
 
 
 # --- while it runs -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("names", [("", "-wal", "-shm"), ("",), ("-wal",)])
+@pytest.mark.parametrize("names", [("", "-wal", "-shm"), ("-wal",)])
 def test_deleted_while_it_runs(tmp_path, names):
     """The open file still has everything: it is copied to its place, and nothing is lost."""
     site = Site.make(tmp_path / "site")
@@ -202,7 +197,7 @@ def test_deleted_while_it_runs(tmp_path, names):
     for suffix in names:
         site.outbox.with_name(f"outbox.db{suffix}").unlink()
     streams = {stream for stream, _ in site.committed}
-    site.wait(lambda: {stream for stream, _ in site.committed} > streams, LIMIT_S)
+    site.wait(lambda: {stream for stream, _ in site.committed} > streams)
     site.wait_for(100)
     site.kill()
     site.run_again()
@@ -218,7 +213,7 @@ def test_replaced_while_it_runs(killed, tmp_path):
     shutil.copy(killed.outbox, tmp_path / "copy.db")
     (tmp_path / "copy.db").replace(site.outbox)
     streams = {stream for stream, _ in site.committed}
-    site.wait(lambda: {stream for stream, _ in site.committed} > streams, LIMIT_S)
+    site.wait(lambda: {stream for stream, _ in site.committed} > streams)
     site.kill()
     site.run_again()
     found = assert_law(site)
@@ -248,7 +243,7 @@ def test_two_processes_on_one_outbox(tmp_path):
     second = subprocess.run(
         [sys.executable, "-m", "edge.cli", "run", "--config", str(site.folder / "gateway.toml")],
         capture_output=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert second.returncode == 1
@@ -293,14 +288,14 @@ def test_a_full_disk_and_then_a_kill(small_disk, tmp_path):
     _fill(small_disk)
     site.wait(lambda: "cannot be written" in site.log)
     ended = threading.Event()
-    ended.wait(12)  # two more attempts, with some hundred readings each
+    ended.wait(6)  # one more attempt, with some hundred readings
     site.kill()
     (small_disk / "filler").unlink()
     site.run_again()
     found = assert_law(site)
     assert found.missing == set()
     kept = max(loss.estimated_total or 0 for loss in found.losses)
-    assert 1000 <= kept <= 12 * 100 + 1500
+    assert 400 <= kept <= 6 * 100 + 1500
 
 
 def test_another_program_locks_the_outbox(tmp_path):
@@ -336,21 +331,26 @@ def _longest_gap_ms(site: Site) -> int:
 def test_a_folder_that_does_not_exist(tmp_path):
     site = Site.make(tmp_path / "site", tmp_path / "nowhere" / "outbox.db")
     site.start()
-    assert site.process.wait(20) == 1
+    assert site.process.wait(60) == 1
     site.reader.join()
     assert "does not exist. Create it" in site.log
 
 
-@pytest.mark.parametrize("crc32", ["crc32", "NULL"])  # null: a row of an earlier dewline
-def test_a_byte_of_the_stored_state(settled, tmp_path, crc32):
+@pytest.mark.parametrize(
+    ("text", "crc32"),
+    [
+        ("replace(text, ':', ';')", "crc32"),
+        ("replace(text, ':', ';')", "NULL"),  # a row of an earlier dewline
+        ("replace(text, 'step', 'stfp')", "crc32"),
+        ("'[]'", "NULL"),
+    ],
+)
+def test_a_byte_of_the_stored_state(settled, tmp_path, text, crc32):
     site = settled.copy(tmp_path / "site")
     with closing(sqlite3.connect(site.outbox)) as db, db:
-        done = db.execute(
-            f"UPDATE memory SET text = replace(text, ':', ';'), crc32 = {crc32} "
-            "WHERE name = 'alerts'"
-        )
+        done = db.execute(f"UPDATE memory SET text = {text}, crc32 = {crc32} WHERE name = 'alerts'")
         assert done.rowcount == 1
-    site.run_again()
+    site.run_inside()
     assert assert_law(site).missing == set()
     assert "the stored state `alerts` is damaged" in site.log
 
