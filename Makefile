@@ -9,6 +9,7 @@ WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 .PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-ansible proof-ansible-mysql proof-hostile proof-arm proof-logstash clean
 .PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-api proof-cycle proof-ansible proof-ansible-mysql proof-arm proof-logstash clean
 .PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-decode proof-ansible proof-ansible-mysql proof-arm proof-logstash clean
+.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-ansible proof-ansible-mysql proof-arm proof-logstash proof-outbox clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 30
@@ -68,6 +69,9 @@ proof-decode: environment ## decode a million payloads that are made to be expen
 
 proof-logstash: environment ## send a million documents to an http input that gives every answer
 	@PYTHONPATH=. $(PYTHON) tests/faults/proof_logstash.py
+
+proof-outbox: environment ## damage an outbox in 260 ways, check the account of every number (a minute or two)
+	@PYTHONPATH=. $(PYTHON) tests/faults/proof_outbox.py
 
 proof-ansible: ## install and update Debian systems in systemd-nspawn (some minutes; needs root)
 	@$(SETUP) machines

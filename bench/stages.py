@@ -20,6 +20,7 @@ from edge.sensing.sampler import Sampler
 from edge.sensing.timeline import Timeline
 from edge.storage.journal import Journal, Tail
 from edge.storage.outbox import Encoded, Outbox, StreamEnd
+from edge.storage.stream_end import Kept
 from models.conditions import Condition, load_conditions
 
 __all__ = ["STAGES", "Rhythm", "Watch", "conditions", "run_stages"]
@@ -77,10 +78,11 @@ class _WatchedOutbox(Outbox):
         end: StreamEnd,
         memory: Iterable[tuple[str, str]] = (),
         forget: Iterable[int] = (),
+        dropped: Kept | None = None,
     ) -> None:
         """Commits to the outbox between two laps."""
         self._watch.lap("encode")
-        super().commit(blocks, end, memory, forget)
+        super().commit(blocks, end, memory, forget, dropped)
         self._watch.lap("commit")
 
 

@@ -186,7 +186,7 @@ def _outbox(args: argparse.Namespace, config: GatewayConfig) -> int:
         raise ConfigError(
             f"[outbox] path: {path} does not exist. `dewline-gateway run` creates the file"
         )
-    outbox = Outbox(path, durable=False)
+    outbox = Outbox(path, durable=False, create=False)
     state, spans, end = outbox.state(), outbox.spans(1000), outbox.stream_end()
     outbox.close()
     if args.json:

@@ -2,8 +2,12 @@
 
 DewlineError
 ├ OutboxError
-│ ├ OutboxFull          +   the disk is full or busy: keep the records, try at the next commit
-│ ├ OutboxCorrupt       -   the file is damaged: rename it, create a new one
+│ ├ OutboxFull          +   the disk is full or refuses writes: keep the records, try again later
+│ ├ OutboxBusy          +   another program locks the file: keep the records, try again later
+│ ├ OutboxAccess        -   folder or file is missing or not accessible: the operator must act
+│ ├ OutboxInUse         -   another gateway runs on this outbox: stop one of the two
+│ ├ OutboxMoved         -   the open file was deleted or replaced: write a copy of it to its place
+│ ├ OutboxCorrupt       -   the file is damaged: copy readable blocks to a new one
 │ └ OutboxNewer         -   a newer dewline wrote the file: install that version
 ├ UpdateError
 │ ├ FetchUnavailable    +   the answer is incomplete: wait, then fetch the missing bytes
@@ -21,9 +25,13 @@ from contract.errors import DewlineError
 
 __all__ = [
     "FetchUnavailable",
+    "OutboxAccess",
+    "OutboxBusy",
     "OutboxCorrupt",
     "OutboxError",
     "OutboxFull",
+    "OutboxInUse",
+    "OutboxMoved",
     "OutboxNewer",
     "SlotsUnavailable",
     "TrialUnavailable",
@@ -40,9 +48,27 @@ class OutboxError(DewlineError):
 
 
 class OutboxFull(OutboxError):
-    """Reports that the disk is full or the file not accessible; a later commit may succeed."""
+    """Reports that the disk is full or refuses writes; a later commit may succeed."""
 
     retryable: ClassVar[bool] = True
+
+
+class OutboxBusy(OutboxError):
+    """Reports that another program holds a lock on the file; a later commit may succeed."""
+
+    retryable: ClassVar[bool] = True
+
+
+class OutboxAccess(OutboxError):
+    """Reports that the folder or the file does not exist, or that this account has no access."""
+
+
+class OutboxInUse(OutboxError):
+    """Reports that another process runs on the same outbox."""
+
+
+class OutboxMoved(OutboxError):
+    """Reports that the open file was deleted or replaced; its content can still be read."""
 
 
 class OutboxCorrupt(OutboxError):

@@ -16,7 +16,7 @@ from contract.blocks import TimedEvent
 from contract.records import Alert, ClockFix, Event, Phase, Prediction, Status
 from edge.clock import SenseClock, real_s
 from edge.configuration.config import CommitConfig
-from edge.errors import OutboxFull
+from edge.errors import OutboxError
 from edge.forecasting.forecasting import Forecasting
 from edge.outputs.notifications import Notifications
 from edge.sensing.alerts import Alerts, samples_of
@@ -24,9 +24,10 @@ from edge.sensing.health import held, status
 from edge.sensing.sampler import Sampler
 from edge.sensing.timeline import StreamTime
 from edge.storage.journal import Journal, Tail
-from edge.storage.losses import Dropped, unclean_stop, unreadable
+from edge.storage.losses import Dropped, Left, unreadable
 from edge.storage.open_block import Measured
 from edge.storage.outbox import Outbox, QueuedBlock, StreamEnd
+from edge.storage.stream_end import Kept
 from edge.supervisor import Supervisor
 
 __all__ = ["Queue", "Rhythm", "SenseLoop", "Senses"]
@@ -98,6 +99,7 @@ class _Due:
     status_s: float
     held_real_s: float
     retry_s: float = math.inf
+    kept_from_ms: int | None = None  # offset of the oldest record of failed commits
     beat_s: float = math.inf  # from the first commit on
     forget: list[int] = field(default_factory=list)
 
@@ -109,16 +111,23 @@ class SenseLoop:
         senses: The loop's parts.
         rhythm: Times of commits.
         previous: The stream before this one on the same outbox; None if there was none.
+        left: What the streams before this one left; by default the end of `previous`.
     """
 
-    def __init__(self, senses: Senses, rhythm: Rhythm, previous: StreamEnd | None) -> None:
+    def __init__(
+        self,
+        senses: Senses,
+        rhythm: Rhythm,
+        previous: StreamEnd | None,
+        left: Left | None = None,
+    ) -> None:
         self._s = senses
         self._rhythm = rhythm
         self._time = StreamTime(senses.clock, senses.journal.stream_id)
         self._due = _Due(self._now_s() + rhythm.commit.status_s, real_s() + rhythm.held_s)
         self._urgent: list[TimedEvent] = []
         self._dropped = Dropped()
-        self._previous = previous
+        self._left = left or Left(previous, previous)
         self._soon_s = min(MOST_EARLY_S, rhythm.commit.effective_rhythm_s / 10)
 
     def run(self) -> None:
@@ -130,11 +139,37 @@ class SenseLoop:
         self._s.supervisor.stopping()
         self._stop()
 
+    def finish_on(self, outbox: Outbox, left: Left | None) -> None:
+        """Commits everything to the outbox that is now in its place, and ends the stream.
+
+        Args:
+            outbox: A copy of the outbox before, or the outbox that could not be opened before.
+            left: For the latter, what the streams before left.
+        """
+        self._s.outbox = outbox
+        self._report(left)
+        self._s.journal.continue_on(outbox)
+        self._add(self._status(Phase.STOP))
+        self._commit(clean=True)
+
+    def _report(self, left: Left | None) -> None:
+        if left is None:
+            return
+        retry_ms = math.ceil(RETRY_S * 1000) + self._tail_ms()
+        readings_in = self._s.sampler.readings_in
+        for loss in left.reports(self._s.clock.utc_ms(), retry_ms, readings_in):
+            self._add(loss)
+
+    def close(self) -> None:
+        """Closes outputs and sensors."""
+        self._s.notifications.close()
+        self._s.sampler.close()
+
     def _start(self) -> None:
         now_ms = self._s.clock.utc_ms()
         self._s.notifications.resume()
         self._urgent = self._s.alerts.resume(now_ms)
-        previous = self._previous
+        previous = self._left.previous
         self._add(
             Status(
                 phase=Phase.START,
@@ -143,8 +178,7 @@ class SenseLoop:
                 previous_last=None if previous is None else previous.last,
             )
         )
-        if previous is not None and not previous.clean:
-            self._add(unclean_stop(previous, now_ms, self._s.sampler.readings_in))
+        self._report(self._left)
         self._tell(self._s.forecasting.start(now_ms))
         self._commit()
 
@@ -154,8 +188,7 @@ class SenseLoop:
         self._tell_dropped()
         self._add(held(self._s.outbox))
         self._commit(clean=True)
-        self._s.notifications.close()
-        self._s.sampler.close()
+        self.close()
 
     def _tick(self) -> None:
         now_s = self._now_s()
@@ -244,12 +277,14 @@ class SenseLoop:
         offset_ms = self._time.offset_ms()
         tail = Tail(offset_ms, self._time.utc_of(offset_ms), self._tail_ms(), clean)
         urgent, self._urgent = self._urgent, []
+        opened = self._s.journal.opened
+        dropped = self._dropped.kept(self._time.utc_of)
         try:
-            committed = self._s.journal.commit(tail, urgent, memory, self._due.forget)
-        except OutboxFull as error:
-            if self._due.retry_s == math.inf:
-                log.error("the outbox cannot be written, readings are kept in memory: %s", error)
-            self._due.retry_s = self._now_s() + RETRY_S
+            committed = self._s.journal.commit(tail, urgent, memory, self._due.forget, dropped)
+        except OutboxError as error:
+            if not error.retryable:
+                raise
+            self._failed(error, offset_ms if opened is None else opened[0])
         else:
             if not committed:
                 return
@@ -257,6 +292,17 @@ class SenseLoop:
         # Also after a failed commit: a restart by the watchdog would lose the records in memory.
         self._s.supervisor.alive()
         self._due.beat_s = self._now_s() + self._s.supervisor.beat_s
+
+    def _failed(self, error: OutboxError, opened_ms: int) -> None:
+        """Notes beside the outbox what is only in memory, and plans the next attempt."""
+        if self._due.retry_s == math.inf:
+            log.error("the outbox cannot be written, readings are kept in memory: %s", error)
+            self._due.kept_from_ms = opened_ms
+        self._due.retry_s = self._now_s() + RETRY_S
+        records = self._s.journal.uncommitted_records + self._dropped.readings_total
+        utc_of, from_ms = self._time.utc_of, self._due.kept_from_ms
+        from_at = None if from_ms is None else utc_of(from_ms)
+        self._s.outbox.note_kept(Kept(records, from_at, utc_of(self._time.offset_ms())))
 
     def _committed(self) -> None:
         if self._due.retry_s != math.inf:

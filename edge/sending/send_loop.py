@@ -17,7 +17,7 @@ from contract.errors import ContractError
 from contract.topics import presence_topic, up_topic
 from edge.clock import real_s
 from edge.configuration.config import UplinkConfig
-from edge.errors import OutboxError, UplinkError, UplinkRefused, UplinkUnavailable
+from edge.errors import OutboxCorrupt, OutboxError, UplinkError, UplinkRefused, UplinkUnavailable
 from edge.sending.lanes import Lanes
 from edge.sending.mqtt import DesiredHeard, Heard, Lost, News, NobodyListens, Woken
 from edge.storage.outbox import Outbox, QueuedBlock
@@ -60,6 +60,8 @@ class SendLoop:
             states are ignored.
     """
 
+    _corrupt: OutboxCorrupt | None = None
+
     def __init__(
         self,
         device_id: str,
@@ -97,7 +99,13 @@ class SendLoop:
         self._news.put(Woken())
 
     def take_damaged(self) -> list[QueuedBlock]:
-        """Returns damaged blocks found since the last call; the sense loop writes their Loss."""
+        """Returns damaged blocks found since the last call; the sense loop writes their Loss.
+
+        Raises:
+            OutboxCorrupt: This loop found the file damaged; only the sense loop can replace it.
+        """
+        if self._corrupt is not None:
+            raise self._corrupt
         damaged = []
         while not self._damaged.empty():
             damaged.append(self._damaged.get())
@@ -163,6 +171,8 @@ class SendLoop:
         if self._connected_at_s is not None or text != self._complaint:
             log.warning("uplink: %s", text)
         self._complaint = text
+        if isinstance(error, OutboxCorrupt):
+            self._corrupt = error
 
     def _round(self, wire: Wire, lanes: Lanes) -> None:
         now_s = real_s()

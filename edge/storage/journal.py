@@ -14,6 +14,7 @@ from contract.records import Alert, Event
 from contract.wire import encode
 from edge.storage.open_block import Measured, OpenBlock
 from edge.storage.outbox import Encoded, Outbox, StreamEnd
+from edge.storage.stream_end import Kept
 
 __all__ = ["Committed", "Journal", "Tail", "trace_line"]
 
@@ -103,6 +104,7 @@ class Journal:
         urgent: Sequence[TimedEvent] = (),
         memory: Iterable[tuple[str, str]] = (),
         forget: Iterable[int] = (),
+        dropped: Kept | None = None,
     ) -> bool:
         """Commits the open block and, after it, the urgent events as a separate block.
 
@@ -112,7 +114,7 @@ class Journal:
             Whether there was anything to commit; if not, `memory` and `forget` were not used.
 
         Raises:
-            OutboxFull: Nothing was committed. The blocks are kept, with the urgent events; the
+            OutboxError: Nothing was committed. The blocks are kept, with the urgent events; the
                 caller must pass `memory` and `forget` again.
         """
         self._close(self._open)
@@ -123,11 +125,15 @@ class Journal:
             return False
         last = self._last_closed
         end = StreamEnd(self.stream_id, last, tail.utc_at, tail.tail_ms, tail.clean)
-        self._outbox.commit([encoded for _, encoded in self._closed], end, memory, forget)
+        self._outbox.commit([encoded for _, encoded in self._closed], end, memory, forget, dropped)
         committed = Committed(tuple(block for block, _ in self._closed))
         self._last, self._closed = last, []
         self._on_commit(committed)
         return True
+
+    def continue_on(self, outbox: Outbox) -> None:
+        """Commits to another outbox from now on, a copy of the one before."""
+        self._outbox = outbox
 
     @property
     def _last_closed(self) -> int:

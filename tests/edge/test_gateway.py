@@ -10,7 +10,7 @@ import time
 import pytest
 
 from contract.blocks import entries
-from contract.records import Alert, AlertState, Loss, Reading, Receipt
+from contract.records import Alert, AlertState, Loss, LossReason, Reading, Receipt
 from edge.clock import VirtualClock
 from edge.configuration.config import parse_config
 from edge.errors import OutboxCorrupt, OutboxError
@@ -142,24 +142,45 @@ def test_without_a_broker_it_measures_and_ends_in_time(table, new_year, blocks_i
     assert len(blocks_in(tmp_path / "outbox.db")) > 2
 
 
-def test_a_file_damaged_while_it_runs_is_set_aside_for_the_next_start(table, new_year, tmp_path):
-    path = tmp_path / "outbox.db"
-    table["commit"] = {"rhythm_s": 1, "status_s": 3600}
+def damaging(path, times):
+    """A gate that overwrites the outbox at the first marks, then lets three hours pass."""
+    left = [times]
 
     def damage(mark_ms):
+        if not left[0]:
+            return None
+        left[0] -= 1
         db = sqlite3.connect(path)
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         db.close()
         with path.open("r+b") as file:
             file.write(b"no longer a database" * 400)
-        return mark_ms + 24 * HOUR_MS
+        return mark_ms + 3 * HOUR_MS
 
-    clock = VirtualClock(new_year, new_year + 3 * HOUR_MS, damage)
+    return damage
+
+
+def test_a_file_damaged_while_it_runs_is_replaced_in_the_same_process(
+    table, new_year, records_in, tmp_path
+):
+    path = tmp_path / "outbox.db"
+    table["commit"] = {"rhythm_s": 1, "status_s": 3600}
+    clock = VirtualClock(new_year, new_year + 3 * HOUR_MS, damaging(path, 1))
+    run(parse_config(table, "x"), clock)
+    assert [p for p in tmp_path.iterdir() if ".corrupt." in p.name]
+    found = records_in(path)  # all blocks were readable
+    last = [e.record.previous_last for e in found if getattr(e.record, "previous_last", None)]
+    assert [e.seq for e in found if e.seq == 1] == [1, 1]  # both streams from their first number
+    assert len(found) > last[0] > 1
+    losses = [entry.record for entry in records_in(path, Loss)]
+    assert [loss.reason for loss in losses] == [LossReason.UNCLEAN_STOP]
+
+
+def test_a_file_damaged_again_and_again_ends_the_process(table, new_year, tmp_path):
+    table["commit"] = {"rhythm_s": 1, "status_s": 3600}
+    clock = VirtualClock(new_year, new_year + 3 * HOUR_MS, damaging(tmp_path / "outbox.db", 9))
     with pytest.raises(OutboxCorrupt):
         run(parse_config(table, "x"), clock)
-    assert [p for p in tmp_path.iterdir() if ".corrupt." in p.name]
-    run(parse_config(table, "x"), hours(new_year, 1))
-    assert path.exists()
 
 
 def test_an_outbox_in_no_folder(table, new_year, tmp_path):

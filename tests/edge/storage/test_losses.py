@@ -1,8 +1,9 @@
 """Losses without numbers."""
 
-from contract.records import Loss, LossReason
-from edge.storage.losses import Dropped, unclean_stop
+from contract.records import Loss, LossReason, Span
+from edge.storage.losses import Dropped, Left, kept_in_memory, missing, unclean_stop
 from edge.storage.outbox import StreamEnd
+from edge.storage.stream_end import Kept
 
 
 def end(committed_at, tail_ms=90_000):
@@ -48,3 +49,44 @@ def test_dropped_readings_are_counted_told_and_counted_anew(measured, caplog):
     assert len(caplog.records) == 1
     dropped.add(measured(5000))
     assert dropped.told(lambda _: None) == Loss(reason=LossReason.BUDGET, estimated_total=2)
+
+
+# --- after damage --------------------------------------------------------------------------------
+
+
+def span(stream, first, last):
+    return Span(stream_id=stream * 13, first=first, last=last)
+
+
+def test_missing_numbers_are_those_between_the_held_ones():
+    ends = [("a" * 13, 100), ("b" * 13, 7), ("c" * 13, 5)]
+    held = [span("a", 40, 60), span("a", 11, 20), span("b", 1, 7), span("z", 1, 9)]
+    assert [loss.lost for loss in missing(ends, held)] == [
+        span("a", 1, 10),
+        span("a", 21, 39),
+        span("a", 61, 100),
+        span("c", 1, 5),
+    ]
+
+
+def test_more_spans_than_a_block_may_name_are_joined():
+    held = [span("a", n, n) for n in range(2, 6000, 2)]
+    losses = missing([("a" * 13, 6000)], held)
+    assert len(losses) == 1001
+    assert losses[-1].lost == span("a", 2001, 6000)
+
+
+def test_kept_records_are_lost_with_those_after_the_last_count():
+    loss = kept_in_memory(Kept(1000, 5000, 60_000), 10**9, 7000, readings_in)
+    assert (loss.reason, loss.lost) == (LossReason.UNCLEAN_STOP, None)
+    assert (loss.from_at, loss.to_at, loss.estimated_total) == (5000, 67_000, 1007)
+    loss = kept_in_memory(Kept(1000, None, None), None, 7000, readings_in)
+    assert (loss.from_at, loss.to_at, loss.estimated_total) == (None, None, 1007)
+
+
+def test_what_the_streams_before_left_is_reported_in_order():
+    lost = Loss(reason=LossReason.CORRUPT, lost=span("a", 1, 5))
+    left = Left(end(9), end(1_000_000), (lost,), Kept(10, 1, 2))
+    reports = list(left.reports(10**9, 1000, readings_in))
+    assert [r.from_at for r in reports] == [1_000_000, 1, None]
+    assert reports[-1] is lost

@@ -6,13 +6,22 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
 
-from edge.errors import OutboxCorrupt, OutboxFull, OutboxNewer
+from edge.errors import (
+    OutboxAccess,
+    OutboxBusy,
+    OutboxCorrupt,
+    OutboxFull,
+    OutboxMoved,
+    OutboxNewer,
+)
+from edge.storage.losses import Left
 from edge.storage.outbox import Encoded, Outbox, QueueState, StreamEnd
-from edge.storage.outbox_schema import SCHEMA_VERSION
+from edge.storage.outbox_schema import SCHEMA, SCHEMA_VERSION
 from edge.storage.recovery import open_outbox, set_aside
 
 STREAM = "abcdefghij234"
@@ -260,11 +269,15 @@ def test_a_newer_schema_is_refused_and_left_alone(outbox_path):
     with pytest.raises(OutboxNewer, match="newer") as refused:
         open_outbox(outbox_path)
     assert str(outbox_path) in str(refused.value)
-    assert [p.name for p in outbox_path.parent.iterdir()] == ["outbox.db"]
+    names = {p.name for p in outbox_path.parent.iterdir()}
+    assert names - {"outbox.db-wal", "outbox.db-shm", "outbox.end"} == {"outbox.db"}
+    db = sqlite3.connect(outbox_path)
+    assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION + 1,)
+    db.close()
 
 
 def test_no_access_and_no_room_are_told_apart_from_damage(tmp_path, outbox, put, disk):
-    with pytest.raises(OutboxFull, match="unable to open"):
+    with pytest.raises(OutboxAccess, match="Check that the folder exists"):
         Outbox(tmp_path / "nowhere" / "outbox.db", durable=True)
     disk.refuse()
     with pytest.raises(OutboxFull):
@@ -300,3 +313,101 @@ def test_the_edge_can_say_all_this_without_pandas_or_sqlite_utils_once_migrated(
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert json.loads(done.stdout) == []
     assert Path(outbox_path).exists()
+
+
+# --- errors of SQLite ----------------------------------------------------------------------------
+
+
+def test_a_lock_of_another_program_is_no_full_disk(outbox_path, outbox, put):
+    other = sqlite3.connect(outbox_path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(OutboxBusy, match="another program"):
+        put(outbox, 1, 1)
+    other.execute("ROLLBACK")
+    other.close()
+    assert put(outbox, 1, 1) == 1
+
+
+def test_a_missing_column_is_damage_and_no_full_disk(outbox_path, outbox, put):
+    other = sqlite3.connect(outbox_path)
+    other.execute("ALTER TABLE block RENAME COLUMN payload TO qayload")
+    other.close()
+    with pytest.raises(OutboxCorrupt, match="payload"):
+        put(outbox, 1, 1)
+
+
+def test_a_full_file_is_told_as_such(outbox, put):
+    (pages,) = outbox._db.execute("PRAGMA page_count").fetchone()
+    outbox._db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(OutboxFull, match="full"):
+        put(outbox, 1, 1, payload=bytes(50_000))
+
+
+def test_a_deleted_file_takes_no_commit(outbox_path, outbox, put):
+    put(outbox, 1, 1)
+    outbox_path.unlink()
+    with pytest.raises(OutboxMoved, match="deleted or replaced"):
+        put(outbox, 2, 2)
+    outbox.copy_to(outbox_path)  # the open file still has everything
+    copy = Outbox(outbox_path, durable=False)
+    assert numbers(copy.ordinary(0, 99, 9)) == [(1, 1)]
+    copy.close()
+
+
+def test_the_send_loop_creates_no_file(outbox_path):
+    with pytest.raises(OutboxAccess):
+        Outbox(outbox_path, durable=False, create=False)
+    assert not outbox_path.exists()
+
+
+# --- checksums -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("column", ["first", "last", "alert"])
+def test_a_damaged_number_is_found_when_it_is_read(outbox_path, outbox, put, column):
+    put(outbox, 1, 8)
+    db = sqlite3.connect(outbox_path)
+    with db:
+        db.execute(f"UPDATE block SET {column} = {column} + 2")
+    db.close()
+    with pytest.raises(OutboxCorrupt, match="its numbers are unknown"):
+        outbox._blocks("1", 0, 99, 9)
+
+
+def test_a_file_of_the_first_schema_is_migrated_with_its_rows(outbox_path):
+    db = sqlite3.connect(outbox_path)
+    for sql in SCHEMA[1]:
+        if not sql.startswith("CREATE INDEX"):
+            db.execute(sql)
+    db.execute("CREATE INDEX block_alert ON block (row_id) WHERE alert = 1")
+    db.execute(
+        "CREATE TABLE _sqlite_migrations (id INTEGER PRIMARY KEY, migration_set TEXT, "
+        "name TEXT, applied_at TEXT)"
+    )
+    db.execute("INSERT INTO _sqlite_migrations VALUES (1, 'outbox', '0001_queue', '2026')")
+    db.execute(
+        "INSERT INTO block (stream_id, first, last, alert, payload, crc32) "
+        "VALUES (?, 1, 8, 0, x'01', ?)",
+        (STREAM, zlib.crc32(b"\x01")),
+    )
+    db.execute("INSERT INTO stream_end VALUES (1, ?, 8, NULL, 5, 0)", (STREAM,))
+    db.execute("INSERT INTO memory VALUES ('alerts', '{}')")
+    db.execute("PRAGMA user_version = 1")
+    db.commit()
+    db.close()
+    opened = open_outbox(outbox_path)
+    assert opened.left == Left(*[StreamEnd(STREAM, 8, None, 5, clean=False)] * 2)
+    assert numbers(opened.outbox.ordinary(0, 99, 9)) == [(1, 8)]
+    assert opened.outbox.recall("alerts") == "{}"
+    opened.close()
+
+
+def test_a_new_file_has_the_schema_that_the_check_expects(outbox_path):
+    Outbox(outbox_path, durable=True).close()
+    db = sqlite3.connect(outbox_path)
+    rows = db.execute(
+        "SELECT sql FROM sqlite_master WHERE tbl_name IN ('block', 'stream_end', 'memory') "
+        "AND sql IS NOT NULL"
+    )
+    assert {sql for (sql,) in rows} == SCHEMA[SCHEMA_VERSION]
+    db.close()
