@@ -30,7 +30,7 @@ _READ_LOG = (
 )
 _LOOK = (
     "see `dewline-cloud logstash check` and Logstash's log: a pipeline may not run, or "
-    "Elasticsearch does not take documents"
+    "Elasticsearch does not take documents; afterwards run `search repair`"
 )
 
 

@@ -153,6 +153,7 @@ def test_nothing_arrives_any_more(lake):
         "readings of the last 16 min are missing",
     )
     assert "logstash check" in found.remedy
+    assert "search repair" in found.remedy
 
 
 @pytest.mark.services

@@ -103,6 +103,37 @@ def test_an_id_of_another_type_is_refused_and_not_turned_into_text(site):
     assert len(site.double.letters) == len(site.cases["bad-id"].dead_letters)
 
 
+def nested(depth):
+    text = '{"a":' * depth + "1" + "}" * depth
+    return json.loads(text)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"_index": "a" * 300 + "-reading-2013.07.04"},
+        {"": 1},
+        {".": 1},
+        {"n" * 60_000: 1},
+        {"seq": nested(400)},
+        {"seq": 10**400},
+        {"_routing": "x"},
+        {"_source": {"a": 1}},
+        {"sensor_id": "x" * 100_000},
+        {"event_day": None, "stream_id": []},
+    ],
+    ids=lambda changed: next(iter(changed))[:9] or "empty",
+)
+def test_no_other_event_that_the_intake_lets_pass_stops_the_rest(site, changed):
+    """Elasticsearch answers for the one document, and the bulk call goes on."""
+    (event, *_) = json.loads(site.cases["twice"].body)
+    for number in range(3):
+        site.double.take(event | changed | {"_id": f"odd:{number}"})
+    site.take("twice")
+    assert (site.double.held, site.double.waiting) == ([], [])
+    assert {document.id for document in site.cases["twice"].documents} <= site.documents()
+
+
 def test_a_full_disk_waits_and_an_index_that_is_blocked_by_hand_does_not(site):
     site.set(**{"blocks.read_only_allow_delete": True})
     site.take("one-bad-among-good")
