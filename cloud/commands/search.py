@@ -13,6 +13,7 @@ from cloud.composition.servers import index_names, open_search
 from cloud.config import CloudConfig
 from cloud.lake.cursors import CursorStore
 from cloud.lake.positions import Cursor
+from cloud.projections.repair import repair, with_missing
 from cloud.projections.search import SearchProjection
 from cloud.search.templates import install
 from cloud.search.verify import StreamComparison, compare, keys_in_lake, search_counts, totals
@@ -34,6 +35,11 @@ def register(subparsers: Verbs) -> None:
     add_projecting(verbs, open_search_projection)
     about = "Compare the documents with the lake's keys; exit code 1 if they differ."
     add_json(add_verb(verbs, "verify", about, "search verify --json", _verify))
+    about = (
+        "Write the documents again that `verify` finds missing, directly to Elasticsearch; exit "
+        "code 1 if some are still missing."
+    )
+    add_json(add_verb(verbs, "repair", about, "search repair", _repair))
     about = "Reset the cursor: the next run writes the whole lake again."
     add_verb(verbs, "rebuild", about, "search rebuild", _rebuild)
 
@@ -54,6 +60,21 @@ def _verify(args: argparse.Namespace, config: CloudConfig) -> int:
     return 0 if all(c.equal for c in found) else 1
 
 
+def _repair(args: argparse.Namespace, config: CloudConfig) -> int:
+    lake, client, names = open_lake(config), open_search(config), index_names(config)
+    keys = keys_in_lake(lake.after(Cursor()))
+    before = with_missing(compare(keys, search_counts(client, names)))
+    repair(open_search_projection(config, direct=True), lake.after(Cursor()), before)
+    after = compare(keys, search_counts(client, names)) if before else []
+    left = [c for c in after if c.lake.records > c.search.records]
+    if args.json:
+        print(json.dumps({"streams": len(before), "missing": [_as_table(c) for c in left]}))
+    else:
+        print(f"{len(before)} streams written again")
+        _print_differing(left)
+    return 1 if left else 0
+
+
 def _rebuild(_args: argparse.Namespace, config: CloudConfig) -> int:
     CursorStore(open_store(config), SearchProjection.name).save(Cursor())
     print("search: the cursor is at the lake's beginning; the next run writes everything again")
@@ -67,27 +88,34 @@ def _as_json(found: Sequence[StreamComparison]) -> str:
             "equal": not differing,
             "lake": totals(found, lambda c: c.lake),
             "search": totals(found, lambda c: c.search),
-            "differing": [
-                {
-                    "kind": c.of.kind,
-                    "device_id": c.of.device_id,
-                    "stream_id": c.of.stream_id,
-                    "lake": c.lake.records,
-                    "search": c.search.records,
-                }
-                for c in differing
-            ],
+            "differing": [_as_table(c) for c in differing],
         }
     )
+
+
+def _as_table(c: StreamComparison) -> dict[str, str | int]:
+    return {
+        "kind": c.of.kind,
+        "device_id": c.of.device_id,
+        "stream_id": c.of.stream_id,
+        "lake": c.lake.records,
+        "search": c.search.records,
+    }
 
 
 def _print(found: Sequence[StreamComparison]) -> None:
     lake, search = totals(found, lambda c: c.lake), totals(found, lambda c: c.search)
     print_table(("kind", "lake", "search"), [(k.value, lake[k], search[k]) for k in lake])
     differing = [c for c in found if not c.equal]
+    _print_differing(differing)
+    print(f"{len(differing)} of {len(found)} streams differ")
+    if differing:
+        print("let Logstash's queues become empty; then `search repair` writes missing documents")
+
+
+def _print_differing(differing: Sequence[StreamComparison]) -> None:
     for c in differing[:_SHOWN]:
         print(
             f"differs: {c.of.kind} of {c.of.device_id} stream {c.of.stream_id}: "
             f"{c.lake.records} keys in the lake, {c.search.records} documents"
         )
-    print(f"{len(differing)} of {len(found)} streams differ")

@@ -10,11 +10,18 @@ from pathlib import Path
 
 from cloud.clock import SystemClock
 from cloud.composition.lake import lake_folder, open_raw, open_store
-from cloud.composition.servers import broker_settings, index_names, open_search, open_warehouse
-from cloud.config import CloudConfig, HealthConfig, need
+from cloud.composition.servers import (
+    broker_settings,
+    index_names,
+    open_node_api,
+    open_search,
+    open_warehouse,
+)
+from cloud.config import CloudConfig, HealthConfig, Writer, need
 from cloud.health.certificates import look_at_certificate
-from cloud.health.finding import Check, Finding, not_configured
+from cloud.health.finding import Check, Finding, State, not_configured
 from cloud.health.lake import CursorLimits, look_at_cursors, look_at_lake
+from cloud.health.logstash import look_at_delivery, look_at_pipelines
 from cloud.health.servers import look_at_broker, look_at_search
 from cloud.health.warehouse import look_at_ledger, look_at_warehouse
 from cloud.lake.cursors import RAW_CURSOR
@@ -34,6 +41,15 @@ def missing_of(config: CloudConfig) -> tuple[Finding, ...]:
         found += [not_configured(name, "lake") for name in ("lake", "cursors")]
     if config.search is None:
         found.append(not_configured("search", "search"))
+    elif _through_logstash(config) and config.search.logstash_api_url is None:
+        found.append(
+            Finding(
+                check="logstash",
+                state=State.NOT_CONFIGURED,
+                found="no logstash_api_url in [search]",
+                expected="-",
+            )
+        )
     if config.warehouse is None:
         found += [not_configured(name, "warehouse") for name in ("warehouse", "ledger")]
     return tuple(found)
@@ -48,7 +64,7 @@ def checks_of(config: CloudConfig) -> tuple[Check, ...]:
     if config.lake is not None:
         checks += [_lake(config, limits), _cursors(config, limits)]
     if config.search is not None:
-        checks.append(_search(config, limits))
+        checks += [_search(config, limits), *_logstash(config, limits)]
     if config.warehouse is not None:
         checks += [_warehouse(config, limits), _ledger(config, limits)]
     sections = {"ingest": config.ingest, "rollout": config.rollout, "api": config.api}
@@ -129,6 +145,40 @@ def _search(config: CloudConfig, limits: HealthConfig) -> Check:
         name="search",
         expected="green",
         remedy="check that Elasticsearch runs, and address, account and ca_file of [search]",
+        limit_s=limits.answer_s,
+        look=look,
+    )
+
+
+def _through_logstash(config: CloudConfig) -> bool:
+    return config.search is not None and config.search.writer is Writer.LOGSTASH
+
+
+def _logstash(config: CloudConfig, limits: HealthConfig) -> Iterator[Check]:
+    section = need(config.search, "search", config)
+    if _through_logstash(config) and section.logstash_api_url is not None:
+        yield Check(
+            name="logstash",
+            expected="3 pipelines run",
+            remedy="check that Logstash runs, and [search] logstash_api_url",
+            limit_s=limits.answer_s,
+            look=lambda: look_at_pipelines(open_node_api(config, answer_s=limits.answer_s)),
+        )
+    if _through_logstash(config) and config.lake is not None:
+        yield _delivery(config, limits)
+
+
+def _delivery(config: CloudConfig, limits: HealthConfig) -> Check:
+    def look() -> Iterator[Finding]:
+        client = open_search(config, answer_s=limits.answer_s)
+        now_ms = SystemClock().utc_ms()
+        names = index_names(config)
+        yield from look_at_delivery(open_store(config), client, names, now_ms, limits.cursor_s)
+
+    return Check(
+        name="delivery",
+        expected="the newest readings are in Elasticsearch",
+        remedy="see checks lake and search",
         limit_s=limits.answer_s,
         look=look,
     )

@@ -22,8 +22,12 @@ def open_bulk_writer(client: SearchClient, refused: Quarantine) -> BulkWriter:
     return BulkWriter(client, refused, BulkLimits(), time.sleep, source)
 
 
-def open_search_projection(config: CloudConfig) -> SearchProjection:
+def open_search_projection(config: CloudConfig, *, direct: bool = False) -> SearchProjection:
     """Builds the search projection of sections `[search]` and `[lake]`.
+
+    Args:
+        config: The configuration.
+        direct: Whether to write by bulk calls even if the section's writer is Logstash.
 
     Raises:
         ConfigError: A section is missing, or an address or file in it cannot be used.
@@ -31,7 +35,7 @@ def open_search_projection(config: CloudConfig) -> SearchProjection:
     client, names = open_search(config), index_names(config)
     # Only refused documents need the warehouse, so search continues while MySQL is down.
     writer: DocumentWriter = open_bulk_writer(client, open_quarantine(config, current=False))
-    if need(config.search, "search", config).writer is Writer.LOGSTASH:
+    if need(config.search, "search", config).writer is Writer.LOGSTASH and not direct:
         source = random.Random()  # noqa: S311  # spreads load, not for security
         sender = BatchSender(open_http_input(config), SenderLimits(), time.sleep, source)
         writer = LogstashWriter(sender, writer, client, names)

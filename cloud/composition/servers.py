@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from cloud.config import CloudConfig, IngestConfig, RolloutConfig, need, read_secret
 from cloud.logstash.http_client import HttpAddress, HttpClient
+from cloud.logstash.node_api import NodeApi
 from cloud.search.names import IndexNames
 from cloud.warehouse.engine import Address, connect, require_current
 from contract.errors import ConfigError
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
     from cloud.mqtt import BrokerSettings
     from cloud.search.client import SearchClient
 
-__all__ = ["broker_settings", "index_names", "open_http_input", "open_search", "open_warehouse"]
+__all__ = [
+    "broker_settings",
+    "index_names",
+    "open_http_input",
+    "open_node_api",
+    "open_search",
+    "open_warehouse",
+]
 
 
 def open_warehouse(
@@ -93,6 +101,19 @@ def open_http_input(config: CloudConfig, *, url: str | None = None) -> HttpClien
             ca_file=section.logstash_ca_file or section.ca_file,
         )
     )
+
+
+def open_node_api(config: CloudConfig, *, answer_s: float) -> NodeApi:
+    """Makes a client of Logstash's API in section `[search]`, without connecting.
+
+    Raises:
+        ConfigError: The section or its address is missing, or the address cannot be used.
+    """
+    section = need(config.search, "search", config)
+    if section.logstash_api_url is None:
+        raise ConfigError(f"{config.source}: [search] logstash_api_url is missing")
+    ca_file = section.logstash_ca_file or section.ca_file
+    return NodeApi(section.logstash_api_url, ca_file=ca_file, answer_s=answer_s)
 
 
 def index_names(config: CloudConfig) -> IndexNames:

@@ -21,11 +21,21 @@ _PREFIX = "PREFIX-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """An expected refusal: its author, and parts of the reason and of the refused event's text."""
+    """An expected refusal.
+
+    Attributes:
+        refused_by: Author of the refusal.
+        reasons: Parts of the reason; one of them must be in it.
+        contains: Part of the refused event's text.
+    """
 
     refused_by: str
-    reason: str
+    reasons: tuple[str, ...]
     contains: str
+
+    def has(self, reason: str, document: str) -> bool:
+        """Return whether a dead letter with this reason and text is the expected one."""
+        return self.contains in document and any(part in reason for part in self.reasons)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +49,8 @@ class Case:
         documents: Expected documents in Elasticsearch, with all fields.
         dead_letters: Expected dead letters.
         refused_ids: Ids of events that must not become documents.
+        needs: Case that must hold before this one is posted; None if this one harms no
+            installation.
     """
 
     name: str
@@ -47,6 +59,7 @@ class Case:
     documents: tuple[Hit, ...]
     dead_letters: tuple[DeadLetter, ...]
     refused_ids: tuple[str, ...]
+    needs: str | None = None
 
 
 def read_cases(folder: Path, prefix: str) -> tuple[Case, ...]:
@@ -73,11 +86,17 @@ def _case(path: Path, prefix: str) -> Case:
             about=raw["about"],
             body=raw["body"] if "body" in raw else json.dumps(events),
             documents=documents,
-            dead_letters=tuple(DeadLetter(**letter) for letter in raw["dead_letters"]),
+            dead_letters=tuple(_letter(**letter) for letter in raw["dead_letters"]),
             refused_ids=_refused(events, documents),
+            needs=raw.get("needs"),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not a valid case: {type(error).__name__}: {error}") from error
+
+
+def _letter(*, refused_by: str, reason: str | list[str], contains: str) -> DeadLetter:
+    reasons = (reason,) if isinstance(reason, str) else tuple(reason)
+    return DeadLetter(refused_by=refused_by, reasons=reasons, contains=contains)
 
 
 def _refused(events: list[Any], documents: tuple[Hit, ...]) -> tuple[str, ...]:

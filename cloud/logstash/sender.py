@@ -21,7 +21,16 @@ __all__ = ["BatchSender", "HttpInput", "SenderLimits"]
 
 _TAKEN = 200  # every event is in the queue
 _TOO_LARGE = 413
-_PASSING = (408, 429, 500, 502, 503, 504)
+_FAILS = "Logstash, or a proxy before it, fails: read its log"
+_PASSING = {
+    408: _FAILS,
+    429: "its queue is full, or another program's post takes longer than 10 s; if this remains, "
+    "check that Elasticsearch takes documents",
+    500: _FAILS,
+    502: _FAILS,
+    503: _FAILS,
+    504: _FAILS,
+}
 _WORDS = {
     401: "the account is unknown: set logstash_user and logstash_password_file to those of the "
     "http input",
@@ -118,7 +127,7 @@ class BatchSender:
     def _post(self, body: bytes) -> bool:
         status = self._http_input.post(body)
         if status in _PASSING:
-            raise ProjectionError(f"Logstash answers {status}: Logstash is busy or fails")
+            raise ProjectionError(f"Logstash answers {status}: {_PASSING[status]}")
         if status not in (_TAKEN, _TOO_LARGE):
             words = _WORDS.get(status, "expected 200; is this the http input of dewline?")
             raise ConfigError(f"[search] logstash_url: Logstash answers {status}: {words}")

@@ -169,6 +169,21 @@ class SearchClient:
             )
             return [Hit(h["_index"], h["_id"], h["_source"]) for h in answer["hits"]["hits"]]
 
+    def newest(self, alias: str) -> int | None:
+        """Return the largest `received_at` of documents with a time; None if there is none."""
+        with _Converting(self._url):
+            answer = self._client.search(
+                index=alias,
+                ignore_unavailable=True,
+                query={"exists": {"field": "observed_at"}},
+                sort=[{"received_at": {"order": "desc", "unmapped_type": "date"}}],
+                size=1,
+                source_includes=["received_at"],
+                track_total_hits=False,
+            )
+            hits = answer["hits"]["hits"]
+            return int(hits[0]["_source"]["received_at"]) if hits else None
+
     def count_streams(self, alias: str) -> Iterator[StreamCount]:
         """Return the number of documents under the alias per device and stream."""
         sources = [{n: {"terms": {"field": n}}} for n in ("device_id", "stream_id")]

@@ -1,7 +1,8 @@
 """Simulates Logstash's http input for tests and proofs, which have no Logstash.
 
 The server passes each accepted event to a function. Another function chooses the answer to each
-request, such as 200 or 429. Nothing is filtered.
+request, such as 200 or 429. Nothing is filtered. The server also answers `GET /_health_report`, for
+which Logstash has another port.
 """
 
 import base64
@@ -35,6 +36,10 @@ class Answer(StrEnum):
     CUT_AFTER = "cut after"  # all events are accepted, then the connection is closed
     SLOW = "slow"  # all events are accepted at once, and the answer comes too late
     LATE = "late"  # events are accepted late, and the answer comes too late
+    FULL = "full"  # the queue is full for a while: no answer, then 429 for others
+
+
+_REFUSALS = {Answer.BUSY: 429, Answer.FAILED: 500, Answer.UNAVAILABLE: 503}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +49,8 @@ class IntakeManner:
     Attributes:
         account: Required user and password.
         most_bytes: Largest inflated size of a body; the answer to a larger one is 413.
-        slow_s: Delay of SLOW and LATE, seconds.
+        slow_s: Delay of SLOW and LATE, and half the time of FULL, seconds.
+        blocked_s: Other posts get 429 when one has waited so long for the queue, seconds.
         tls: TLS context for https.
         status: Status that answers every request; None for normal answers.
     """
@@ -52,6 +58,7 @@ class IntakeManner:
     account: tuple[str, str] | None = None
     most_bytes: int = 20_000_000
     slow_s: float = 1.0
+    blocked_s: float = 10.0
     tls: ssl.SSLContext | None = None
     status: int | None = None
 
@@ -61,6 +68,9 @@ class Intake:
 
     Attributes:
         url: Address of the server.
+        has_space: Cleared while the queue is full: a post then gets no answer until it is set.
+        pipelines: State of each pipeline in the health report, such as RUNNING; None for a server
+            without this report.
         requests_total: Number of requests so far, with any result.
         connections_total: Number of connections so far.
     """
@@ -81,15 +91,41 @@ class Intake:
         self.take = take
         self.answer = answer
         self.manner = manner or IntakeManner()
+        self.has_space = threading.Event()
+        self.has_space.set()
+        self.pipelines: dict[str, str] | None = {}
         self.requests_total = self.connections_total = 0
+        self.closing = False
+        self._waiting: dict[int, float] = {}  # by thread, since when a post waits
         self._server = _Server(self)
         scheme = "http" if self.manner.tls is None else "https"
         self.url = f"{scheme}://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 
+    def fill(self) -> None:
+        """Makes the queue full for a while."""
+        self.has_space.clear()
+        timer = threading.Timer(2 * self.manner.slow_s, self.has_space.set)
+        timer.daemon = True
+        timer.start()
+
+    def blocked(self) -> bool:
+        """Returns whether a post waits for the queue for so long that others get 429."""
+        limit_s = time.monotonic() - self.manner.blocked_s
+        return any(since_s < limit_s for since_s in list(self._waiting.values()))
+
+    def wait_for_space(self) -> bool:
+        """Waits while the queue is full; returns False if the server is closed meanwhile."""
+        self._waiting[threading.get_ident()] = time.monotonic()
+        self.has_space.wait()
+        del self._waiting[threading.get_ident()]
+        return not self.closing
+
     def close(self) -> None:
         """Stops the server and waits for its threads; delayed answers are still sent."""
+        self.closing = not self.has_space.is_set()
+        self.has_space.set()
         self._server.shutdown()
         self._server.hear_no_more()
         self._server.server_close()
@@ -131,6 +167,23 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self.server.intake.connections_total += 1
 
+    def do_GET(self) -> None:
+        pipelines = self.server.intake.pipelines
+        if self.path != "/_health_report" or pipelines is None:
+            self._say(404)
+            return
+        inner = {
+            name: {
+                "status": "green" if state == "RUNNING" else "red",
+                "symptom": "the pipeline is healthy" if state == "RUNNING" else "it is unhealthy",
+                "details": {"status": {"state": state}},
+            }
+            for name, state in pipelines.items()
+        }
+        worst = "green" if all(s == "RUNNING" for s in pipelines.values()) else "red"
+        report = {"status": worst, "indicators": {"pipelines": {"indicators": inner}}}
+        self._say(200, json.dumps(report).encode())
+
     def do_POST(self) -> None:
         intake = self.server.intake
         intake.requests_total += 1
@@ -158,25 +211,33 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _become(self, answer: Answer, events: list[Event]) -> None:
         intake = self.server.intake
-        refused = {Answer.BUSY: 429, Answer.FAILED: 500, Answer.UNAVAILABLE: 503}
-        if answer in refused:
-            self._say(refused[answer])
+        if intake.blocked():
+            answer = Answer.BUSY
+        if answer in _REFUSALS:
+            self._say(_REFUSALS[answer])
             return
-        if answer is Answer.FAILED_PARTLY:
-            events = events[: len(events) // 2]
         if answer is Answer.LATE:
             time.sleep(intake.manner.slow_s)
-        for event in events:
-            intake.take(event)
-        if answer is Answer.SLOW:
-            time.sleep(intake.manner.slow_s)
-        if answer is Answer.CUT_AFTER:
+        if answer is Answer.FULL:
+            intake.fill()
+        if not intake.wait_for_space():
             self._cut()
             return
-        self._say(500 if answer is Answer.FAILED_PARTLY else 200)
+        for event in events[: len(events) // 2] if answer is Answer.FAILED_PARTLY else events:
+            intake.take(event)
+        self._end(answer)
 
-    def _say(self, status: int) -> None:
-        body = b"ok" if status == 200 else b"no"
+    def _end(self, answer: Answer) -> None:
+        if answer is Answer.SLOW:
+            time.sleep(self.server.intake.manner.slow_s)
+        if answer is Answer.CUT_AFTER:
+            self._cut()
+        else:
+            self._say(500 if answer is Answer.FAILED_PARTLY else 200)
+
+    def _say(self, status: int, body: bytes | None = None) -> None:
+        if body is None:
+            body = b"ok" if status == 200 else b"no"
         self.close_connection = status in (413, 429)
         try:
             self.send_response(status)
@@ -191,15 +252,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _cut(self) -> None:
         self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # the client may have closed the connection
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, *_args: object) -> None: ...
 
 
 def events_of(text: str) -> list[Event]:
-    """Returns a body's events like Logstash's json codec: one per element, or the tagged text."""
+    """Returns a body's events like Logstash's json codec: one per element, or the tagged text.
+
+    What follows the first JSON value is dropped.
+    """
     try:
-        read = json.loads(text)
+        read, _ = json.JSONDecoder().raw_decode(text.lstrip())
     except ValueError:
         return [_unread(text)]
     found = read if isinstance(read, list) else [read]

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from cloud.logstash import dead_letters
+from cloud.logstash.http_client import HttpAddress
 from cloud.logstash.sender import _PASSING, SenderLimits
 from cloud.logstash.table import PIPELINES
 
@@ -42,16 +43,34 @@ def test_every_file_has_its_place():
         assert f"`{place}/`" in TEXT
 
 
-def test_folders_that_must_be_there_are_named():
-    conf = PIPELINE_TEXTS["dead_letter.conf"]
-    for pipeline in re.findall(r'pipeline_id => "(\S+)"', conf):
-        assert f"`/var/lib/logstash/dead_letter_queue/{pipeline}`" in TEXT
+def test_rights_are_those_of_the_role():
+    roles = Path(__file__).parents[2] / "deploy/ansible/roles/elasticsearch/templates/roles.yml.j2"
+    part = roles.read_text().partition("dewline_logstash:")[2].partition("\n#")[0]
+    for names, rights in re.findall(r'names: \["(.+?)"\]\s+privileges: \[(.+?)\]', part):
+        name = names.replace("{{ elasticsearch_search_prefix }}", "<prefix>")
+        kind = "indices" if name.endswith("*") else "index"
+        shown = ", ".join(f"`{right}`" for right in rights.split(", "))
+        assert f"| {kind} `{name}` | {shown} |" in TEXT
+    assert "cluster: [monitor]" in part
+    assert "| cluster | `monitor` |" in TEXT
+
+
+def test_the_time_limits_are_those_of_client_and_role():
+    assert f"after {HttpAddress(url='http://h').timeout_s:g} seconds" in FLAT
+    role = Path(__file__).parents[2] / "deploy/ansible/roles/logstash/defaults/main.yml"
+    (stop_s,) = re.findall(r"^logstash_stop_s: (\d+)$", role.read_text(), re.MULTILINE)
+    assert f"with {stop_s} seconds" in FLAT
+
+
+def test_what_the_page_says_of_ids_is_the_condition():
+    (most,) = re.findall(r"\[_id\] !~ /\\A\[!-~\]\{1,(\d+)\}\\z/", PIPELINE_TEXTS["search.conf"])
+    assert f"1 to {most} visible ASCII characters" in FLAT
 
 
 def test_every_refusal_is_in_the_table():
     refused = re.findall(r'\[@metadata\]\[refused\]" => "([^"]+)"', PIPELINE_TEXTS["search.conf"])
     row = re.search(r"^\| `intake` \| (.+?) \|", TEXT, re.MULTILINE)[1].replace("`", "")
-    assert len(refused) == 7
+    assert len(refused) == 8
     for reason in refused:
         for word in re.sub(r":.*|%\{tags\}", "", reason).split():
             assert word in row, reason

@@ -27,10 +27,11 @@ put role/dewline << END
 {"cluster": ["monitor", "manage_index_templates"],
  "indices": [{"names": ["$prefix-*"], "privileges": ["all"]}]}
 END
-# Logstash: may create documents, and overwrite dead letters with the same id
+# Logstash: may create documents, and overwrite dead letters with the same id. With auto_configure, a
+# missing index is answered with 404; without it, with 403.
 put role/dewline_logstash << END
 {"cluster": ["monitor"],
- "indices": [{"names": ["$prefix-*"], "privileges": ["create_doc"]},
+ "indices": [{"names": ["$prefix-*"], "privileges": ["create_doc", "auto_configure"]},
              {"names": ["$prefix-dead-letter-all"], "privileges": ["index"]}]}
 END
 # users of the dashboards

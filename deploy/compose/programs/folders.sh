@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes the volumes' folders, which must exist before Logstash starts, and sets their owners. You may
-# run it again. It runs as root with the capabilities CHOWN and FOWNER only, so each folder keeps
-# group 0 with full access.
+# Sets the owners of the volumes' folders. You may run it again. It runs as root with the capabilities
+# CHOWN and FOWNER only, so each folder keeps group 0 with full access. Logstash 9.6.0 makes the
+# folders of its dead letters itself; 8.19 was not tried, so they are made here.
 #
 #   folders.sh [ROOT]
 set -eu

@@ -1,7 +1,8 @@
 """The pipelines' own text, carried out: no Logstash, but not a copy of them in Python either.
 
-Knows the few plug-ins and conditions that the pipelines use, as their documentation says, and stops
-at anything else.
+Knows the few plug-ins and conditions that the pipelines use, and stops at anything else. It does
+what a Logstash 9.6.0 was seen to do: a bulk call that is refused as a whole, or answered with 429,
+is repeated for ever and holds one worker.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from cloud.logstash import dead_letters
 from cloud.logstash.table import PIPELINES
 from cloud.logstash.tree import Branch, Pairs, Plugin, read
 from cloud.search.bulk import Document, OutcomeKind
+from contract.errors import ConfigError
 from deploy.local.logstash_input import Intake
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,6 +29,13 @@ ADDITIONS = {
     "event": {"original": "{}"},
 }
 ARRIVAL = "2030-01-01T00:00:00.000Z"
+WORKERS = 2  # of the output; Logstash has one per core
+MOST_ID_BYTES = 512  # above, Elasticsearch refuses the whole bulk call
+NO_RIGHT = (
+    "security_exception: action [indices:admin/auto_create] is unauthorized for user [logstash] "
+    "with effective roles [dewline_logstash] on indices [x], this action is granted by the index "
+    "privileges [auto_configure,create_index,manage,all]"
+)
 
 
 def path_of(reference):
@@ -83,7 +92,9 @@ def holds(event, condition):
         case (left, "in", right):
             return read_word(left) in (read_word(right) or ())
         case (left, "!~", pattern):
-            return not re.search(pattern.replace(r"\z", r"\Z"), read_word(left))
+            value = read_word(left)  # only text matches, whatever the pattern is
+            matches = isinstance(value, str) and re.search(pattern.replace(r"\z", r"\Z"), value)
+            return not matches
     raise NotImplementedError(expression)
 
 
@@ -107,12 +118,30 @@ def date(event, plugin):
 
 
 def ruby(event, plugin):
-    if "LogStash::Json.dump" in plugin.get("code"):
+    code = plugin.get("code")
+    if "LogStash::Json.dump" in code:
         fields = {name: value for name, value in event.items() if not name.startswith("@")}
         put(event, "[@metadata][document]", json.dumps(fields))
+    elif "byteslice" in code:
+        shorten(event, code)
     else:
-        assert "LogStash::Timestamp.now" in plugin.get("code")
+        assert "LogStash::Timestamp.now" in code
         event["@timestamp"] = ARRIVAL
+
+
+def shorten(event, code):
+    """The begin and the end of a text that is too long, with the sizes of the code."""
+    found = re.fullmatch(
+        r'reason = event\.get\("(.+?)"\)\.to_s; event\.set\("\1", '
+        r'reason\.byteslice\(0, (\d+)\)\.scrub\(""\) \+ "(.+?)" \+ '
+        r'reason\.byteslice\(-(\d+), \4\)\.scrub\(""\)\) if reason\.bytesize > (\d+)',
+        code,
+    )
+    name, begin, between, end, most = found.groups()
+    text = get(event, name).encode()
+    if len(text) > int(most):
+        parts = (text[: int(begin)], between.encode(), text[-int(end) :])
+        put(event, name, b"".join(parts).decode(errors="ignore"))
 
 
 def fingerprint(event, plugin):
@@ -127,12 +156,7 @@ def prune(event, plugin):
             del event[name]
 
 
-def truncate(event, plugin):
-    for name in plugin.get("fields"):
-        event[name] = event[name].encode()[: plugin.get("length_bytes")].decode(errors="ignore")
-
-
-FILTERS = {f.__name__: f for f in (mutate, date, ruby, fingerprint, prune, truncate)}
+FILTERS = {f.__name__: f for f in (mutate, date, ruby, fingerprint, prune)}
 
 
 def apply(event, plugin):
@@ -163,6 +187,9 @@ class Pipelines:
     Attributes:
         documents: The documents that Elasticsearch received, in order: index, id, fields.
         letters: What reached the index of dead letters.
+        held: Events whose bulk call is repeated for ever; each holds a worker.
+        waiting: Events in the queue, with no worker left.
+        may_configure: Whether the account has the privilege auto_configure.
     """
 
     def __init__(self, store=None, prefix="dewline"):
@@ -170,6 +197,9 @@ class Pipelines:
         self.prefix = prefix
         self.documents = []
         self.letters = []
+        self.held = []
+        self.waiting = []
+        self.may_configure = True
         self.sections = {
             name: {s.kind: s.steps for s in read((PIPELINES / f"{name}.conf").read_text())}
             for name in ("search", "elasticsearch", "dead_letter")
@@ -198,19 +228,60 @@ class Pipelines:
         return list(reached(event, self.sections[name]["output"]))
 
     def write(self, event):
+        """The output's next bulk call, if a worker is free."""
+        if len(self.held) == WORKERS:
+            self.waiting.append(event)
+        elif not self.delivered(event):
+            self.held.append(event)
+
+    def again(self):
+        """The next attempt of each call that is repeated."""
+        events, self.held, self.waiting = self.held + self.waiting, [], []
+        for event in events:
+            self.write(event)
+
+    def delivered(self, event):
         (out,) = self.passed("elasticsearch", event)
         assert out.get("action") == "create"
         index, key = (filled(event, out.get(name)) for name in ("index", "document_id"))
         fields = {name: value for name, value in event.items() if name != "@metadata"}
-        self.documents.append((index, key, fields))
+        answer = self.answer(Document(index, key, json.dumps(fields)))
+        if answer is None:
+            return False
+        status, text = answer
+        if status in (200, 409):
+            self.documents.append((index, key, fields))
+            return True
+        if status not in (400, 404, *out.get("dlq_custom_codes")):
+            return False
+        # The dead letter queue keeps the fields, no metadata. Its reason has the event first.
+        reason = (
+            f"Could not index event to Elasticsearch. status: {status}, action: "
+            f'["create", {{:_id=>"{key}", :_index=>"{index}"}}, {json.dumps(fields)}], '
+            f'response: {{"create"=>{{"status"=>{status}, "error"=>{{"reason"=>"{text}"}}}}}}'
+        )
+        queue = {"reason": reason, "plugin_type": "elasticsearch"}
+        self.refuse(fields | {"@metadata": {"dead_letter_queue": queue}})
+        return True
+
+    def answer(self, document):
+        """Status and text of one item; None if the whole bulk call is refused."""
         if self.store is None:
-            return
-        document = Document(index, key, json.dumps(fields))
-        (outcome,) = self.store.bulk_create([document])
-        if outcome.kind not in (OutcomeKind.DONE, OutcomeKind.EXISTS):
-            # The dead letter queue keeps the fields and not the metadata.
-            told = {"reason": outcome.reason, "plugin_type": "elasticsearch"}
-            self.refuse(fields | {"@metadata": {"dead_letter_queue": told}})
+            return None if len(document.id.encode()) > MOST_ID_BYTES else (200, "")
+        try:
+            (outcome,) = self.store.bulk_create([document])
+        except ConfigError as error:
+            if ": 400 " in str(error):
+                return None
+            raise
+        if outcome.kind is OutcomeKind.DONE:
+            return 200, ""
+        if outcome.kind is OutcomeKind.EXISTS:
+            return 409, ""
+        status = int(outcome.reason.split()[0])
+        if status == 404 and not self.may_configure:
+            return 403, NO_RIGHT
+        return status, outcome.reason
 
     def refuse(self, event):
         file, out = self.passed("dead_letter", event)

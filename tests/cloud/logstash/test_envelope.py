@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from cloud.search.bulk import Document
 from cloud.search.documents import BlockContext, documents
 from cloud.search.names import IndexNames
 from contract.blocks import Block, TimedEvent
+from contract.errors import ConfigError
 from contract.records import ModelReport
 
 NAMES = IndexNames("dewline", Period.DAY)
@@ -44,6 +46,25 @@ def test_times_before_1970_are_taken_out_too():
 
 def test_a_document_without_a_time_stays_as_it_is():
     assert event(Document("i", "1", '{"seq":1}')) == '{"_index":"i","_id":"1","seq":1}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"seq":1}{"seq":2}',
+        '{"seq":1}\n{"seq":2}',
+        '{"seq":1},{"seq":2}',
+        '{"seq":1}][{"seq":2}',
+        '{"seq":1,"_id":"another"}',
+        '{"seq":NaN}',
+        '{"seq":1',
+    ],
+)
+def test_a_batch_that_is_not_one_array_of_its_documents_is_refused(body):
+    good = Document("i", "gw:s:1", '{"seq":1}')
+    assert len(json.loads(batch([good, good]))) == 2
+    with pytest.raises(ConfigError, match=r"documents gw:s:1 to gw:s:2 are not one JSON array"):
+        batch([good, Document("i", "gw:s:2", body)])
 
 
 def test_a_batch_is_an_array_in_order():

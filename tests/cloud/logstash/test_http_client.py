@@ -71,12 +71,58 @@ def test_no_answer_is_an_error_that_may_pass_and_the_next_request_connects_anew(
     manner = IntakeManner(slow_s=4.0)
     intake = new_intake(taken.append, iter([answer, *repeat(Answer.TAKEN, 3)]).__next__, manner)
     client = client_to(intake, timeout_s=2)
-    with pytest.raises(ProjectionError, match=r"no answer: .*is Logstash running"):
+    with pytest.raises(ProjectionError, match=r"no answer: .*is Logstash running|within 2 s"):
         client.post(BODY)
     wait_until(lambda: len(taken) == arrived)
     assert client.post(BODY) == 200
     assert intake.connections_total == 2
     client.close()
+
+
+def test_a_full_queue_is_silent_first_and_then_answers_429(new_intake, taken, wait_until):
+    intake = new_intake(taken.append, manner=IntakeManner(blocked_s=0.5))
+    client = client_to(intake, timeout_s=1)
+    intake.has_space.clear()
+    with pytest.raises(ProjectionError, match=r"within 1 s: Logstash's queue is full, or .* hangs"):
+        client.post(BODY)
+    assert [client.post(BODY) for _ in range(3)] == [429] * 3
+    assert taken == []
+    intake.has_space.set()
+    wait_until(lambda: len(taken) == 4)  # the first post arrives after all
+    assert client.post(BODY) == 200
+    client.close()
+
+
+def test_an_intake_that_ends_with_a_full_queue_has_taken_nothing(new_intake, taken):
+    intake = new_intake(taken.append)
+    intake.has_space.clear()
+    client = client_to(intake, timeout_s=0.5)
+    with pytest.raises(ProjectionError, match=r"within 0\.5 s"):
+        client.post(BODY)
+    intake.close()
+    with pytest.raises(ProjectionError, match=r"no answer: .*is Logstash running"):
+        client.post(BODY)
+    assert taken == []
+
+
+def test_the_time_limit_is_longer_than_logstash_s_own():
+    """Logstash answers 429 to others when a post has waited for 10 s; a minute is too silent."""
+    assert 2 * IntakeManner().blocked_s < HttpAddress(url="http://h").timeout_s < 60
+
+
+@pytest.mark.parametrize(
+    ("account", "key"),
+    [
+        ({"user": "u", "password": "a${HOME}b"}, "logstash_password_file"),
+        ({"user": "u", "password": "${X:default}"}, "logstash_password_file"),
+        ({"user": "${USER}", "password": "geheim"}, "logstash_user"),
+    ],
+)
+def test_an_account_that_logstash_would_rewrite_is_refused(account, key):
+    with pytest.raises(ConfigError, match=rf"\[search\] {key}: .*Logstash would replace") as error:
+        HttpClient(HttpAddress(url="http://h:1", **account))
+    assert account["password"] not in str(error.value)
+    HttpClient(HttpAddress(url="http://h:1", user="u", password="a$b{c}$"))
 
 
 def test_a_connection_that_the_server_closed_while_idle_is_an_error_that_may_pass(new_intake):

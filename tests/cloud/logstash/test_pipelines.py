@@ -9,6 +9,7 @@ import yaml
 
 from cloud.columns import COLUMNS
 from cloud.config import Period
+from cloud.health.logstash import PIPELINES as DOCTOR_S
 from cloud.logstash import dead_letters
 from cloud.logstash.check import check, check_addresses, check_settings
 from cloud.logstash.envelope import ID, INDEX
@@ -60,10 +61,15 @@ def test_settings_are_known():
     assert files == set(FIELDS) == {p.stem for p in PIPELINES.glob("*.conf")}
 
 
-def test_every_queue_on_the_way_is_durable_at_each_write():
+def test_every_queue_on_the_way_is_on_disk_with_logstash_s_own_checkpoints():
     for entry in yml("pipelines.yml"):
-        assert (entry["queue.type"], entry["queue.checkpoint.writes"]) == ("persisted", 1)
+        assert entry["queue.type"] == "persisted"
+        assert not [name for name in entry if name.startswith("queue.checkpoint")]
     assert yml("logstash.yml")["queue.drain"] is False
+
+
+def test_doctor_looks_for_every_pipeline():
+    assert tuple(entry["pipeline.id"] for entry in yml("pipelines.yml")) == DOCTOR_S
 
 
 def test_every_dead_letter_queue_but_the_last_is_read():
@@ -110,6 +116,38 @@ def test_the_intake_takes_every_index_of_dated_records_and_no_other(pipelines, k
         double.take({INDEX: index, ID: "a:b:1", "observed_at": 0})
     assert [index for index, _, _ in double.documents] == [good]
     assert {letter["reason"] for letter in double.letters} == {"bad _index"}
+
+
+@pytest.mark.parametrize("index", [["dewline-reading-2013.07.04"], 12, {"a": 1}, True])
+def test_an_index_that_is_no_text_is_refused(pipelines, index):
+    double = pipelines()
+    double.take({INDEX: index, ID: "a:b:1", "observed_at": 0})
+    assert [letter["reason"] for letter in double.letters] == ["bad _index"]
+
+
+@pytest.mark.parametrize(
+    ("key", "taken"),
+    [
+        ("x" * 512, True),
+        ("gw-1:aaaaaaaaaaaaa:9007199254740991", True),
+        ("x" * 513, False),
+        ("ä" * 257, False),
+        ("ä", False),
+        ("a b", False),
+        ("a\nb", False),
+        ("a\n", False),
+        (0, False),
+        (1.5, False),
+        (["a"], False),
+        ({"a": "b"}, False),
+        (True, False),
+    ],
+)
+def test_an_id_is_ascii_text_of_at_most_512_bytes(pipelines, key, taken):
+    double = pipelines()
+    double.take({INDEX: "dewline-reading-2013.07.04", ID: key, "observed_at": 0})
+    assert [key for _, key, _ in double.documents] == ([key] if taken else [])
+    assert [letter["reason"] for letter in double.letters] == ([] if taken else ["bad _id"])
 
 
 def test_no_document_has_a_field_that_the_input_adds():

@@ -57,6 +57,14 @@ def test_patience_ends_with_words_and_the_last_reason():
     assert ProjectionError.retryable
 
 
+@pytest.mark.parametrize(
+    ("status", "words"), [(429, "queue is full, or another program"), (503, "fails: read its log")]
+)
+def test_an_answer_that_may_pass_has_its_own_message(status, words):
+    with pytest.raises(ProjectionError, match=rf"Logstash answers {status}: .*{words}"):
+        sender(ScriptedDoor(*[status] * 9), [], attempts=2).send(some(1))
+
+
 def test_pauses_stop_growing():
     http_input, pauses = ScriptedDoor(*[503] * 19), []
     sender(http_input, pauses, attempts=20, first_pause_s=1.0, largest_pause_s=4.0).send(some(1))

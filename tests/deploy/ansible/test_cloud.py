@@ -95,6 +95,7 @@ def test_the_programs_take_it(playbook, tmp_path, name):
         return
     assert lists["passwords"] == ["warehouse", "search", "logstash", "kibana", "api-token"]
     assert config.search.writer is Writer.LOGSTASH
+    assert config.search.logstash_api_url == "http://127.0.0.1:9600"
     assert config.search.logstash_ca_file == config.search.ca_file
     assert (config.kibana.url, config.kibana.username) == ("http://127.0.0.1:5601", "anna")
     assert config.kibana.ca_file is None

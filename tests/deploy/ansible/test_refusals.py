@@ -12,6 +12,8 @@ NAMES = "Check names and password for characters that SQL allows"
 SAYS = "Check that only a local address is used without TLS"
 JARS = "Check that Spark has jars"
 KEY = "Check that gateways trust this signing key"
+ACCOUNTS = "Check accounts for allowed characters"
+PASSWORDS = "Check passwords for allowed characters"
 BUSES = "Check that the I2C buses of the sensors exist"
 
 
@@ -35,6 +37,12 @@ def answers(playbook, folder, cases):
     done = playbook(folder / "play.yml")
     assert done.returncode == 0, done.stdout + done.stderr
     return [said(answer) for answer in json.loads((folder / "answers.json").read_text())]
+
+
+def accounts(**changed):
+    good = {"user": "u", "password": "x" * 12}
+    given = good | {f"elasticsearch_{name}": value for name, value in good.items()} | changed
+    return {f"logstash_{name}": value for name, value in given.items()}
 
 
 def said(answer):
@@ -67,6 +75,13 @@ def test_each_is_told_in_words_and_nothing_else_is_refused(playbook, tmp_path):
         (*buses, {"dewline_gateway_bus": here}),
         (*names, {DATABASE: {**SERVER, "password": example}}),
         (*names, {DATABASE: {**SERVER, "password": "x" * 12}}),
+        *(("logstash", "preflight.yml", ACCOUNTS, accounts(user=u)) for u in ("a${HOME}", "a")),
+        ("logstash", "preflight.yml", ACCOUNTS, accounts(elasticsearch_user="${USER}")),
+        *(
+            ("logstash", "preflight.yml", PASSWORDS, accounts(password=p))
+            for p in ("aaaaaaaa${HOME}", "x" * 12)
+        ),
+        ("logstash", "preflight.yml", PASSWORDS, accounts(elasticsearch_password="${HOMEHOME}")),
     ]
     found = answers(playbook, tmp_path, cases)
     assert [answer is None for answer in found] == [
@@ -75,6 +90,8 @@ def test_each_is_told_in_words_and_nothing_else_is_refused(playbook, tmp_path):
         *(False, True),
         *(False, True),
         *(False, True),
+        *(False, True, False),
+        *(False, True, False),
     ]
     told = " | ".join(filter(None, found))
     for words in (
@@ -83,5 +100,7 @@ def test_each_is_told_in_words_and_nothing_else_is_refused(playbook, tmp_path):
         "does not belong to /var/lib/dewline/signing.pem",
         "localhost has no /dev/i2c-1. Enable I2C",
         "mariadb_password must have 12 to 128 characters",
+        "logstash_user and logstash_elasticsearch_user must have 1 to 64 characters",
+        "logstash_password and logstash_elasticsearch_password must have 12 to 72 characters",
     ):
         assert words in told

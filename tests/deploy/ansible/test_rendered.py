@@ -93,6 +93,7 @@ def test_logstash_gets_every_variable_that_its_pipelines_ask_for(tmp_path, rende
         tmp_path,
         logstash_configuration_folder=str(folder),
         logstash_environment_file=str(tmp_path / "environment"),
+        logstash_units_folder=str(tmp_path),
         logstash_data_folder=str(tmp_path / "data"),
         logstash_data_owner=ME,
         logstash_owner=ME,
@@ -122,6 +123,10 @@ def test_logstash_gets_every_variable_that_its_pipelines_ask_for(tmp_path, rende
     files = {Path(p["path.config"]).name for p in named}
     assert files == {p.name for p in (folder / "dewline").glob("*.conf")}
     assert (tmp_path / "environment").stat().st_mode & 0o007 == 0
+    unit = (tmp_path / "logstash.service.d" / "dewline.conf").read_text()
+    assert "[Service]\nTimeoutStopSec=120\n" in unit  # the vendor's unit waits for ever
+    role = Path(__file__).resolve().parents[3] / "deploy" / "ansible" / "roles" / "logstash"
+    assert "/logstash.service.d/dewline.conf" in (role / "tasks" / "service.yml").read_text()
 
 
 def test_kibana_and_mysql_are_rendered(tmp_path, render):

@@ -55,6 +55,15 @@ def test_without_a_secret_nothing_starts(scripts, tmp_path):
     assert started_with(scripts, tmp_path, "A=empty", "--", "echo", "started").stdout == ""
 
 
+@pytest.mark.parametrize("value", ["a${HOME}b", "${X:y}\n"])
+def test_a_secret_that_would_be_replaced_once_more_is_refused(scripts, tmp_path, value):
+    (tmp_path / "one").write_text(value)
+    done = started_with(scripts, tmp_path, "A=one", "--", "echo", "started")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "choose another password" in done.stderr
+    assert value.strip() not in done.stderr
+
+
 # --- folders.sh ----------------------------------------------------------------------------------
 
 
