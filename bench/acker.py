@@ -34,7 +34,7 @@ def main() -> int:
 
     peer = Peer(port, INGEST, sys.stdin.readline().strip(), hear)
     for lane in Lane:
-        peer.subscribe(lane_filter(lane))
+        peer.subscribe(lane_filter(lane, INGEST))
     print("listens", flush=True)
     sys.stdin.read()
     peer.close()

@@ -42,6 +42,9 @@ node = "bench"
 port = {port}
 username = "{user}"
 password_file = "{secret}"
+device_window = 65535
+device_messages_per_s = 1e6
+device_bytes_per_s = 1e9
 """
 
 

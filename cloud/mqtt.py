@@ -6,6 +6,7 @@ connection it could confirm another message with the same packet id. MQTT's sess
 (clean start).
 """
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -281,7 +282,7 @@ class Connection:
         self, _client: Client, _data: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
     ) -> None:
         if any(reason.is_failure for reason in reasons):
-            text = f"the broker refuses the subscription {self._filter}: {reasons[0]}"
+            text = f"the broker refuses the subscription {_shown(self._filter)}: {reasons[0]}"
             self._become(_State.ENDED, BrokerRefused(text))
         else:
             self._become(_State.READY)
@@ -312,6 +313,11 @@ class Connection:
 
         if self._on_message is not None:
             self._on_message(Message(message.topic, bytes(message.payload), answer))
+
+
+def _shown(topic_filter: str | None) -> str:
+    """Returns the filter without the group of a shared subscription, which is secret."""
+    return re.sub(r"^\$share/[^/]*/", "$share/.../", topic_filter or "")
 
 
 def _context(files: TlsFiles, where: str) -> SSLContext:

@@ -82,6 +82,9 @@ class IngestConfig:
         gather_ms: Maximum time from a file's first block to its commit, milliseconds.
         gather_bytes: Payload bytes at which a file is committed earlier.
         receive_maximum: Blocks that the broker sends before it waits for an answer, per lane.
+        device_window: Blocks of one device that wait in a lane; at least a gateway's `window`.
+        device_messages_per_s: Messages per second and lane that one device may send for ever.
+        device_bytes_per_s: Payload bytes per second and lane that one device may send for ever.
     """
 
     node: Id
@@ -95,6 +98,9 @@ class IngestConfig:
     gather_ms: Annotated[int, Between(1, 60_000)] = 250
     gather_bytes: Annotated[int, Between(1, 2**28)] = 8_000_000
     receive_maximum: Annotated[int, Between(2, 65_535)] = 400
+    device_window: Annotated[int, Between(2, 65_535)] = 100
+    device_messages_per_s: Annotated[float, Between(0.1, 10**6)] = 500.0
+    device_bytes_per_s: Annotated[float, Between(1, 10**9)] = 2_000_000.0
 
     @property
     def tls(self) -> TlsFiles | None:

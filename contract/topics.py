@@ -5,8 +5,8 @@
     dewline/v1/{device}/down/ack                   acks, cloud to device
     dewline/v1/{device}/down/desired               desired state, cloud to device; retained
 
-The broker identifies a device by its credentials. It lets the device write only its own `up/#` and
-`presence` and read only its own `down/#`. So the topic alone identifies the device of a block.
+The broker identifies a device by its credentials. It lets the device write only its own `up` topics
+and `presence` and read only its own `down/#`. So the topic alone identifies the device of a block.
 """
 
 import re
@@ -18,6 +18,7 @@ __all__ = [
     "Lane",
     "ack_topic",
     "desired_topic",
+    "device_of",
     "lane_filter",
     "parse_up_topic",
     "presence_topic",
@@ -41,7 +42,7 @@ def up_topic(device_id: str, lane: Lane) -> str:
     return f"{_ROOT}/{device_id}/up/{lane}"
 
 
-def lane_filter(lane: Lane, group: str = "ingest") -> str:
+def lane_filter(lane: Lane, group: str) -> str:
     """Returns the filter of a shared subscription to one lane of every device."""
     return f"$share/{group}/{_ROOT}/+/up/{lane}"
 
@@ -59,6 +60,12 @@ def desired_topic(device_id: str) -> str:
 def presence_topic(device_id: str) -> str:
     """Returns the topic of a device's presence message: retained, and its last will."""
     return f"{_ROOT}/{device_id}/presence"
+
+
+def device_of(topic: str) -> str:
+    """Returns the device of an `up` topic; "" for any other topic."""
+    match = _UP.fullmatch(topic)
+    return "" if match is None else match[1]
 
 
 def parse_up_topic(topic: str) -> tuple[str, Lane]:

@@ -16,6 +16,7 @@ DewlineError
 │ └ UpdateRefused       -   the bundle is wrong, with a code: not tried again unless desired again
 └ UplinkError
   ├ UplinkUnavailable   +   no connection: wait and connect again
+  ├ UplinkTakenOver     -   another client uses this device's name: rare retries
   └ UplinkRefused       -   wrong credentials or rights: the operator must act; rare retries
 """
 
@@ -39,6 +40,7 @@ __all__ = [
     "UpdateRefused",
     "UplinkError",
     "UplinkRefused",
+    "UplinkTakenOver",
     "UplinkUnavailable",
 ]
 
@@ -121,6 +123,10 @@ class UplinkUnavailable(UplinkError):
     """Reports that there is no connection, or that the connection was lost."""
 
     retryable: ClassVar[bool] = True
+
+
+class UplinkTakenOver(UplinkError):
+    """Reports that another client connects under this device's name and ends our connection."""
 
 
 class UplinkRefused(UplinkError):

@@ -18,6 +18,7 @@ class Reason(IntEnum):
     NOT_AUTHORIZED = 0x87
     BANNED = 0x8A
     BAD_AUTHENTICATION_METHOD = 0x8C
+    SESSION_TAKEN_OVER = 0x8E
     TOPIC_FILTER_INVALID = 0x8F
     TOPIC_NAME_INVALID = 0x90
     PACKET_TOO_LARGE = 0x95
@@ -31,4 +32,4 @@ def is_lasting(code: int) -> bool:
     return code in _LASTING
 
 
-_LASTING = frozenset(Reason) - {Reason.NO_MATCHING_SUBSCRIBERS}
+_LASTING = frozenset(Reason) - {Reason.NO_MATCHING_SUBSCRIBERS, Reason.SESSION_TAKEN_OVER}

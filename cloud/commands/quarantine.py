@@ -22,7 +22,7 @@ def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
     verbs = add_noun(nouns, "quarantine", "Show blocks and documents that were refused, and why.")
     add_projecting(verbs, open_quarantine_projection)
-    about = "Show the number of rows per reason, and the newest rows."
+    about = "Show the number of rows per reason, the devices over the limit, and the newest rows."
     show = add_verb(verbs, "show", about, "quarantine show --newest 5", _show)
     add_json(show)
     show.add_argument("--newest", type=int, default=20, metavar="N", help="rows (default 20)")
@@ -41,12 +41,17 @@ def _as_of(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace, config: CloudConfig) -> int:
     quarantine, as_of = open_quarantine(config), _as_of(args)
     totals = quarantine.totals(as_of=as_of)
+    counted = quarantine.counted(as_of=as_of)
     items = list(quarantine.items(as_of=as_of, newest=args.newest))
     if args.json:
         newest = [_table(item) for item in items]
-        print(json.dumps({"totals": dict(totals), "newest": newest}, indent=2))
+        found = {"totals": dict(totals), "without_row": dict(counted), "newest": newest}
+        print(json.dumps(found, indent=2))
         return 0
     print_table(("code", "rows"), totals)
+    if counted:
+        print()
+        print_table(("device", "more blocks, only in the lake"), counted)
     if items:
         print()
         print_table(("received", "device", "digest", "bytes", "reason"), [_cells(i) for i in items])

@@ -18,6 +18,7 @@ from cloud.composition.servers import (
     open_warehouse,
 )
 from cloud.config import CloudConfig, HealthConfig, Writer, need
+from cloud.health.budgets import look_at_budgets
 from cloud.health.certificates import look_at_certificate
 from cloud.health.finding import Check, Finding, State, not_configured
 from cloud.health.lake import CursorLimits, look_at_cursors, look_at_lake
@@ -38,7 +39,9 @@ def missing_of(config: CloudConfig) -> tuple[Finding, ...]:
     if config.ingest is None:
         found.append(not_configured("broker", "ingest"))
     if config.lake is None:
-        found += [not_configured(name, "lake") for name in ("lake", "cursors")]
+        found += [
+            not_configured(name, "lake") for name in ("lake", "devices over budget", "cursors")
+        ]
     if config.search is None:
         found.append(not_configured("search", "search"))
     elif _through_logstash(config) and config.search.logstash_api_url is None:
@@ -62,7 +65,7 @@ def checks_of(config: CloudConfig) -> tuple[Check, ...]:
     if config.ingest is not None:
         checks.append(_broker(config, limits))
     if config.lake is not None:
-        checks += [_lake(config, limits), _cursors(config, limits)]
+        checks += [_lake(config, limits), _budgets(config, limits), _cursors(config, limits)]
     if config.search is not None:
         checks += [_search(config, limits), *_logstash(config, limits)]
     if config.warehouse is not None:
@@ -108,6 +111,19 @@ def _lake(config: CloudConfig, limits: HealthConfig) -> Check:
         name="lake",
         expected="can be written",
         remedy="check that the disk has space, and that the services' account owns the folder",
+        limit_s=limits.answer_s,
+        look=look,
+    )
+
+
+def _budgets(config: CloudConfig, limits: HealthConfig) -> Check:
+    def look() -> Iterator[Finding]:
+        yield from look_at_budgets(open_store(config), SystemClock().utc_ms())
+
+    return Check(
+        name="devices over budget",
+        expected="none",
+        remedy="check that this account can read the lake",
         limit_s=limits.answer_s,
         look=look,
     )

@@ -5,18 +5,19 @@ ack again, so MQTT's session is not used.
 """
 
 import logging
-import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from cloud.clock import Clock
-from cloud.errors import BrokerError
+from cloud.errors import BrokerError, LakeError
+from cloud.ingest.budget import DeviceLimits
+from cloud.ingest.turns import Turns
 from cloud.mqtt import BrokerSettings, Connection, Message
-from contract.topics import Lane, lane_filter
+from contract.topics import Lane, device_of, lane_filter
 from transport.backoff import Backoff
 
-__all__ = ["BrokerSettings", "Inbound", "LaneLink"]
+__all__ = ["BrokerSettings", "Inbound", "LaneLink", "lane_turns"]
 
 _log = logging.getLogger(__name__)
 
@@ -38,20 +39,54 @@ class Inbound:
     answer: Callable[[], None]
 
 
+def lane_turns(limits: DeviceLimits, on_refused: Callable[[str], None]) -> Turns[Inbound]:
+    """Returns the waiting messages of a lane, of which none waits yet.
+
+    A refused message gets its PUBACK only: without an ack of the cloud, a gateway sends the block
+    again.
+
+    Args:
+        limits: What one device may cost and hold.
+        on_refused: Called with a device whose message is refused, from any thread.
+    """
+
+    def refuse(device_id: str, message: Inbound) -> None:
+        message.answer()
+        if device_id:
+            on_refused(device_id)
+
+    return Turns(limits, refuse)
+
+
 class LaneLink:
     """Keeps one lane connected to the broker.
 
     `run` needs a thread of its own; another thread may call `take` and `publish`.
+
+    Args:
+        settings: The broker, and the client's identity.
+        lane: The lane.
+        group: Returns the group of the shared subscription; called before each connection.
+        clock: Time.
+        turns: The messages that wait; see `lane_turns`.
+        backoff: Waits between two attempts.
     """
 
     def __init__(
-        self, settings: BrokerSettings, lane: Lane, clock: Clock, backoff: Backoff | None = None
+        self,
+        settings: BrokerSettings,
+        lane: Lane,
+        group: Callable[[], str],
+        clock: Clock,
+        turns: Turns[Inbound],
+        backoff: Backoff | None = None,
     ) -> None:
         self._settings = replace(settings, client_id=f"{settings.client_id}-{lane}")
         self._lane = lane
+        self._group = group
         self._clock = clock
         self._backoff = backoff or Backoff()
-        self._messages: queue.SimpleQueue[Inbound] = queue.SimpleQueue()
+        self._turns = turns
         self._connection: Connection | None = None
         self._away = False
 
@@ -70,7 +105,7 @@ class LaneLink:
         while not stop.is_set():
             try:
                 self._connect_and_wait(stop)
-            except BrokerError as error:
+            except (BrokerError, LakeError) as error:
                 if not error.retryable:
                     raise
                 if not self._away:
@@ -80,11 +115,12 @@ class LaneLink:
                 stop.wait(self._backoff.wait_s())
 
     def take(self, timeout_s: float) -> Inbound | None:
-        """Returns the next message; None after `timeout_s` seconds without one."""
-        try:
-            return self._messages.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
+        """Returns the next message in turn; None after `timeout_s` seconds without one."""
+        return self._turns.take(timeout_s)
+
+    def charge(self, device_id: str, cpu_s: float, *, readable: bool) -> None:
+        """Charges a device's budget for the check of its block."""
+        self._turns.charge(device_id, cpu_s, readable=readable)
 
     def publish(self, topic: str, payload: bytes) -> bool:
         """Sends at most once; returns False if there is no connection."""
@@ -93,18 +129,19 @@ class LaneLink:
 
     def _keep(self, message: Message) -> None:
         now = self._clock.utc_ms()
-        self._messages.put(Inbound(message.topic, message.payload, now, message.answer))
+        inbound = Inbound(message.topic, message.payload, now, message.answer)
+        self._turns.offer(device_of(message.topic), inbound, len(message.payload))
 
     def _shed(self) -> None:
         """Drops messages to limit memory while connections break and the lake fails.
 
         Dropped messages have neither PUBACK nor ack, so the gateways send them again.
         """
-        while self._messages.qsize() > self._settings.receive_maximum:
-            self.take(0.0)
+        self._turns.shorten(self._settings.receive_maximum)
 
     def _connect_and_wait(self, stop: threading.Event) -> None:
-        connection = Connection(self._settings, self._keep, lane_filter(self._lane))
+        topic_filter = lane_filter(self._lane, self._group())
+        connection = Connection(self._settings, self._keep, topic_filter)
         try:
             connection.open()
             self._connection = connection

@@ -5,6 +5,7 @@ An acked block is always in the lake. All other steps may fail, be killed or be 
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
@@ -36,9 +37,21 @@ class Link(Protocol):
         """Returns the next message; None after `timeout_s` seconds without one."""
         ...
 
+    def charge(self, device_id: str, cpu_s: float, *, readable: bool) -> None:
+        """Charges a device's budget for the check of its block."""
+        ...
+
     def publish(self, topic: str, payload: bytes) -> bool:
         """Sends at most once; returns False if there is no connection."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """A message, and its row of the lake; None if its topic names no device."""
+
+    message: Inbound
+    block: LandedBlock | None
 
 
 @dataclass(slots=True)
@@ -79,7 +92,7 @@ class LaneIngest:
         self._link = link
         self._writer = writer
         self._clock = clock
-        self._gather: Gather[Inbound] = Gather(limits)
+        self._gather: Gather[_Gathered] = Gather(limits)
         self._backoff = backoff or Backoff(first_s=0.1, longest_s=5.0)
         self._bad_topic_logged_ms: int | None = None
 
@@ -97,29 +110,30 @@ class LaneIngest:
             wait_s = _IDLE_S if left_ms is None else min(_IDLE_S, left_ms / 1000)
             message = self._link.take(wait_s)
             if message is not None:
-                self._gather.add(message, len(message.payload), self._clock.monotonic_ms())
+                # Checked now, so that the time for expensive blocks counts against the file's wait.
+                gathered = _Gathered(message, self._checked(message))
+                self._gather.add(gathered, len(message.payload), self._clock.monotonic_ms())
 
-    def _commit(self, messages: Sequence[Inbound], stop: threading.Event) -> None:
+    def _commit(self, gathered: Sequence[_Gathered], stop: threading.Event) -> None:
         """Writes the file, then sends acks, then PUBACKs; only this method decides the order."""
-        blocks = self._blocks(messages)
+        blocks = tuple(one.block for one in gathered if one.block is not None)
         if blocks and not self._written(blocks, stop):
             return
         self._publish_acks(blocks)
-        for message in messages:
-            message.answer()
+        for one in gathered:
+            one.message.answer()
 
-    def _blocks(self, messages: Sequence[Inbound]) -> tuple[LandedBlock, ...]:
-        blocks = []
-        for message in messages:
-            try:
-                device_id, _ = parse_up_topic(message.topic)
-            except ContractError as error:
-                self._note_bad_topic(error)
-                continue
-            blocks.append(
-                landed_block(message.topic, device_id, message.payload, message.received_at)
-            )
-        return tuple(blocks)
+    def _checked(self, message: Inbound) -> LandedBlock | None:
+        try:
+            device_id, _ = parse_up_topic(message.topic)
+        except ContractError as error:
+            self._note_bad_topic(error)
+            return None
+        began_s = time.thread_time()
+        block = landed_block(message.topic, device_id, message.payload, message.received_at)
+        cpu_s = time.thread_time() - began_s
+        self._link.charge(device_id, cpu_s, readable=block.stream_id is not None)
+        return block
 
     def _written(self, blocks: tuple[LandedBlock, ...], stop: threading.Event) -> bool:
         """Retries until the file is durable; returns False if `stop` is set before."""

@@ -6,11 +6,12 @@ wins over held, because the gateway has deleted the record.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cloud.ledger.facts import HeldFact, LossFact, StartFact
+from cloud.ledger.overlaps import overlaps
 from cloud.ledger.spans import Run, Runs, count, merge, subtract
 from cloud.ledger.tally import Tally
 from contract.records import Span
@@ -73,6 +74,7 @@ class ForkKind(StrEnum):
 
     TWO_SUCCESSORS = "two_successors"  # two streams continue one outbox: a clone, or a backup
     BEHIND = "behind"  # the successor's outbox is older than the lake's blocks: a backup
+    OVERLAP = "overlap"  # two outboxes ran at the same time: two gateways with one name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +83,9 @@ class Fork:
 
     Attributes:
         kind: Evidence of the fork.
-        stream_id: The stream that was continued.
-        successors: The streams that name it as their predecessor.
+        stream_id: The stream that was continued; for `overlap`, the stream that began first.
+        successors: The streams that name it as their predecessor; for `overlap`, the stream that
+            began while the first one ran.
         claimed_last: For `behind`, the last number that the successor names.
         stored_last: For `behind`, the last number that is stored.
     """
@@ -142,7 +145,7 @@ def account(device_id: str, tallies: Sequence[Tally], told: Told) -> DeviceAccou
     return DeviceAccount(
         device_id=device_id,
         streams=tuple(sorted(streams, key=_begin)),
-        forks=tuple(_forks(told.starts, by_stream)),
+        forks=(*_forks(told.starts, by_stream), *_overlapping(told.starts, tallies)),
         unclean_stops=tuple(sorted(stops, key=lambda s: (s.from_at or 0, s.origin.stream_id))),
         held_told_at=min((h.origin.received_at for h in held), default=None),
         held_truncated=any(h.truncated for h in held),
@@ -241,6 +244,11 @@ def _forks(starts: Iterable[StartFact], stored: Mapping[str, Tally]) -> list[For
             )
         forks += _behind(stream_id, successors, stored.get(stream_id))
     return forks
+
+
+def _overlapping(starts: Iterable[StartFact], tallies: Sequence[Tally]) -> Iterator[Fork]:
+    for found in overlaps(starts, tallies):
+        yield Fork(kind=ForkKind.OVERLAP, stream_id=found.earlier, successors=(found.later,))
 
 
 def _behind(stream_id: str, successors: Mapping[str, int], tally: Tally | None) -> list[Fork]:

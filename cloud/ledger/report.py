@@ -150,6 +150,11 @@ def fork_text(fork: Fork) -> str:
             f"fork: stream {fork.stream_id} was continued by {' and '.join(fork.successors)}: "
             "a copy of the gateway's outbox was started"
         )
+    if fork.kind is ForkKind.OVERLAP:
+        return (
+            f"fork: streams {fork.stream_id} and {fork.successors[0]} ran at the same time: "
+            "two gateways use this device id"
+        )
     return (
         f"fork: stream {fork.stream_id} was continued by {fork.successors[0]} from number "
         f"{fork.claimed_last}, but {fork.stored_last} is stored: "

@@ -1,18 +1,20 @@
 """Stores the quarantine: blocks that cannot be decoded, and documents that search refuses.
 
 No data are lost: the lake also has the block, and a newer decoder can replay the lake. A row's key
-is the refused item and the reason's code, so repeats change nothing.
+is the refused item and the reason's code, so repeats change nothing. The number of a device's
+blocks is limited (`cloud.projections.quarantine_limit`).
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Select, func, select
+from sqlalchemy import Connection, Engine, Select, func, select
 from sqlalchemy.dialects.mysql import insert
 
 from cloud.clock import Clock
 from cloud.lake.positions import FileSequence, LandedBlock, LandedFile, Position
+from cloud.projections.quarantine_limit import MORE, count_surplus, divided
 from cloud.warehouse.engine import converted
 from cloud.warehouse.ledger_tables import QUARANTINE
 from contract.errors import ContractError
@@ -67,19 +69,22 @@ class Quarantine:
         Raises:
             WarehouseError: No item was written.
         """
-        if not items:
-            return
-        statement = insert(QUARANTINE)
-        new, old = statement.inserted, QUARANTINE.c
-        moved = ("reason", "topic", "record_key", "node", "start_id", "lane", "n")
-        earlier = new.received_at < old.received_at
-        # MySQL assigns from left to right, so received_at must be last; a list keeps the order.
-        changes = [(name, func.if_(earlier, new[name], old[name])) for name in moved]
-        changes.append(("received_at", func.least(old.received_at, new.received_at)))
-        with converted(), self._engine.begin() as connection:
-            connection.execute(
-                statement.on_duplicate_key_update(changes), [_row(item) for item in items]
-            )
+        if items:
+            with converted(), self._engine.begin() as connection:
+                _insert(connection, items)
+
+    def add_blocks(self, items: Sequence[Quarantined]) -> None:
+        """Store the blocks as far as their devices' limits allow; count the others.
+
+        Raises:
+            WarehouseError: No block was written or counted.
+        """
+        if items:
+            with converted(), self._engine.begin() as connection:
+                kept, surplus = divided(connection, items)
+                if kept:
+                    _insert(connection, kept)
+                count_surplus(connection, surplus)
 
     def put(self, key: str, device_id: str, reason: str, document: str) -> None:
         """Store a document that search refuses, under its record's key.
@@ -107,18 +112,28 @@ class Quarantine:
         at = QUARANTINE.c
         query = (
             select(QUARANTINE)
-            .where(at.received_at <= as_of)
+            .where(at.received_at <= as_of, at.code != MORE)
             .order_by(at.received_at.desc(), at.device_id, at.digest, at.code)
             .limit(newest)
         )
         yield from self._stream(query)
+
+    def counted(self, *, as_of: int) -> tuple[tuple[str, int], ...]:
+        """Return the devices over the limit, each with its number of blocks without a row."""
+        at = QUARANTINE.c
+        query = select(at.device_id, at.payload).where(at.code == MORE, at.received_at <= as_of)
+        found: dict[str, int] = {}
+        with converted(), self._engine.connect() as connection:
+            for device_id, total in connection.execute(query):
+                found[device_id] = found.get(device_id, 0) + int(total)
+        return tuple(sorted(found.items()))
 
     def totals(self, *, as_of: int) -> tuple[tuple[str, int], ...]:
         """Count the rows of each code that were received up to `as_of`, ms since 1970 UTC."""
         at = QUARANTINE.c
         query = (
             select(at.code, func.count())
-            .where(at.received_at <= as_of)
+            .where(at.received_at <= as_of, at.code != MORE)
             .group_by(at.code)
             .order_by(at.code)
         )
@@ -148,7 +163,18 @@ class QuarantineProjection:
         Raises:
             WarehouseError: Nothing was written; apply the same files again.
         """
-        self._quarantine.add([item for file in files for item in _refused(file)])
+        self._quarantine.add_blocks([item for file in files for item in _refused(file)])
+
+
+def _insert(connection: Connection, items: Sequence[Quarantined]) -> None:
+    statement = insert(QUARANTINE)
+    new, old = statement.inserted, QUARANTINE.c
+    moved = ("reason", "topic", "record_key", "node", "start_id", "lane", "n")
+    earlier = new.received_at < old.received_at
+    # MySQL assigns from left to right, so received_at must be last; a list keeps the order.
+    changes = [(name, func.if_(earlier, new[name], old[name])) for name in moved]
+    changes.append(("received_at", func.least(old.received_at, new.received_at)))
+    connection.execute(statement.on_duplicate_key_update(changes), [_row(item) for item in items])
 
 
 def _refused(file: LandedFile) -> Iterator[Quarantined]:

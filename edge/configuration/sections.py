@@ -144,7 +144,8 @@ class UplinkConfig:
         key_file: The certificate's private key (PEM).
         window: Largest number of blocks that wait for the cloud's ack at the same time.
         ack_timeout_s: Time after which a block without an ack is sent again, seconds. The time
-            doubles at each repetition.
+            doubles at each repetition. While the cloud acks nothing, one block at a time is sent
+            again, each after this time.
         retry_max_s: Longest wait before the gateway connects again or sends a block again, seconds.
         stable_s: Seconds that a connection must last to reset the wait before the next one.
         drain_s: Longest time for which the queue is still sent after a stop request, seconds.

@@ -4,6 +4,10 @@ There are three lanes (priorities): alert before live before backfill. Backfill 
 part of the window, live a larger part. So an alert or a new reading never waits behind a backlog.
 Each lane remembers the last block that it read, so that a round reads only new blocks. Only the
 outbox does I/O.
+
+While the cloud acks nothing, one block at a time is sent again, one for each `ack_timeout_s`. This
+does not depend on the broker, which may accept blocks that no process receives. So a cloud that
+comes back is found within that time, and an absent cloud costs one block per wait.
 """
 
 import math
@@ -71,6 +75,8 @@ class Lanes:
     _live_from: int = 0
     _newest: int = 0
     _looked_at: dict[Lane, int] = field(default_factory=dict)  # last row id read for each lane
+    _acked_s: float = -math.inf  # real time of the last ack for a block in flight
+    _probe_s: float = -math.inf  # real time from which a silent cloud may be asked again
 
     def begin(self) -> None:
         """Marks all blocks committed before this process started as backfill."""
@@ -111,17 +117,33 @@ class Lanes:
 
     def _overdue(self, now_s: float) -> list[Outgoing]:
         overdue = [f for f in self.in_flight.values() if f.again_s <= now_s]
+        if now_s - self._acked_s > self.ack_timeout_s:
+            return [flight.outgoing for flight in self._probe(overdue, now_s)]
         for flight in overdue:
             flight.timeout_s = min(self.longest_s, flight.timeout_s * 2)
             flight.again_s = now_s + self._jittered(flight.timeout_s)
         return [flight.outgoing for flight in overdue]
 
-    def acked(self, ack: Ack) -> list[int]:
+    def _probe(self, overdue: list[InFlight], now_s: float) -> list[InFlight]:
+        """Returns the block that was not sent for the longest time; later calls take the others."""
+        if not overdue or now_s < self._probe_s:
+            return []
+        longest = min(overdue, key=lambda flight: flight.again_s)
+        longest.again_s = self._probe_s = now_s + self._jittered(self.ack_timeout_s)
+        return [longest]
+
+    def acked(self, ack: Ack, now_s: float) -> list[int]:
         """Removes the blocks that the ack covers completely from flight; returns their row ids."""
         done = [row_id for row_id, f in self.in_flight.items() if _covers(ack, f)]
         for row_id in done:
             del self.in_flight[row_id]
+        if done:
+            self._acked_s, self._probe_s = now_s, -math.inf
         return done
+
+    def set_aside(self, outgoing: Outgoing) -> None:
+        """Takes back a block that cannot be sent over this connection; the next one tries again."""
+        self.in_flight.pop(outgoing.block.row_id, None)
 
     def forget_flights(self) -> None:
         """Puts all blocks in flight back into the queue, after a lost connection."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
+from paho.mqtt.client import DisconnectFlags
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
@@ -74,10 +75,14 @@ class Lost:
     Attributes:
         reason: Message of the broker or the network.
         refused: Whether the broker refused an action of this device.
+        taken_over: Whether the broker says that another client has connected under this name.
+        abrupt: Whether the connection ended without a reason.
     """
 
     reason: str
     refused: bool = False
+    taken_over: bool = False
+    abrupt: bool = False
 
 
 News = Heard | DesiredHeard | NobodyListens | Woken | Lost
@@ -85,10 +90,15 @@ _Greeting = queue.SimpleQueue[ReasonCode | Lost]
 
 
 class MqttConnection:
-    """A live connection; its events go into a queue, so that one thread owns all state."""
+    """A live connection; its events go into a queue, so that one thread owns all state.
+
+    Attributes:
+        max_packet_bytes: Largest packet that the broker accepts; None if it states no limit.
+    """
 
     def __init__(self, client: paho.Client) -> None:
         self._client = client
+        self.max_packet_bytes: int | None = None
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Passes one block to MQTT, QoS 1.
@@ -133,14 +143,14 @@ def connect(
     """
     greeting: _Greeting = queue.SimpleQueue()
     client = _client(device_id, config)
-    _wire(client, news, greeting, desired_topic(device_id))
+    connection = MqttConnection(client)
+    _wire(client, news, greeting, desired_topic(device_id), connection)
     where = f"{config.host}:{config.port}"
     try:
         client.connect(config.host, config.port, keepalive=_KEEPALIVE_S, clean_start=True)
     except (OSError, ValueError, paho.WebsocketConnectionError) as error:
         raise _unreached(where, error, secret=config.tls is not None) from error
     client.loop_start()
-    connection = MqttConnection(client)
     try:
         _introduce(client, greeting, device_id, where, desired=desired)
     except UplinkError:
@@ -205,8 +215,10 @@ def _wire(
     news: "queue.SimpleQueue[News]",
     greeting: _Greeting,
     desired: str,
+    connection: MqttConnection,
 ) -> None:
-    def on_connect(_c: Any, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
+    def on_connect(_c: Any, _u: Any, _f: Any, reason: ReasonCode, properties: Any) -> None:
+        connection.max_packet_bytes = getattr(properties, "MaximumPacketSize", None)
         greeting.put(reason)
 
     def on_subscribe(_c: Any, _u: Any, _m: Any, reasons: list[ReasonCode], _p: Any) -> None:
@@ -234,8 +246,10 @@ def _wire_end(client: paho.Client, news: "queue.SimpleQueue[News]", greeting: _G
         if level == paho.MQTT_LOG_ERR:
             error = text
 
-    def on_disconnect(_c: Any, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
-        lost = _lost(reason, error)
+    def on_disconnect(
+        _c: Any, _u: Any, flags: DisconnectFlags, reason: ReasonCode, _p: Any
+    ) -> None:
+        lost = _lost(reason, error, stated=flags.is_disconnect_packet_from_server)
         greeting.put(lost)
         news.put(lost)
 
@@ -243,9 +257,13 @@ def _wire_end(client: paho.Client, news: "queue.SimpleQueue[News]", greeting: _G
     client.on_disconnect = on_disconnect
 
 
-def _lost(reason: ReasonCode, error: str) -> Lost:
+def _lost(reason: ReasonCode, error: str, *, stated: bool) -> Lost:
     if (failure := tls_failure(error)) is not None:
         return Lost(f"disconnected: {failure.text}", refused=failure.lasting)
+    if reason.value == Reason.SESSION_TAKEN_OVER:
+        return Lost("disconnected: another client connected with this name", taken_over=True)
+    if not stated and not error:
+        return Lost("disconnected: the connection ended without a reason", abrupt=True)
     because = f" ({error})" if error else ""
     return Lost(f"disconnected: {reason}{because}", refused=is_lasting(reason.value))
 

@@ -17,7 +17,14 @@ from contract.errors import ContractError
 from contract.topics import presence_topic, up_topic
 from edge.clock import real_s
 from edge.configuration.config import UplinkConfig
-from edge.errors import OutboxCorrupt, OutboxError, UplinkError, UplinkRefused, UplinkUnavailable
+from edge.errors import (
+    OutboxCorrupt,
+    OutboxError,
+    UplinkError,
+    UplinkRefused,
+    UplinkTakenOver,
+    UplinkUnavailable,
+)
 from edge.sending.lanes import Lanes
 from edge.sending.mqtt import DesiredHeard, Heard, Lost, News, NobodyListens, Woken
 from edge.storage.outbox import Outbox, QueuedBlock
@@ -29,10 +36,17 @@ log = logging.getLogger(__name__)
 
 _IDLE_S = 0.5  # longest time between two checks for overdue acks
 _NOBODY_LIMIT_S = 2.0
+_ABRUPT_ENDS = 3  # short connections without a reason in a row, until a second client is suspected
+_PACKET_OVERHEAD = 16  # bytes of a PUBLISH packet besides topic and payload, at most
 
 
 class Wire(Protocol):
     """A live connection, such as `edge.sending.mqtt.MqttConnection`."""
+
+    @property
+    def max_packet_bytes(self) -> int | None:
+        """Largest packet that the broker accepts; None if it states no limit."""
+        ...
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Sends one block; may raise UplinkUnavailable."""
@@ -86,7 +100,7 @@ class SendLoop:
         self._probing = False
         self._connected_at_s: float | None = None
         self._complaint = ""
-        self.acked_total = self.refused_acks_total = 0
+        self._abrupt_ends = self._too_large = self.acked_total = self.refused_acks_total = 0
 
     def backlog_drained(self) -> bool:
         """Returns whether a backlog was sent since the last call; for the sense loop."""
@@ -180,12 +194,41 @@ class SendLoop:
         if now_s >= self._hold_until_s:
             for outgoing in lanes.next(now_s, self._most(lanes)):
                 topic = up_topic(self._device_id, outgoing.lane)
-                wire.publish(topic, outgoing.block.payload)
+                if self._fits(wire, topic, outgoing.block):
+                    self._publish(wire, topic, outgoing.block.payload)
+                else:
+                    lanes.set_aside(outgoing)
         for news in self._heard(0.0 if self._finished(lanes) else _IDLE_S):
             self._hear(news, lanes)
         self._notice_backlog(lanes)
         for block in lanes.outbox.damaged():
             self._damaged.put(block)
+
+    def _publish(self, wire: Wire, topic: str, payload: bytes) -> None:
+        """Publishes; if the connection has ended, raises the broker's reason for that."""
+        try:
+            wire.publish(topic, payload)
+        except UplinkUnavailable:
+            for news in self._heard(_IDLE_S):
+                if isinstance(news, Lost):
+                    raise self._failure(news) from None
+            raise
+
+    def _fits(self, wire: Wire, topic: str, block: QueuedBlock) -> bool:
+        """Returns whether the broker accepts the block; logs the largest one that it does not."""
+        limit, size_bytes = wire.max_packet_bytes, len(block.payload)
+        if limit is None or len(topic) + size_bytes + _PACKET_OVERHEAD <= limit:
+            return True
+        if size_bytes > self._too_large:
+            self._too_large = size_bytes
+            log.error(
+                "uplink: the broker accepts packets of at most %d bytes, and a block has %d: it "
+                "stays in the outbox, and smaller blocks are sent. Set the broker's largest packet "
+                "(Mosquitto: max_packet_size) to 262144; [commit] records limits new blocks",
+                limit,
+                size_bytes,
+            )
+        return False
 
     def _most(self, lanes: Lanes) -> int:
         if self._probing:
@@ -210,7 +253,24 @@ class SendLoop:
         elif isinstance(news, NobodyListens):
             self._hold(lanes)
         elif isinstance(news, Lost):
-            raise UplinkRefused(news.reason) if news.refused else UplinkUnavailable(news.reason)
+            raise self._failure(news)
+
+    def _failure(self, lost: Lost) -> UplinkError:
+        """Returns the error for the end of a connection.
+
+        If two clients have one name, each new connection of one ends that of the other. Brokers
+        that do not say so just close the connection, so it is suspected after some short ones.
+        """
+        short = self._worked_s() < self._config.stable_s
+        self._abrupt_ends = self._abrupt_ends + 1 if lost.abrupt and short else 0
+        if lost.taken_over or self._abrupt_ends >= _ABRUPT_ENDS:
+            doubt = "" if lost.taken_over else "probably "
+            return UplinkTakenOver(
+                f"{lost.reason}; {doubt}two gateways use the device id {self._device_id}, and each "
+                "ends the other's connection. Find the copied SD card, and give its gateway an id "
+                "and a certificate of its own"
+            )
+        return UplinkRefused(lost.reason) if lost.refused else UplinkUnavailable(lost.reason)
 
     def _hold(self, lanes: Lanes) -> None:
         """Pauses because no ingest process subscribes; later one block tests whether one does."""
@@ -225,7 +285,7 @@ class SendLoop:
 
     def _take_ack(self, payload: bytes, lanes: Lanes) -> None:
         try:
-            done = lanes.acked(decode_ack(payload))
+            done = lanes.acked(decode_ack(payload), real_s())
         except ContractError as error:
             self.refused_acks_total += 1
             log.warning("uplink: an invalid ack is ignored: %s", error)

@@ -7,6 +7,7 @@ from contract.topics import (
     Lane,
     ack_topic,
     desired_topic,
+    device_of,
     lane_filter,
     parse_up_topic,
     presence_topic,
@@ -19,6 +20,7 @@ DEVICES = st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True)
 @given(device_id=DEVICES, lane=st.sampled_from(Lane))
 def test_a_topic_names_its_device_and_lane(device_id: str, lane: Lane) -> None:
     assert parse_up_topic(up_topic(device_id, lane)) == (device_id, lane)
+    assert device_of(up_topic(device_id, lane)) == device_id
 
 
 def test_each_topic_has_one_spelling() -> None:
@@ -26,7 +28,7 @@ def test_each_topic_has_one_spelling() -> None:
     assert ack_topic("gw-1") == "dewline/v1/gw-1/down/ack"
     assert desired_topic("gw-1") == "dewline/v1/gw-1/down/desired"
     assert presence_topic("gw-1") == "dewline/v1/gw-1/presence"
-    assert lane_filter(Lane.ALERT) == "$share/ingest/dewline/v1/+/up/alert"
+    assert lane_filter(Lane.ALERT, "a1b2") == "$share/a1b2/dewline/v1/+/up/alert"
 
 
 def test_lanes_stand_in_the_order_of_what_goes_first() -> None:
@@ -65,6 +67,7 @@ def test_a_topic_that_names_no_device_is_refused(topic: str) -> None:
     with pytest.raises(ContractError) as caught:
         parse_up_topic(topic)
     assert caught.value.code == "bad_topic"
+    assert device_of(topic) == ""
 
 
 @given(topic=st.text(max_size=40))

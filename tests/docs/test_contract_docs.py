@@ -113,7 +113,7 @@ def test_topics_are_spelled_as_the_program_does() -> None:
     for topic in (ack_topic(device), desired_topic(device), presence_topic(device)):
         assert f"| `{topic}` |" in section("Topics")
     assert up_topic(device, Lane.LIVE).replace("live", lane) in section("Topics")
-    assert lane_filter(Lane.LIVE).replace("live", lane) in section("Topics")
+    assert lane_filter(Lane.LIVE, "{group}").replace("live", lane) in section("Topics")
 
 
 def test_the_worked_example_is_true() -> None:

@@ -29,6 +29,7 @@ NAMES = [
     "broker",
     "lake",
     "last landing",
+    "devices over budget",
     "cursor ledger",
     "cursor quarantine",
     "cursor raw",
@@ -171,6 +172,7 @@ def test_each_thing_that_is_wrong_is_named_with_what_to_do(cloud, doctor, gatewa
         "broker": "ok",
         "lake": "ok",
         "last landing": "warning",
+        "devices over budget": "ok",
         "cursor ledger": "failed",
         "cursor quarantine": "warning",
         "cursor raw": "warning",
@@ -230,6 +232,7 @@ def test_what_is_not_configured_is_named_and_no_failure(cloud, doctor):
     assert states == {
         "lake": "ok",
         "last landing": "warning",
+        "devices over budget": "ok",
         "cursor raw": "warning",
         "broker": "not configured",
         "search": "not configured",
@@ -239,7 +242,7 @@ def test_what_is_not_configured_is_named_and_no_failure(cloud, doctor):
     assert found["broker"]["found"] == "no section [ingest]"
     _, found = doctor(cloud(lake=None, ingest=None, search=None, warehouse=None))
     assert {f["state"] for f in found.values()} == {"not configured"}
-    assert len(found) == 6
+    assert len(found) == 7
 
 
 @pytest.mark.broker

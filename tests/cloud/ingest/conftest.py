@@ -1,5 +1,6 @@
 """A private broker, gateways as plain MQTT clients, and a lane of ingest in threads of its own."""
 
+import functools
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -12,8 +13,10 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from cloud.clock import SystemClock
-from cloud.ingest.broker import BrokerSettings, LaneLink
+from cloud.ingest.broker import BrokerSettings, LaneLink, lane_turns
+from cloud.ingest.budget import DeviceLimits
 from cloud.ingest.gather import GatherLimits
+from cloud.ingest.group import shared_group
 from cloud.ingest.ingest import LaneIngest
 from cloud.lake.landing import LandingWriter, start_id
 from cloud.lake.store import Store
@@ -95,8 +98,15 @@ def gateway(broker: Mosquitto, accounts: Mapping[str, BrokerAccount]) -> Iterato
 class Running:
     """One lane of ingest at work."""
 
-    def __init__(self, link: LaneLink, lane: LaneIngest, threads: list[Future[None]]) -> None:
+    def __init__(
+        self,
+        link: LaneLink,
+        lane: LaneIngest,
+        threads: list[Future[None]],
+        refused: list[str],
+    ) -> None:
         self.link = link
+        self.refused = refused
         self.counters = lane.counters
         self.threads = threads
 
@@ -107,19 +117,29 @@ def run_lane(
 ) -> Callable[..., AbstractContextManager[Running]]:
     @contextmanager
     def run(
-        store: Store, lane: Lane = Lane.LIVE, receive_maximum: int = 100, password: str = ""
+        store: Store,
+        lane: Lane = Lane.LIVE,
+        receive_maximum: int = 100,
+        password: str = "",
+        client_id: str = "ingest-test",
+        device_limits: DeviceLimits | None = None,
     ) -> Iterator[Running]:
         clock, stop = SystemClock(), threading.Event()
+        refused: list[str] = []
         settings = BrokerSettings(
             host="127.0.0.1",
             port=broker.port,
-            client_id="ingest-test",
+            client_id=client_id,
             receive_maximum=receive_maximum,
             username="ingest",
             password=password or accounts["ingest"].password,
         )
         writer = LandingWriter(store, "node-1", start_id(clock.utc_ms()))
-        link = LaneLink(settings, lane, clock, Backoff(first_s=0.05, longest_s=0.2))
+        group = functools.partial(shared_group, store)
+        device_limits = device_limits or DeviceLimits(held_total=2 * receive_maximum)
+        turns = lane_turns(device_limits, refused.append)
+        backoff = Backoff(first_s=0.05, longest_s=0.2)
+        link = LaneLink(settings, lane, group, clock, turns, backoff)
         limits = GatherLimits(wait_ms=30, total=receive_maximum // 2)
         ingest = LaneIngest(
             lane, link, writer, clock, limits, Backoff(first_s=0.02, longest_s=0.05)
@@ -128,7 +148,7 @@ def run_lane(
             threads = [pool.submit(link.run, stop), pool.submit(ingest.run, stop)]
             try:
                 wait_until(lambda: link.connected or any(t.done() for t in threads))
-                yield Running(link, ingest, threads)
+                yield Running(link, ingest, threads, refused)
             finally:
                 stop.set()
 

@@ -23,7 +23,7 @@ STREAM = "abcdefghijklm"
 
 
 class GatedStore(FolderStore):
-    """A store whose disk hangs until `gate` opens."""
+    """A store whose disk hangs for landing files until `gate` opens."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -31,8 +31,9 @@ class GatedStore(FolderStore):
         self.waiting = threading.Event()
 
     def create(self, path: str, data: bytes) -> None:
-        self.waiting.set()
-        assert self.gate.wait(30)
+        if path.startswith("landing/"):
+            self.waiting.set()
+            assert self.gate.wait(30)
         super().create(path, data)
 
 
@@ -42,7 +43,7 @@ class FullStore(FolderStore):
     full = True
 
     def create(self, path: str, data: bytes) -> None:
-        if self.full:
+        if self.full and path.startswith("landing/"):
             raise LakeError("no space left")
         super().create(path, data)
 
@@ -94,6 +95,34 @@ def test_a_full_disk_acks_nothing_and_loses_nothing(
     assert landed(root) == [make_payload(1, 8)]
 
 
+def test_ingest_waits_for_a_lake_that_has_no_room_for_the_group(
+    run_lane, gateway, make_payload, root, caplog
+) -> None:
+    """It subscribes to nothing before, so gateways hear that no process receives blocks."""
+
+    class NoRoom(FolderStore):
+        full = True
+
+        def create(self, path: str, data: bytes) -> None:
+            if self.full:
+                raise LakeError("no space left")
+            super().create(path, data)
+
+    store = NoRoom(root)
+
+    def make_room() -> None:
+        assert "lane live: no space left; trying again" in caplog.text
+        store.full = False
+
+    timer = threading.Timer(1.0, make_room)
+    timer.start()
+    with run_lane(store):
+        assert not store.full
+        gateway.send(make_payload(1, 8))
+        assert decode_ack(gateway.acks.get(timeout=10)).spans[0].last == 8
+    timer.join()
+
+
 @pytest.mark.parametrize("payload", [b"", b"\x00garbage", b"\x01" + bytes(1000), b"\x09" * 190_000])
 def test_what_cannot_be_decoded_lands_and_is_acked_by_digest(
     run_lane, gateway, make_payload, root, payload: bytes
@@ -118,9 +147,9 @@ def test_the_broker_hands_out_no_more_than_the_receive_maximum(
         wait_until(lambda: len(gateway.pubacked) == 200)
         assert store.waiting.wait(10)
         # half of the maximum or less is in the blocked commit, the rest waits in our queue
-        wait_until(lambda: running.link._messages.qsize() >= 30)
+        wait_until(lambda: len(running.link._turns) >= 30)
         time.sleep(0.3)  # would be enough for all 200
-        assert running.link._messages.qsize() < 60
+        assert len(running.link._turns) < 60
         store.gate.set()
         wait_until(lambda: running.counters.blocks_total == 200)
     assert len(set(landed(root))) == 200

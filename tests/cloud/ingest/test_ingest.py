@@ -23,6 +23,7 @@ class Steps:
 
     def __init__(self, messages: Sequence[tuple[str, bytes]], fail: int = 0) -> None:
         self.done: list[str] = []
+        self.charged: list[tuple[str, bool, bool]] = []
         self.fail = fail
         self.stop = threading.Event()
         self._messages = list(messages)
@@ -33,6 +34,9 @@ class Steps:
             return None
         topic, payload = self._messages.pop(0)
         return Inbound(topic, payload, 1_700_049_600_000, lambda: self._answer(topic))
+
+    def charge(self, device_id: str, cpu_s: float, *, readable: bool) -> None:
+        self.charged.append((device_id, cpu_s > 0, readable))
 
     def publish(self, topic: str, _payload: bytes) -> bool:
         self.done.append(f"ack {topic.split('/')[2]}")
@@ -79,6 +83,12 @@ def test_file_then_ack_then_puback() -> None:
     steps = Steps([("dewline/v1/ewr/up/live", b"a"), ("dewline/v1/jfk/up/live", b"b")])
     run(steps, total=2)
     assert steps.done == ["file", "ack ewr", "ack jfk", "puback ewr", "puback jfk"]
+
+
+def test_each_block_is_charged_to_its_device() -> None:
+    steps = Steps([("dewline/v1/ewr/up/live", b"a"), ("dewline/v1/BAD/up/live", b"b")])
+    run(steps, total=2)
+    assert steps.charged == [("ewr", True, False)]
 
 
 def test_a_failing_store_is_tried_again_before_any_ack() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cloud.instants import LAST_INSTANT
+from cloud.projections import quarantine_limit
 from cloud.projections.quarantine import SEARCH_REFUSED, Quarantine, QuarantineProjection
 from contract.document import document_of
 from contract.limits import NEW
@@ -127,3 +128,49 @@ def test_only_what_had_been_received_is_shown_newest_first(quarantine, projectio
     assert [i.payload[1] for i in quarantine.items(as_of=second)] == [1, 0]
     assert [i.payload[1] for i in quarantine.items(as_of=LAST_INSTANT, newest=2)] == [3, 2]
     assert quarantine.totals(as_of=second) == (("bad_dictionary", 2),)
+
+
+@pytest.fixture
+def short(monkeypatch):
+    monkeypatch.setattr(quarantine_limit, "ROWS", 10)
+
+
+def junk(first, last):
+    return tuple(b"\x09junk %d" % n for n in range(first, last + 1))
+
+
+@pytest.mark.usefixtures("short")
+def test_a_device_has_so_many_rows_and_the_rest_is_counted(quarantine, projection, gateway):
+    files = [gateway.file(payloads=junk(100 * n, 100 * n + 49)) for n in range(4)]
+    for file in files:
+        projection.apply([file])
+    assert len(everything(quarantine)) == 10
+    assert quarantine.totals(as_of=LAST_INSTANT) == (("bad_dictionary", 10),)
+    assert quarantine.counted(as_of=LAST_INSTANT) == (("ewr-01", 190),)
+
+
+@pytest.mark.usefixtures("short")
+def test_applying_files_again_counts_nothing_twice(quarantine, projection, gateway):
+    files = [gateway.file(payloads=junk(100 * n, 100 * n + 49)) for n in range(4)]
+    other = gateway.file(payloads=junk(900, 919), node="node-2")
+    projection.apply(files)
+    for again in (files, files[2:], [files[3]], [other], [other], files):
+        projection.apply(again)
+    assert len(everything(quarantine)) == 10
+    assert quarantine.counted(as_of=LAST_INSTANT) == (("ewr-01", 210),)
+
+
+@pytest.mark.usefixtures("short")
+def test_one_devices_limit_is_not_anothers(quarantine, projection, new_gateway):
+    flood, other = new_gateway("flood"), new_gateway("other")
+    projection.apply([flood.file(payloads=junk(1, 500)), other.file(payloads=junk(1, 5), node="b")])
+    devices = [item.device_id for item in everything(quarantine)]
+    assert (devices.count("flood"), devices.count("other")) == (10, 5)
+    assert quarantine.counted(as_of=LAST_INSTANT) == (("flood", 490),)
+
+
+def test_large_blocks_have_fewer_rows(quarantine, projection, gateway, monkeypatch):
+    monkeypatch.setattr(quarantine_limit, "BYTES", 1000)
+    projection.apply([gateway.file(payloads=tuple(b"\x09" + bytes([n]) * 400 for n in range(9)))])
+    assert len(everything(quarantine)) == 3
+    assert quarantine.counted(as_of=LAST_INSTANT) == (("ewr-01", 6),)

@@ -92,7 +92,7 @@ def test_live_goes_before_the_backlog_in_every_round(lanes, outbox):
         fill(outbox, 1, first=1001 + n)
         lanes.note_commits(float(n))
         assert ("live", 1001 + n) in sent(lanes, float(n))
-        done = lanes.acked(Ack(spans=tuple(_span(f) for f in lanes.in_flight.values())))
+        done = lanes.acked(Ack(spans=tuple(_span(f) for f in lanes.in_flight.values())), float(n))
         outbox.delete(done)
 
 
@@ -112,12 +112,45 @@ def test_most_bounds_the_new_ones(lanes, outbox):
 
 
 def test_resent_after_a_doubling_time_up_to_the_longest(lanes, outbox):
+    """While the cloud acks other blocks."""
     lanes.begin()
     fill(outbox, 1)
     lanes.note_commits(0.0)
     assert sent(lanes, 0.0) == [("live", 1)]
-    times = [now_s for now_s in range(400) if sent(lanes, float(now_s))]
+    times = []
+    for n in range(2, 402):
+        fill(outbox, 1, first=n)
+        if ("live", 1) in sent(lanes, float(n - 2)):
+            times.append(n - 2)
+        outbox.delete(lanes.acked(ack(n, n), float(n - 2)))
     assert times == [10, 30, 70, 130, 190, 250, 310, 370]
+
+
+def test_a_silent_cloud_is_asked_with_one_block_at_a_time(lanes, outbox):
+    """The broker's answers do not matter: they are the same if another client subscribes to all."""
+    fill(outbox, 15)
+    lanes.begin()
+    assert len(sent(lanes, 0.0)) == 15
+    asked = {now_s: sent(lanes, float(now_s)) for now_s in range(1, 101)}
+    assert [now_s for now_s in asked if asked[now_s]] == list(range(10, 101, 10))
+    assert sum(map(len, asked.values())) == 10
+    assert len({one for blocks in asked.values() for one in blocks}) == 10  # each another block
+
+
+def test_a_cloud_that_comes_back_gets_all_that_is_overdue_with_its_first_ack(lanes, outbox):
+    fill(outbox, 15)
+    lanes.begin()
+    sent(lanes, 0.0)
+    for now_s in range(1, 3600):
+        probes = sent(lanes, float(now_s))
+    now_s, probes = 3600.0, []
+    while not probes:  # within ack_timeout_s
+        now_s += 1.0
+        probes = sent(lanes, now_s)
+    assert now_s <= 3610.0
+    ((_, first),) = probes
+    outbox.delete(lanes.acked(ack(first, first), now_s))
+    assert len(sent(lanes, now_s + 10.0)) == 14
 
 
 def test_the_times_are_jittered(outbox):
@@ -150,7 +183,7 @@ def test_a_block_is_done_when_it_is_covered_whole(lanes, outbox, put, spans, cov
     sent(lanes)
     mine = tuple(Span(stream_id=STREAM, first=a, last=b) for a, b in spans)
     foreign = Span(stream_id="zzzzzzzzzzzzz", first=1, last=99)
-    assert lanes.acked(Ack(spans=(*mine, foreign))) == ([row_id] if covered else [])
+    assert lanes.acked(Ack(spans=(*mine, foreign)), 0.0) == ([row_id] if covered else [])
     assert (row_id in lanes.in_flight) is not covered
 
 
@@ -158,8 +191,9 @@ def test_an_unreadable_block_is_acked_by_its_digest(lanes, outbox, put):
     row_id = put(outbox, 1, 8, payload=b"what nobody can read")
     lanes.begin()
     sent(lanes)
-    assert lanes.acked(Ack(digests=("0" * 16,))) == []
-    assert lanes.acked(Ack(digests=(payload_digest(b"what nobody can read"),))) == [row_id]
+    assert lanes.acked(Ack(digests=("0" * 16,)), 0.0) == []
+    digests = (payload_digest(b"what nobody can read"),)
+    assert lanes.acked(Ack(digests=digests), 0.0) == [row_id]
 
 
 def test_what_was_not_handed_over_is_not_acked(lanes, outbox):
@@ -167,7 +201,7 @@ def test_what_was_not_handed_over_is_not_acked(lanes, outbox):
     fill(outbox, 30)
     lanes.begin()
     sent(lanes)
-    assert len(lanes.acked(ack(1, 30))) == 15
+    assert len(lanes.acked(ack(1, 30), 0.0)) == 15
 
 
 def test_forgotten_flights_wait_again_in_order(lanes, outbox):
@@ -195,7 +229,7 @@ def test_empty_when_all_is_acked_and_deleted(lanes, outbox):
     lanes.begin()
     sent(lanes)
     assert not lanes.empty()
-    outbox.delete(lanes.acked(ack(1, 2)))
+    outbox.delete(lanes.acked(ack(1, 2), 0.0))
     assert lanes.empty()
     assert not lanes.backlog()
 
@@ -210,7 +244,7 @@ def test_a_round_with_a_long_backlog_reads_a_handful_of_rows(lanes, outbox):
     outbox._db.set_progress_handler(lambda: steps.append(1), 10)
     for n in range(20):
         lanes.note_commits(float(n) / 10)
-        outbox.delete(lanes.acked(ack(n + 1, n + 1)))
+        outbox.delete(lanes.acked(ack(n + 1, n + 1), 0.0))
         assert len(lanes.next(float(n) / 10, 20)) == 1
         lanes.backlog()
         lanes.empty()
@@ -247,7 +281,7 @@ def test_everything_arrives_and_the_window_is_kept(doings, seed, tmp_path_factor
         elif doing == "ack":
             for number in chance.sample(fly[0], len(fly[0])):
                 arrived.add(number)
-                outbox.delete(lanes.acked(ack(number, number)))
+                outbox.delete(lanes.acked(ack(number, number), now_s))
             fly[0] = []
         elif doing == "drop":
             fly[0] = []

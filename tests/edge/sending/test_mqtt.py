@@ -1,5 +1,6 @@
 """One connection, against a real Mosquitto; and what each of MQTT's reasons means."""
 
+import contextlib
 import queue
 import socket
 import threading
@@ -179,7 +180,7 @@ def tls_listener(tls_broker, certificates):
     client.on_subscribe = lambda *_: subscribed.set()
     client.connect("127.0.0.1", tls_broker.services_port)
     client.loop_start()
-    client.subscribe(lane_filter(Lane.LIVE), qos=1)
+    client.subscribe(lane_filter(Lane.LIVE, "ingest"), qos=1)
     assert subscribed.wait(10)
     yield got
     client.disconnect()
@@ -317,7 +318,7 @@ def test_a_renewed_certificate_counts_from_the_next_connection_on(tls_uplink, ce
 
 @pytest.mark.broker
 def test_a_block_arrives_byte_for_byte(line, listener, news):
-    cloud = listener("ingest", lane_filter(Lane.LIVE))
+    cloud = listener("ingest", lane_filter(Lane.LIVE, "ingest"))
     payload = bytes(range(256)) * 700
     line.publish(up_topic(DEVICE, Lane.LIVE), payload)
     assert cloud.next()[:2] == (up_topic(DEVICE, Lane.LIVE), payload)
@@ -344,7 +345,7 @@ def test_acks_are_heard(line, listener, news):
 @pytest.fixture
 def desire(listener):
     """Retains a desired state of the device, and takes it away again in the end."""
-    cloud = listener("ingest", lane_filter(Lane.LIVE))
+    cloud = listener("ingest", lane_filter(Lane.LIVE, "ingest"))
 
     def publish(payload, device=DEVICE):
         topic = desired_topic(device)
@@ -364,7 +365,9 @@ def test_the_desired_state_is_heard_at_each_connect_and_when_it_changes(
     assert news.get(timeout=10) == DesiredHeard(b"first")
     desire(b"second")
     assert news.get(timeout=10) == DesiredHeard(b"second")
-    listener("ingest", lane_filter(Lane.ALERT)).client.publish(ack_topic(DEVICE), b"an ack", qos=0)
+    listener("ingest", lane_filter(Lane.ALERT, "ingest")).client.publish(
+        ack_topic(DEVICE), b"an ack", qos=0
+    )
     assert news.get(timeout=10) == Heard(b"an ack")
     line.close()
     later = queue.SimpleQueue()
@@ -378,7 +381,9 @@ def test_the_desired_state_is_heard_at_each_connect_and_when_it_changes(
 @pytest.mark.broker
 def test_a_gateway_without_models_does_not_ask_for_it(line, news, desire, listener):
     desire(b"a long text over a thin line")
-    listener("ingest", lane_filter(Lane.ALERT)).client.publish(ack_topic(DEVICE), b"an ack", qos=0)
+    listener("ingest", lane_filter(Lane.ALERT, "ingest")).client.publish(
+        ack_topic(DEVICE), b"an ack", qos=0
+    )
     assert news.get(timeout=10) == Heard(b"an ack")
     del line
 
@@ -404,9 +409,35 @@ def test_a_second_connection_under_the_name_ends_the_first(line, uplink, news):
     lost = news.get(timeout=10)
     assert isinstance(lost, Lost)
     assert not lost.refused
+    assert lost.taken_over or lost.abrupt
     with pytest.raises(UplinkUnavailable):
         line.publish(up_topic(DEVICE, Lane.LIVE), b"x")
     second.close()
+
+
+@pytest.mark.broker
+def test_the_brokers_largest_packet_is_known(line):
+    assert line.max_packet_bytes == 262_144
+
+
+@pytest.mark.broker
+def test_a_broker_with_a_small_largest_packet_is_obeyed(stack_base, accounts, uplink, news):
+    """Without a look at it, the broker would end the connection at each attempt."""
+    broker = Mosquitto.start(stack_base, list(accounts.values()))
+    try:
+        conf = broker.base / "mosquitto.conf"
+        text = conf.read_text()
+        conf.write_text(text.replace("max_packet_size 262144", "max_packet_size 1000"))
+        broker.restart()
+        line = connect(DEVICE, uplink(port=broker.port), news)
+        assert line.max_packet_bytes == 1000
+        with contextlib.suppress(UplinkUnavailable):  # the broker may end it at the first bytes
+            line.publish(up_topic(DEVICE, Lane.LIVE), bytes(1001))
+        lost = news.get(timeout=10)
+        assert isinstance(lost, Lost)
+        line.close()
+    finally:
+        broker.stop()
 
 
 # --- presence ------------------------------------------------------------------------------------

@@ -82,6 +82,8 @@ class Cloud:
 
 
 class Line:
+    max_packet_bytes = None
+
     def __init__(self, cloud, news):
         self._cloud, self._news, self._open = cloud, news, True
 
@@ -247,6 +249,85 @@ def test_refusals_and_absences_are_told_once(send, cloud, write, outbox, wait_un
         "uplink: nowhere:1883: no route",
         "uplink: nowhere:1883: connect: Not authorized",
     ]
+
+
+TAKEN_OVER = (Lost("disconnected: taken over", taken_over=True), 1, "")
+ABRUPT = (Lost("disconnected: no reason", abrupt=True), 3, "probably ")
+
+
+@pytest.mark.parametrize("case", [TAKEN_OVER, ABRUPT], ids=["taken over", "abrupt"])
+def test_two_clients_with_one_name_are_named_and_connect_rarely(
+    send, cloud, write, wait_until, caplog, case
+):
+    """Two ends without a reason may be the broker's; after three, another client is suspected."""
+
+    lost, ends, doubt = case
+
+    def meeting(news):
+        line = cloud.connect(news)
+        news.put(lost)
+        return line
+
+    write(1)
+    send(connect=meeting, retry_max_s=3600.0)
+    wait_until(lambda: f"{doubt}two gateways use the device id gw-1" in caplog.text)
+    assert cloud.connections == ends
+    assert "Find the copied SD card" in caplog.text
+    time.sleep(3.0)  # enough for several connections with the ordinary wait
+    assert cloud.connections == ends
+
+
+def test_a_long_connection_that_breaks_off_raises_no_suspicion(
+    send, cloud, write, outbox, wait_until, caplog
+):
+    def meeting(news):
+        line = cloud.connect(news)
+        if cloud.connections < 6:
+            threading.Timer(0.05, news.put, [Lost("disconnected: no reason", abrupt=True)]).start()
+        return line
+
+    cloud.acks = False
+    write(1)
+    send(connect=meeting, stable_s=0.01, retry_max_s=0.01)
+    wait_until(lambda: cloud.connections == 6)
+    cloud.acks = True
+    wait_until(outbox.empty)
+    assert "two gateways" not in caplog.text
+
+
+@pytest.fixture
+def small_and_large(journal, measured):
+    """Commits five blocks; the second and the fourth are large."""
+    chance = random.Random(20130101)
+    for count in (1, 200, 1, 300, 1):
+        for _ in range(count):
+            journal.add_reading(measured(journal.last, chance.uniform(0, 30)), None)
+        journal.commit(Tail(0, None, 0))
+
+
+@pytest.mark.usefixtures("small_and_large")
+def test_a_block_that_the_broker_cannot_take_stays_and_the_others_go(
+    send, cloud, outbox, wait_until, caplog
+):
+    class Narrow(Line):
+        max_packet_bytes = 300
+
+        def publish(self, topic, payload):
+            assert len(topic) + len(payload) + 7 <= 300
+            super().publish(topic, payload)
+
+    def narrow(news):
+        cloud.connect(news)
+        return Narrow(cloud, news)
+
+    send(connect=narrow)
+    wait_until(lambda: outbox.state().blocks == 2)
+    time.sleep(0.5)
+    assert len(cloud.got) == 3
+    assert cloud.connections == 1  # no loop of disconnects
+    told = [r.getMessage() for r in caplog.records if "accepts packets of at most 300" in r.message]
+    assert 1 <= len(told) <= 2  # each larger block, not each attempt
+    assert "max_packet_size" in told[0]
 
 
 def test_an_unexpected_error_does_not_end_the_sending(
@@ -476,6 +557,59 @@ def secret(acking):
         return connect("gw-1", config, news)
 
     return SimpleNamespace(broker=broker, own=own, connect=counted, attempts=attempts)
+
+
+@pytest.fixture
+def listener_to_all(mosquitto, accounts):
+    """A device that subscribes to every topic, which Mosquitto grants."""
+    granted, account = threading.Event(), accounts["gw-3"]
+    client = paho.Client(CallbackAPIVersion.VERSION2, account.name, protocol=paho.MQTTv5)
+    client.username_pw_set(account.name, account.password)
+    client.on_connect = lambda c, *_: c.subscribe("#", qos=1)
+    client.on_subscribe = lambda *_: granted.set()
+    client.connect("127.0.0.1", mosquitto.port)
+    client.loop_start()
+    assert granted.wait(10)
+    yield
+    client.disconnect()
+    client.loop_stop()
+
+
+@pytest.mark.broker
+@pytest.mark.usefixtures("listener_to_all")
+def test_a_listener_to_all_topics_does_not_delay_a_cloud_that_comes_back(
+    mosquitto, accounts, tmp_path, outbox, write, send
+):
+    """The broker's answer is then the same with and without ingest."""
+    secret, gw = tmp_path / "password", accounts["gw-1"]
+    secret.write_text(gw.password)
+    config = UplinkConfig(
+        host="127.0.0.1", port=mosquitto.port, username=gw.name, password_file=str(secret)
+    )
+    write(30)
+    send(connect=lambda news: connect("gw-1", config, news), ack_timeout_s=1.0, retry_max_s=60.0)
+    time.sleep(8.0)  # with doubled waits alone, the next attempt would be 4 to 10 s later
+    assert outbox.state().blocks == 30
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    client.username_pw_set("ingest", accounts["ingest"].password)
+
+    def ack(_client, _data, message):
+        block = decode(message.payload)
+        span = Span(stream_id=block.stream_id, first=block.first, last=block.last)
+        client.publish(ack_topic("gw-1"), encode_ack(Ack(spans=(span,))), qos=0)
+
+    client.on_message = ack
+    client.on_connect = lambda *_: client.subscribe("dewline/v1/+/up/#", qos=1)
+    client.connect("127.0.0.1", mosquitto.port)
+    client.loop_start()
+    began_s = time.monotonic()
+    while not outbox.empty() and time.monotonic() < began_s + 30.0:
+        time.sleep(0.02)
+    took_s = time.monotonic() - began_s
+    client.disconnect()
+    client.loop_stop()
+    print(f"all blocks acked {took_s:.1f} s after the cloud came back")
+    assert took_s < 3.0
 
 
 def times_said(caplog, words):
