@@ -6,10 +6,7 @@ SETUP := bash deploy/local/setup/run.sh
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-ansible proof-ansible-mysql proof-hostile proof-arm proof-logstash clean
-.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-api proof-cycle proof-ansible proof-ansible-mysql proof-arm proof-logstash clean
-.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-decode proof-ansible proof-ansible-mysql proof-arm proof-logstash clean
-.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-ansible proof-ansible-mysql proof-arm proof-logstash proof-outbox clean
+.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-hostile proof-api proof-decode proof-logstash proof-outbox proof-ansible proof-ansible-mysql proof-arm clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 30
