@@ -22,7 +22,7 @@ from edge.storage.row_checks import row_crc32
 from edge.storage.sqlite_errors import converted
 from edge.storage.stream_end import StreamEnd
 
-__all__ = ["difference", "problem_of"]
+__all__ = ["difference", "end_in", "problem_of"]
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,17 @@ def problem_of(path: Path, known: Known | None, limit_s: float = LIMIT_S) -> str
         raise OutboxNewer(f"{path}: {error}") from error
     except OutboxError as error:
         log.warning("the outbox is not checked: %s", error)
+        return None
+
+
+def end_in(path: Path) -> StreamEnd | None:
+    """Returns the stream's end in a file that may be damaged; None if it cannot be read."""
+    if _problem_of_files(path) is not None or not path.exists() or path.stat().st_size == 0:
+        return None
+    try:
+        with converted(path), closing(_connected(path)) as db:
+            return _end_in(db)
+    except (OutboxError, ValueError, TypeError, AttributeError):  # of columns with other types
         return None
 
 
