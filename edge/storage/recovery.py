@@ -113,10 +113,10 @@ def _opened(path: Path, end_file: EndFile, suspect: OutboxCorrupt | None) -> Ope
         if end is not None:
             end_file.trust(end)
         return Opened(outbox, end_file, Left(end, end, (), known.kept if known else None))
-    losses = tuple(missing(_ends(known, salvaged, end), outbox.spans(_ALL)))
+    losses = tuple(missing(_ends(known, salvaged, end or claimed), outbox.spans(_ALL)))
     _log_losses(problem, losses)
     if known is None:
-        return Opened(outbox, end_file, Left(end, end, losses))
+        return Opened(outbox, end_file, Left(end or claimed, end or claimed, losses))
     left = Left(_previous(end, claimed, known.end), known.end or end, losses, known.kept)
     return Opened(outbox, end_file, left)
 
@@ -141,7 +141,7 @@ def _ends(
     found = [] if salvaged is None else [(stream, b.last) for stream, b in salvaged.blocks]
     for stream, last in [*found, *(known.ends if known is not None else ())]:
         ends[stream] = max(last, ends.get(stream, 0))
-    if end is not None and end.stream_id in ends:
+    if end is not None and (known is None or end.stream_id in ends):
         ends[end.stream_id] = max(end.last, ends[end.stream_id])
     return list(ends.items())
 
