@@ -22,7 +22,7 @@ from edge.storage.row_checks import row_crc32
 from edge.storage.sqlite_errors import converted
 from edge.storage.stream_end import StreamEnd
 
-__all__ = ["difference", "problem_of"]
+__all__ = ["difference", "end_in", "problem_of"]
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,17 @@ def problem_of(path: Path, known: Known | None, limit_s: float = LIMIT_S) -> str
         raise OutboxNewer(f"{path}: {error}") from error
     except OutboxError as error:
         log.warning("the outbox is not checked: %s", error)
+        return None
+
+
+def end_in(path: Path) -> StreamEnd | None:
+    """Returns the stream's end in a damaged file; None if its checksum is missing or wrong."""
+    if _problem_of_files(path) is not None or not path.exists() or path.stat().st_size == 0:
+        return None
+    try:
+        with converted(path), closing(_connected(path)) as db:
+            return _end_in(db, checked=True)
+    except (OutboxError, ValueError, TypeError, AttributeError):  # of columns with other types
         return None
 
 
@@ -209,11 +220,15 @@ def _problem_of_rows(db: sqlite3.Connection) -> str | None:
     return None
 
 
-def _end_in(db: sqlite3.Connection) -> StreamEnd | None:
-    """Returns the end in the file; None if there is none or its checksum is wrong."""
+def _end_in(db: sqlite3.Connection, *, checked: bool = False) -> StreamEnd | None:
+    """Returns the end in the file; None if there is none or its checksum is wrong.
+
+    Rows of an earlier dewline have no checksum; with `checked` they count as wrong.
+    """
     row = db.execute("SELECT * FROM stream_end").fetchone()
     if row is None:
         return None
     _, stream, last, committed_at, tail_ms, clean, *rest = row
     end = StreamEnd(stream.decode("utf-8", "replace"), last, committed_at, tail_ms, bool(clean))
-    return end if not rest or rest[0] in (None, end.crc32) else None
+    crc32 = rest[0] if rest else None
+    return end if crc32 == end.crc32 or (crc32 is None and not checked) else None

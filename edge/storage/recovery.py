@@ -16,7 +16,7 @@ from pathlib import Path
 from contract.records import Loss
 from edge.errors import OutboxAccess, OutboxCorrupt, OutboxError, OutboxFull
 from edge.storage.end_file import EndFile, Known
-from edge.storage.inspection import difference, problem_of
+from edge.storage.inspection import difference, end_in, problem_of
 from edge.storage.late_outbox import LateOutbox
 from edge.storage.losses import Left, missing
 from edge.storage.outbox import Outbox
@@ -100,6 +100,7 @@ def _opened(path: Path, end_file: EndFile, suspect: OutboxCorrupt | None) -> Ope
     if not path.exists() and new_file(path).exists():  # killed between two renames
         move_into_place(path)
     problem = str(suspect) if suspect else problem_of(path, known)
+    claimed = None if problem is None else end_in(path)
     salvaged = None if problem is None else _replace(path, problem)
     try:
         outbox = Outbox(path, durable=True, end_file=end_file)
@@ -112,12 +113,24 @@ def _opened(path: Path, end_file: EndFile, suspect: OutboxCorrupt | None) -> Ope
         if end is not None:
             end_file.trust(end)
         return Opened(outbox, end_file, Left(end, end, (), known.kept if known else None))
-    losses = tuple(missing(_ends(known, salvaged, end), outbox.spans(_ALL)))
+    losses = tuple(missing(_ends(known, salvaged, end or claimed), outbox.spans(_ALL)))
     _log_losses(problem, losses)
     if known is None:
-        return Opened(outbox, end_file, Left(end, end, losses))
-    left = Left(end or known.end, known.end or end, losses, known.kept)
+        return Opened(outbox, end_file, Left(end or claimed, end or claimed, losses))
+    left = Left(_previous(end, claimed, known.end), known.end or end, losses, known.kept)
     return Opened(outbox, end_file, left)
+
+
+def _previous(
+    end: StreamEnd | None, claimed: StreamEnd | None, newest: StreamEnd | None
+) -> StreamEnd | None:
+    """Returns the predecessor that the new stream names.
+
+    If the outbox was replaced by an older one, it is that one's stream: so the ledger sees a fork.
+    """
+    if claimed is not None and (newest is None or claimed.stream_id != newest.stream_id):
+        return claimed
+    return end or newest
 
 
 def _ends(
@@ -128,7 +141,7 @@ def _ends(
     found = [] if salvaged is None else [(stream, b.last) for stream, b in salvaged.blocks]
     for stream, last in [*found, *(known.ends if known is not None else ())]:
         ends[stream] = max(last, ends.get(stream, 0))
-    if end is not None and end.stream_id in ends:
+    if end is not None and (known is None or end.stream_id in ends):
         ends[end.stream_id] = max(end.last, ends[end.stream_id])
     return list(ends.items())
 

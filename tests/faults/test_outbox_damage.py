@@ -21,6 +21,7 @@ from contract.records import LossReason, Reading
 from contract.wire import decode
 from tests.faults.outbox_cases import (
     Site,
+    account_of,
     assert_law,
     checkpointed,
     flip,
@@ -183,6 +184,24 @@ def test_a_second_loss_before_the_first_is_reported(killed, tmp_path):
         site.kill()
     site.run_inside()
     assert len({stream for stream, _ in assert_law(site).missing}) == 3
+
+
+def test_damage_without_an_end_file(settled, tmp_path):
+    """As in an upgrade: the outbox's own row of the end says what is missing of its stream."""
+    site = settled.copy(tmp_path / "site")
+    (site.folder / "outbox.end").unlink()
+    with closing(sqlite3.connect(site.outbox)) as db:
+        ((newest, last),) = db.execute("SELECT stream_id, last FROM stream_end").fetchall()
+    raw = site.outbox.read_bytes()
+    leaves = [at for at in range(4096, len(raw), 4096) if raw[at] == 13]
+    with site.outbox.open("r+b") as file:
+        file.seek(leaves[-1])  # its newest blocks
+        file.write(bytes(4096))
+    site.run_inside()
+    found = account_of(site)
+    assert found.missing
+    assert {one for one in found.missing if one[0] == newest} <= found.declared
+    assert max(number for stream, number in found.declared if stream == newest) <= last
 
 
 # --- while it runs -------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import logging
 import queue
 import random
+import sqlite3
 import ssl
 import threading
 import time
@@ -22,7 +23,7 @@ from deploy.local.certificates import Certificates
 from deploy.local.mosquitto import Mosquitto
 from deploy.local.processes import hand_over
 from edge.configuration.config import UplinkConfig
-from edge.errors import UplinkRefused, UplinkUnavailable
+from edge.errors import OutboxCorrupt, UplinkRefused, UplinkUnavailable
 from edge.sending.mqtt import DesiredHeard, Heard, Lost, NobodyListens, connect
 from edge.sending.send_loop import SendLoop
 from edge.storage.journal import Journal, Tail
@@ -436,6 +437,26 @@ def test_damaged_blocks_are_told_once_and_never_sent(
     assert [(b.row_id, b.first, b.last) for b in found] == [(2, 3, 4)]
     assert loop.take_damaged() == []
     assert {decode(p).first for p in cloud.got} == {1, 5}
+
+
+def test_a_block_without_known_numbers_is_for_the_sense_loop_to_replace(
+    send, write, outbox, wait_until
+):
+    write(3)
+    with sqlite3.connect(outbox.path) as db:
+        db.execute("UPDATE block SET first = first + 64 WHERE row_id = 2")
+    db.close()
+    loop, _ = send()
+
+    def raised():
+        try:
+            loop.take_damaged()
+        except OutboxCorrupt as error:
+            return "its numbers are unknown" in str(error)
+        return False
+
+    wait_until(raised)
+    assert raised()  # until this loop is replaced
 
 
 def test_desired_states_are_handed_on_unread_and_in_their_order(
