@@ -17,6 +17,7 @@ from cloud.config import CloudConfig, LakeConfig, WarehouseConfig
 from cloud.errors import SchemaOutdated
 from cloud.lake.landing import LandingWriter
 from cloud.lake.store import FolderStore
+from cloud.projections import quarantine_limit
 from cloud.warehouse.ledger_tables import QUARANTINE
 from contract.topics import Lane
 from contract.wire import encode
@@ -177,6 +178,19 @@ def test_the_quarantine_is_shown_exported_and_tried_again(cloud, gateway, land):
     assert {base64.b64decode(e["payload"]) for e in exported} == {b"\x09junk", b""}
     assert exported[0]["file"] == "node-1/1356998400000-0000abcd/live/1"
     assert cloud("quarantine retry")[1].startswith("0 of 2 blocks")
+
+
+@pytest.mark.usefixtures("warehouse")
+def test_a_device_over_the_limit_is_named_with_its_number(cloud, gateway, land, monkeypatch):
+    monkeypatch.setattr(quarantine_limit, "ROWS", 3)
+    land(gateway.file(payloads=tuple(b"\x09junk %d" % n for n in range(20))))
+    assert cloud("quarantine run")[0] == 0
+    _, text = cloud("quarantine show")
+    assert ["ewr-01", "17"] in [line.split() for line in text.splitlines()]
+    shown = json.loads(cloud("quarantine show --json")[1])
+    assert (shown["totals"], shown["without_row"]) == ({"bad_dictionary": 3}, {"ewr-01": 17})
+    assert len(cloud("quarantine export")[1].splitlines()) == 3
+    assert cloud("quarantine retry")[1].startswith("0 of 3 blocks")
 
 
 def test_retry_says_what_a_better_decoder_reads(warehouse, cloud, gateway):

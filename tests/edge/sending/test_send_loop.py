@@ -633,6 +633,29 @@ def test_a_listener_to_all_topics_does_not_delay_a_cloud_that_comes_back(
     assert took_s < 3.0
 
 
+@pytest.mark.broker
+def test_two_gateways_with_one_name_do_not_evict_each_other_for_ever(
+    mosquitto, accounts, tmp_path, send, caplog, wait_until
+):
+    """Mosquitto 2.0.11 gives no reason for it, only ends the connection."""
+    caplog.set_level(logging.INFO)
+    secret, gw, connections = tmp_path / "password", accounts["gw-2"], []
+    secret.write_text(gw.password)
+    config = UplinkConfig(
+        host="127.0.0.1", port=mosquitto.port, username=gw.name, password_file=str(secret)
+    )
+
+    def counted(news):
+        connections.append(1)
+        return connect("gw-2", config, news)
+
+    for _ in range(2):
+        send(connect=counted, stable_s=30.0, retry_max_s=3600.0)
+    wait_until(lambda: "two gateways use the device id" in caplog.text)
+    time.sleep(5.0)
+    assert len(connections) <= 7  # the two first ones, and until one of them waits long
+
+
 def times_said(caplog, words):
     return sum(words in record.getMessage() for record in caplog.records)
 
