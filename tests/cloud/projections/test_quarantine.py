@@ -2,12 +2,14 @@
 
 import json
 import zlib
+from dataclasses import replace
 
 import pytest
 
 from cloud.instants import LAST_INSTANT
 from cloud.projections.quarantine import SEARCH_REFUSED, Quarantine, QuarantineProjection
 from contract.document import document_of
+from contract.records import ClockFix
 from contract.wire import MAX_PAYLOAD_BYTES, encode, inflate
 
 pytestmark = pytest.mark.services
@@ -104,3 +106,28 @@ def test_only_what_had_been_received_is_shown_newest_first(quarantine, projectio
     assert [i.payload[1] for i in quarantine.items(as_of=second)] == [1, 0]
     assert [i.payload[1] for i in quarantine.items(as_of=LAST_INSTANT, newest=2)] == [3, 2]
     assert quarantine.totals(as_of=second) == (("bad_dictionary", 2),)
+
+
+YEAR_1, YEAR_9999 = -62_135_596_800_000, 253_402_300_799_999
+
+
+def test_a_block_with_implausible_records_is_kept_with_their_number(
+    quarantine, projection, gateway
+):
+    fix = gateway.events("a", 1, ClockFix(utc_at=YEAR_1, uncertainty_ms=20))
+    late = replace(gateway.readings("b", 2, 9), utc_at=YEAR_9999 - 10_000)
+    ahead = gateway.held("c", 7, ("c", 2**53 - 1, 2**53 - 1))
+    good = gateway.readings("d", 1, 4)
+    file = gateway.file(fix, late, ahead, good)
+    projection.apply([file, file])
+    found = {item.payload: item for item in everything(quarantine)}
+    assert found.keys() == {encode(block) for block in (fix, late, ahead)}
+    assert quarantine.totals(as_of=LAST_INSTANT) == (
+        ("implausible_number", 1),
+        ("implausible_time", 2),
+    )
+    reasons = [found[encode(block)].reason for block in (fix, late, ahead)]
+    assert "1 record set aside, first number 1: utc_at 0001-01-01T00:00:00Z" in reasons[0]
+    assert "8 records set aside, first number 2: time 9999-12-31T" in reasons[1]
+    assert "1 record set aside, first number 7: held number 9007199254740991" in reasons[2]
+    assert {i.device_id for i in found.values()} == {"ewr-01"}

@@ -15,6 +15,7 @@ from cloud.errors import ProjectionError
 from cloud.lake.cursors import CursorStore
 from cloud.lake.positions import Cursor, FileSequence, LandedFile, Position
 from cloud.lake.store import FolderStore
+from cloud.plausible import FIRST_UTC_MS
 from cloud.projections.runner import ProjectionRunner
 from cloud.projections.search import SearchProjection
 from cloud.search.bulk import BulkLimits, BulkWriter, OutcomeKind
@@ -137,13 +138,50 @@ def test_days_find_their_index(store):
     }
 
 
-@pytest.mark.parametrize("utc_at", [-62_135_596_800_000, -1, 253_402_300_799_999])
-def test_the_earliest_and_the_latest_day_of_the_contract(store, utc_at):
+@pytest.mark.parametrize("utc_at", [FIRST_UTC_MS, JULY + 1 + 86_400_000])
+def test_the_earliest_and_the_latest_day_that_is_plausible(store, utc_at):
     made = replace(block(events=EVERY_EVENT[:1], utc_at=utc_at), offset_ms=2000)
     store.projection().apply([file(1, made)])
     ((_, fields),) = store.all().items()
     assert fields["observed_at"] == utc_at
     assert store.refused == []
+
+
+def test_1100_readings_each_of_another_day_make_one_index(store):
+    """They would make 1,100 indices, and use up the cluster's shards."""
+    days = tuple(1000 + 86_400_000 * n for n in range(1100))
+    spread = replace(air(1), offsets_ms=days, columns=((2508,) * 1100, (451,) * 1100))
+    poison = replace(block(sensors=(spread,)), stream_id="p" * 13)
+    files = [file(1, poison, device="bad-01"), file(2, block(sensors=(sensor(),)))]
+    store.projection().apply(files)
+    assert {index for index, _ in store.all()} == {"reading-2013.07.03", "reading-2013.07.04"}
+    assert all(
+        c.equal for c in compare(keys_in_lake(files), search_counts(store.client, store.names))
+    )
+
+
+@pytest.mark.parametrize("utc_at", [-62_135_596_800_000, 253_402_300_700_000])
+def test_an_implausible_block_and_fix_are_left_out_and_the_rest_is_stored(store, utc_at):
+    poison = replace(block(utc_at=utc_at, events=EVERY_EVENT[:1], sensors=(sensor(),)), first=50)
+    fix = block(first=8, events=(ClockFix(utc_at=utc_at, uncertainty_ms=20),))
+    good = block(first=9, events=(ClockFix(utc_at=JULY, uncertainty_ms=20),))
+    store.projection().apply([file(1, UNDATED, poison, fix)])
+    assert {index for index, _ in store.all()} == {"reading-unsynced", "loss-unsynced"}
+    store.projection().apply([file(2, good)])
+    assert store.all() == expected(store, DATED, good)
+
+
+def test_a_fix_that_an_older_program_stored_dates_nothing(store):
+    old = block(first=8, events=(ClockFix(utc_at=0, uncertainty_ms=20),))
+    store.projection()._writer.create(documents(ORIGIN, old, store.names))
+    store.projection().apply([file(1, UNDATED)])
+    assert {index for index, _ in store.all() if "clock" not in index} == {
+        "reading-unsynced",
+        "loss-unsynced",
+    }
+    good = block(first=9, events=(ClockFix(utc_at=JULY, uncertainty_ms=20),))
+    store.projection().apply([file(2, good)])
+    assert store.all() == expected(store, old, DATED, good)
 
 
 def test_what_elasticsearch_refuses_goes_to_the_sink_and_the_rest_is_stored(store, elasticsearch):

@@ -244,6 +244,7 @@ class Site:
     @staticmethod
     def _landed(lane, block, device_id):
         offsets = [o for s in block.sensors for o in s.offsets_ms]
+        offsets += [e.offset_ms for e in block.events]
         at = NEW_YEAR + max(offsets, default=0) + 1000
         return landed(block, device_id, received_at=at, lane=lane)
 
