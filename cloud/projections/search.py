@@ -7,7 +7,7 @@ decoded and records that are not plausible are left out; the quarantine projecti
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cloud.clock_fix import Fix, first_fix
@@ -31,6 +31,10 @@ _PAGE = 1000  # documents moved at a time when a fix arrives
 
 class Documents(Protocol):
     """Queries to the existing documents that the projection needs."""
+
+    def index_names(self, pattern: str) -> frozenset[str]:
+        """Return the names of all indices that match a pattern."""
+        ...
 
     def refresh(self, indices: Sequence[str]) -> None:
         """Make written documents of the indices searchable."""
@@ -102,6 +106,8 @@ class SearchProjection:
             ProjectionError: Not everything was stored; apply the same files again.
         """
         decoded = [d for file in files for d in _decoded(file.blocks)]
+        existing = self._stored.index_names(self._names.every)
+        self._names = replace(self._names, existing=existing)
         fixed = _fixes(decoded)
         fixes = self._first(fixed, decoded)
         self._writer.create(self._documents(decoded, fixes))

@@ -171,6 +171,58 @@ def test_an_implausible_block_and_fix_are_left_out_and_the_rest_is_stored(store,
     assert store.all() == expected(store, DATED, good)
 
 
+def closed(elasticsearch, index):
+    raw = RawClient(elasticsearch.url)
+    raw.indices.close(index=index)
+    return raw
+
+
+def test_readings_for_a_closed_index_wait_and_none_is_refused(store, elasticsearch, tmp_path):
+    first, second = (block(first=n, sensors=(sensor(rows=1),)) for n in (1, 3))
+    lake = StoppingLake([file(1, first), file(2, second)], None)
+    cursors = CursorStore(FolderStore(tmp_path / "lake"), SearchProjection.name)
+    store.projection().apply([file(1, first)])
+    index = f"{store.names.alias(Kind.READING)}-2013.07.03"
+    raw = closed(elasticsearch, index)
+    with pytest.raises(ProjectionError, match=f"open index {index}") as caught:
+        ProjectionRunner(lake, cursors, store.projection(), batch_blocks=1).run_once()
+    assert caught.value.retryable
+    raw.indices.open(index=index, wait_for_active_shards=1)
+    raw.close()
+    assert ProjectionRunner(lake, cursors, store.projection(), batch_blocks=1).run_once() == 2
+    assert {key for _, key in store.all()} == {f"{DEVICE}:{STREAM}:{n}" for n in range(1, 5)}
+    assert store.refused == []
+
+
+def test_old_indices_stay_readable_and_get_what_arrives_again(store):
+    """As an older release left them: an index of each kind for each day."""
+    made = block(sensors=(sensor(),), events=EVERY_EVENT)
+    older = documents(ORIGIN, made, store.names)
+    old = [
+        document._replace(index_name=f"{document.index_name.rpartition('-')[0]}-{day}")
+        for document in older
+        for day in [json.loads(document.body)["event_day"].replace("-", ".")]
+    ]
+    store.projection()._writer.create(old)
+    stored = store.all()
+    monthly = replace(store.names, period=Period.MONTH)
+    writer = store.projection()._writer
+    later = block(first=100, utc_at=JULY + 5 * 86_400_000, sensors=(sensor(),), events=EVERY_EVENT)
+    files = [
+        file(1, made),
+        LandedFile(Position(SEQUENCE, 2), (landed(later, received_at=JULY + 6 * 86_400_000),)),
+    ]
+    SearchProjection(store.client, writer, monthly).apply(files)
+    found = store.all()
+    assert {place: found[place] for place in stored} == stored
+    new = {index for index, _ in found.keys() - stored.keys()}
+    assert new == {"reading-2013.07"} | {
+        f"{kind.replace('_', '-')}-2013.01" for kind in Kind if kind is not Kind.READING
+    }
+    lake = keys_in_lake(files)
+    assert all(c.equal for c in compare(lake, search_counts(store.client, store.names)))
+
+
 def test_a_fix_that_an_older_program_stored_dates_nothing(store):
     old = block(first=8, events=(ClockFix(utc_at=0, uncertainty_ms=20),))
     store.projection()._writer.create(documents(ORIGIN, old, store.names))

@@ -269,7 +269,7 @@ class Site:
         refused = Quarantine(self.engine, SystemClock())
         source = random.Random(SEED)
         writer = BulkWriter(self.client, refused, BulkLimits(), time.sleep, source)
-        return ForecastSink(self.engine, writer, self.names)
+        return ForecastSink(self.engine, writer, self.client, self.names)
 
     def scorer(self, sink=None):
         """A new process's: it knows nothing but the stores."""

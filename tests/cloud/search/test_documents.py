@@ -147,4 +147,4 @@ def test_undated_records_wait_in_an_index_of_their_own():
         device_id="gw-1", received_at=UTC_AT, fix=Fix(seq=1, offset_ms=2000, utc_at=UTC_AT)
     )
     (document,) = documents(fixed, block, MONTHLY)
-    assert document.index_name == "dewline-clock-fix-2013.01"
+    assert document.index_name == "dewline-clock-fix-2013.01"  # the year's index
