@@ -7,12 +7,9 @@ Spark transforms both call these functions, so that all stores have the same dat
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from contract.keys import UNSYNCED_DAY, event_day
-from contract.typed import LATEST_UTC_MS
+from cloud.plausible import plausible_instant
 
 __all__ = ["Fix", "first_fix", "fixed_observed_at"]
-
-_EARLIEST_UTC_MS = -62_135_596_800_000  # the year 1 begins
 
 
 def fixed_observed_at(offset_ms: int, fix_offset_ms: int, fix_utc_at: int) -> int:
@@ -40,16 +37,17 @@ class Fix:
     offset_ms: int
     utc_at: int
 
-    def observed_at(self, offset_ms: int) -> int | None:
-        """Returns the instant of an offset in the same stream, ms since 1970 UTC.
+    def observed_at(self, offset_ms: int, received_at: int) -> int | None:
+        """Returns the instant of a record in the same stream, ms since 1970 UTC.
 
-        None if the result is not a valid date, or is on the day that stands for "unknown". Such a
-        record stays undated.
+        None if the result is not plausible. Such a record stays undated.
+
+        Args:
+            offset_ms: Monotonic offset of the record.
+            received_at: When the record was received, ms since 1970 UTC.
         """
         instant = fixed_observed_at(offset_ms, self.offset_ms, self.utc_at)
-        if not _EARLIEST_UTC_MS <= instant <= LATEST_UTC_MS:
-            return None
-        return None if event_day(instant) == UNSYNCED_DAY else instant
+        return instant if plausible_instant(instant, received_at) else None
 
 
 def first_fix(fixes: Iterable[Fix]) -> Fix | None:

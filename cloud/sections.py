@@ -33,7 +33,7 @@ Text = Annotated[str, Pattern(r"[^\x00-\x1f]{1,500}", "1 to 500 characters on on
 
 
 class Period(StrEnum):
-    """Time span of one index, and of one partition of a derived table."""
+    """Time span of one index of readings, or of one partition of a derived table."""
 
     DAY = "day"
     MONTH = "month"
@@ -53,7 +53,7 @@ class LakeConfig:
     Attributes:
         root: Folder of the lake; its parent must exist.
         grace_s: Minimum age of a landing file before the fold deletes it, seconds.
-        period: Observed time that one index, or one partition of a derived table, covers.
+        period: Observed time that one partition of a derived table covers.
     """
 
     root: Text
@@ -115,6 +115,8 @@ class SearchConfig:
     Attributes:
         url: Address of Elasticsearch, http or https.
         prefix: First part of the name of every index.
+        period: Observed time that one index of readings, or of the cloud's forecasts, covers.
+            Other kinds have one index a year.
         username: Account on Elasticsearch.
         password_file: File with the account's password.
         ca_file: For https: CA certificates (PEM) that may sign the server's certificate; absent:
@@ -130,6 +132,7 @@ class SearchConfig:
 
     url: Text
     prefix: Id = "dewline"
+    period: Period = Period.MONTH
     username: Text | None = None
     password_file: Text | None = None
     ca_file: Text | None = None

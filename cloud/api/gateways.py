@@ -144,6 +144,7 @@ def _device(health: GatewayHealth) -> dict[str, Any]:
         "models": [_with_instants(asdict(model)) for model in known.models],
         "unexplained": known.unexplained,
         "doubled": known.doubled,
+        "set_aside_blocks": known.set_aside_blocks,
     }
 
 

@@ -8,7 +8,8 @@ from cloud.commands.projecting import add_projecting
 from cloud.composition.projections import open_ledger
 from cloud.composition.servers import open_warehouse
 from cloud.config import CloudConfig
-from cloud.instants import shown_instant
+from cloud.health.set_aside import set_aside_notes
+from cloud.instants import LAST_INSTANT, shown_instant
 from cloud.ledger.proof import block_list, proof
 from cloud.ledger.queries import LedgerReader
 from cloud.ledger.report import StreamLine, Totals, as_json, notes, summary
@@ -64,13 +65,14 @@ def _open(args: argparse.Namespace, config: CloudConfig) -> tuple[LedgerReader, 
 def _show(args: argparse.Namespace, config: CloudConfig) -> int:
     reader, now = _open(args, config)
     accounts = list(reader.accounts())
+    aside = set_aside_notes(open_warehouse(config), LAST_INSTANT if args.as_of is None else now)
     if args.json:
-        print(as_json(accounts, now))
+        print(as_json(accounts, now, aside))
         return 0
     table = summary(accounts)
     rows = [_cells(line) for line in table.lines]
     print_table(_HEADINGS, [*rows, _sums(table.totals)])
-    for note in notes(accounts, now):
+    for note in (*notes(accounts, now), *aside):
         print(note)
     return 0
 

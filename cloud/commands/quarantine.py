@@ -11,6 +11,7 @@ from cloud.commands.projecting import add_projecting
 from cloud.composition.projections import open_quarantine, open_quarantine_projection
 from cloud.config import CloudConfig
 from cloud.instants import LAST_INSTANT, shown_instant
+from cloud.plausible import set_aside
 from cloud.projections.quarantine import SEARCH_REFUSED, Quarantined
 from contract.errors import ContractError
 from contract.wire import decode
@@ -28,7 +29,7 @@ def register(nouns: Verbs) -> None:
     show.add_argument("--newest", type=int, default=20, metavar="N", help="rows (default 20)")
     about = "Print every row with its bytes (base64), one JSON document per line."
     export = add_verb(verbs, "export", about, "quarantine export > quarantine.jsonl", _export)
-    about = "List the blocks that today's decoder can read; change nothing."
+    about = "List the blocks that would be accepted today; change nothing."
     retry = add_verb(verbs, "retry", about, "quarantine retry", _retry)
     for verb in (show, export, retry):
         add_as_of(verb)
@@ -99,7 +100,9 @@ def _retry(args: argparse.Namespace, config: CloudConfig) -> int:
             block = decode(item.payload)
         except ContractError:
             continue
+        if set_aside(block, item.received_at).seqs:
+            continue
         readable += 1
         print(f"{item.device_id} {item.digest}: {block.stream_id} {block.first}-{block.last}")
-    print(f"{readable} of {blocks_total} blocks can be read now; a replay of the lake stores them")
+    print(f"{readable} of {blocks_total} blocks are accepted now; a replay of the lake stores them")
     return 0

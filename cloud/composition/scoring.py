@@ -74,7 +74,7 @@ def _sink(config: CloudConfig) -> ForecastSink:
     engine, names, client = open_warehouse(config), index_names(config), open_search(config)
     install_template(client, names)
     writer = open_bulk_writer(client, Quarantine(engine, SystemClock()))
-    return ForecastSink(engine, writer, names)
+    return ForecastSink(engine, writer, client, names)
 
 
 def _say(batch: BatchResult) -> None:

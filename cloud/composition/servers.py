@@ -117,13 +117,13 @@ def open_node_api(config: CloudConfig, *, answer_s: float) -> NodeApi:
 
 
 def index_names(config: CloudConfig) -> IndexNames:
-    """Returns the index names, from the prefix in `[search]` and the period in `[lake]`.
+    """Returns the index names, from the prefix and the period in `[search]`.
 
     Raises:
-        ConfigError: A section is missing.
+        ConfigError: The section is missing.
     """
-    period = need(config.lake, "lake", config).period
-    return IndexNames(need(config.search, "search", config).prefix, period)
+    section = need(config.search, "search", config)
+    return IndexNames(section.prefix, section.period)
 
 
 def broker_settings(section: IngestConfig | RolloutConfig, role: str) -> "BrokerSettings":

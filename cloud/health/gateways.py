@@ -7,10 +7,12 @@ end, in the order of the table's key.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Column, Connection, Engine, func, select
 
+from cloud.health.set_aside import SetAsideBlocks, blocks_set_aside
 from cloud.health.verdict import (
     Asked,
     GatewayFacts,
@@ -21,6 +23,7 @@ from cloud.health.verdict import (
 )
 from cloud.ledger.account import DeviceAccount
 from cloud.ledger.queries import LedgerReader
+from cloud.plausible import LARGEST_NUMBER
 from cloud.warehouse.engine import converted
 from cloud.warehouse.ledger_tables import DELIVERIES
 from cloud.warehouse.model_tables import DESIRED
@@ -52,25 +55,42 @@ class GatewayReader:
         with converted(), self._engine.connect() as connection:
             streams = _streams(connection, devices)
             models = _models(connection, devices)
+            since = asked.ledger_from if asked.since is None else asked.since
+            aside = blocks_set_aside(connection, since, devices)
             return tuple(
                 judge(
-                    _known(connection, name, accounts.get(name), streams[name], models[name]), asked
+                    _known(
+                        _with_set_aside(name, aside.get(name)),
+                        connection,
+                        accounts.get(name),
+                        streams[name],
+                        models[name],
+                    ),
+                    asked,
                 )
                 for name in devices
             )
 
 
+def _with_set_aside(device_id: str, aside: SetAsideBlocks | None) -> GatewayFacts:
+    if aside is None:
+        return GatewayFacts(device_id=device_id)
+    return GatewayFacts(
+        device_id=device_id, set_aside_blocks=aside.blocks_total, set_aside_reason=aside.reason
+    )
+
+
 def _known(
+    facts: GatewayFacts,
     connection: Connection,
-    device_id: str,
     account: DeviceAccount | None,
     streams: Sequence[tuple[int, str]],
     models: tuple[ModelState, ...],
 ) -> GatewayFacts:
     newest = [stream_id for _, stream_id in streams[:_STREAMS]]
-    at = DELIVERIES.c
-    return GatewayFacts(
-        device_id=device_id,
+    at, device_id = DELIVERIES.c, facts.device_id
+    return replace(
+        facts,
         heard_at=streams[0][0] if streams else None,
         reading_at=_last_with(connection, device_id, newest, at.reading_total),
         status_at=_last_with(connection, device_id, newest, at.status_total),
@@ -86,7 +106,7 @@ def _streams(connection: Connection, devices: Sequence[str]) -> Mapping[str, lis
     at = DELIVERIES.c
     last = (
         select(at.device_id, at.stream_id, func.max(at.first_seq).label("first_seq"))
-        .where(at.device_id.in_(devices))
+        .where(at.device_id.in_(devices), at.last_seq <= LARGEST_NUMBER)
         .group_by(at.device_id, at.stream_id)
         .subquery()
     )

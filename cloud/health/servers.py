@@ -11,6 +11,7 @@ from cloud.search.templates import outdated
 __all__ = ["SearchServer", "look_at_broker", "look_at_search"]
 
 _TEMPLATES = "templates"
+_WARN_SHARE, _FAIL_SHARE = 0.7, 0.95  # of the cluster's limit of shards
 
 
 class SearchServer(Protocol):
@@ -22,6 +23,10 @@ class SearchServer(Protocol):
 
     def index_template(self, name: str) -> Mapping[str, Any] | None:
         """Returns an installed index template; None if it is not installed."""
+        ...
+
+    def shards(self) -> tuple[int, int]:
+        """Returns the number of shards of open indices, and the cluster's limit."""
         ...
 
 
@@ -46,13 +51,14 @@ def look_at_broker(settings: BrokerSettings) -> Iterator[Finding]:
 
 
 def look_at_search(server: SearchServer, names: IndexNames) -> Iterator[Finding]:
-    """Checks the cluster's health, and whether its index templates are this program's.
+    """Checks the cluster's health, its shards, and whether its templates are this program's.
 
     Raises:
         ProjectionError: Elasticsearch does not answer.
         ConfigError: Elasticsearch refuses the account.
     """
     yield _cluster(server.health())
+    yield _shards(*server.shards())
     old = outdated(server, names)
     yield Finding(
         check=_TEMPLATES,
@@ -75,4 +81,18 @@ def _cluster(colour: str) -> Finding:
         found=f"the cluster's health is {colour}",
         expected="green",
         remedy=remedies.get(colour, "read Elasticsearch's log: a primary shard is not available"),
+    )
+
+
+def _shards(shards_open: int, limit: int) -> Finding:
+    share = shards_open / limit if limit else 1.0
+    bad = State.FAILED if share >= _FAIL_SHARE else State.WARNING
+    return Finding(
+        check="shards",
+        state=State.OK if share < _WARN_SHARE else bad,
+        found=f"{shards_open} of at most {limit} shards are open",
+        expected=f"less than {_WARN_SHARE:.0%} of the limit",
+        remedy=""
+        if share < _WARN_SHARE
+        else "delete old indices, add a node, or raise cluster.max_shards_per_node",
     )

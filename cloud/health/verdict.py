@@ -81,6 +81,9 @@ class GatewayFacts:
         models: One for each bundle that it should run.
         unexplained: Record numbers that are neither stored, lost nor held.
         doubled: Record numbers that two different blocks contain.
+        set_aside_blocks: Blocks with records that every projection leaves out, because their
+            times or numbers are not plausible.
+        set_aside_reason: Reason of the newest of these blocks; None if there are none.
     """
 
     device_id: str
@@ -91,6 +94,8 @@ class GatewayFacts:
     models: tuple[ModelState, ...] = ()
     unexplained: int = 0
     doubled: int = 0
+    set_aside_blocks: int = 0
+    set_aside_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,17 +133,25 @@ class GatewayHealth:
 
 def judge(known: GatewayFacts, asked: Asked) -> GatewayHealth:
     """Judges one gateway."""
-    if known.heard_at is None:
+    if known.heard_at is None and not known.set_aside_blocks:
         return GatewayHealth(
             known=known, verdict=Verdict.UNKNOWN, reasons=("no block was ever received from it",)
         )
-    reasons = (*_silence(known, asked), *_ledger(known), *_sensors(known), *_models(known))
+    reasons = (
+        *_silence(known, asked),
+        *_ledger(known),
+        *_set_aside(known),
+        *_sensors(known),
+        *_models(known),
+    )
     verdict = Verdict.UNHEALTHY if reasons else Verdict.HEALTHY
     return GatewayHealth(known=known, verdict=verdict, reasons=reasons)
 
 
 def _silence(known: GatewayFacts, asked: Asked) -> list[str]:
-    heard_at = known.heard_at or 0
+    heard_at = known.heard_at
+    if heard_at is None:
+        return []  # all its blocks are set aside
     if asked.since is None:
         silent_ms = asked.now - heard_at
         return (
@@ -157,6 +170,12 @@ def _silence(known: GatewayFacts, asked: Asked) -> list[str]:
 def _ledger(known: GatewayFacts) -> list[str]:
     counts = (("unexplained", known.unexplained), ("doubled", known.doubled))
     return [f"{total} numbers are {what}" for what, total in counts if total]
+
+
+def _set_aside(known: GatewayFacts) -> list[str]:
+    total = known.set_aside_blocks
+    blocks = "1 block has" if total == 1 else f"{total} blocks have"
+    return [f"{blocks} records set aside: {known.set_aside_reason}"] if total else []
 
 
 def _sensors(known: GatewayFacts) -> list[str]:

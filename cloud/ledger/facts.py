@@ -2,12 +2,16 @@
 
 A fact never changes, and comes from one record or one delivery (a block in a committed file). So
 the order and the repetition of facts do not matter to the account that is computed from them.
+
+The ledger counts numbers, not times: a record with a time that is not plausible is stored, but its
+time is left out. A block or record with numbers that are not plausible makes no fact at all.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cloud.lake.positions import LandedBlock, Position
+from cloud.plausible import plausible_instant, plausible_number, unaccountable
 from contract.blocks import Block, entries, kinds_total
 from contract.keys import payload_digest
 from contract.records import Held, Kind, Loss, LossReason, Phase, Span, Status
@@ -28,9 +32,9 @@ class BlockFact:
         position: Position of the committed file.
         digest: `payload_digest` of the block's bytes.
         payload_bytes: Number of these bytes.
-        first_at: Earliest time in the block, ms since 1970 UTC; None if the gateway's clock was
-            not set.
-        last_at: Latest time in the block; None as above.
+        first_at: Earliest plausible time in the block, ms since 1970 UTC; None if there is none,
+            for example because the gateway's clock was not set.
+        last_at: Latest plausible time in the block; None as above.
         totals: Number of records of each kind; kinds without records are omitted.
     """
 
@@ -107,11 +111,16 @@ Fact = BlockFact | StartFact | LossFact | HeldFact
 
 def facts_of(landed: LandedBlock, position: Position, block: Block) -> Iterator[Fact]:
     """Returns the facts in one landed block; `block` is its decoded payload."""
+    if not plausible_number(block.last):
+        return
     digest = payload_digest(landed.payload)
     yield _delivery(landed, position, block, digest)
     if not any(isinstance(e.event, Status | Loss | Held) for e in block.events):
         return
-    for entry in entries(block):
+    events_first = block.last - len(block.events) + 1
+    for entry in entries(replace(block, first=events_first, sensors=())):
+        if unaccountable(entry.record):
+            continue
         origin = SourceRecord(
             device_id=landed.device_id,
             stream_id=block.stream_id,
@@ -134,17 +143,34 @@ def _told(origin: SourceRecord, record: object) -> Iterator[Fact]:
             origin=origin,
             reason=record.reason,
             lost=record.lost,
-            from_at=record.from_at,
-            to_at=record.to_at,
+            from_at=_plausible(record.from_at, origin.received_at),
+            to_at=_plausible(record.to_at, origin.received_at),
             estimated_total=record.estimated_total,
         )
     elif isinstance(record, Held):
         yield HeldFact(origin=origin, spans=record.spans, truncated=record.truncated)
 
 
-def _delivery(landed: LandedBlock, position: Position, block: Block, digest: str) -> BlockFact:
+def _times(block: Block, received_at: int) -> list[int]:
+    """Returns plausible times of the block; the earliest and the latest are among them."""
+    if block.utc_at is None:
+        return []
+    # Each sensor's offsets are ascending, so that its ends suffice if both are plausible.
     offsets = [s.offsets_ms[i] for s in block.sensors for i in (0, -1)]
     offsets += [e.offset_ms for e in block.events]
+    found = [_plausible(block.observed_at(offset), received_at) for offset in offsets]
+    if None in found:
+        every = (offset for s in block.sensors for offset in s.offsets_ms)
+        found += [_plausible(block.observed_at(offset), received_at) for offset in every]
+    return [at for at in found if at is not None]
+
+
+def _plausible(at: int | None, received_at: int) -> int | None:
+    return at if at is not None and plausible_instant(at, received_at) else None
+
+
+def _delivery(landed: LandedBlock, position: Position, block: Block, digest: str) -> BlockFact:
+    times = _times(block, landed.received_at)
     return BlockFact(
         device_id=landed.device_id,
         stream_id=block.stream_id,
@@ -154,7 +180,7 @@ def _delivery(landed: LandedBlock, position: Position, block: Block, digest: str
         position=position,
         digest=digest,
         payload_bytes=len(landed.payload),
-        first_at=block.observed_at(min(offsets)),
-        last_at=block.observed_at(max(offsets)),
+        first_at=min(times, default=None),
+        last_at=max(times, default=None),
         totals=tuple(kinds_total(block).items()),
     )

@@ -10,6 +10,8 @@ from cloud.ledger.tally import BlockLine
 
 __all__ = ["block_list", "closing", "proof"]
 
+_NAMED = 5  # devices in the verdict
+
 _PREFACE = """\
 Each stream numbers its records from 1. A range consists of its first and last number.
 sha256 is the hash of lines `first last digest`, one for each block, each with a newline, sorted by
@@ -68,9 +70,14 @@ def _runs(name: str, runs: Runs) -> str:
 
 
 def closing(accounts: Sequence[DeviceAccount]) -> str:
-    """Returns the verdict, such as `0 unexplained, 0 doubled`."""
+    """Returns the verdict, such as `0 unexplained, 0 doubled`; names the devices of a bad one."""
     totals = summary(accounts).totals
-    return f"{totals.unexplained} unexplained, {totals.doubled} doubled"
+    verdict = f"{totals.unexplained} unexplained, {totals.doubled} doubled"
+    whose = [device.device_id for device in accounts if not summary([device]).sound]
+    shown = ", ".join(whose[:_NAMED])
+    more = len(whose) - _NAMED
+    shown = f"{shown} and {more} more devices" if more > 0 else shown
+    return f"{verdict}: {shown}" if shown else verdict
 
 
 def block_list(lines: Iterable[BlockLine]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     and_,
     func,
+    or_,
     select,
 )
 
@@ -29,6 +30,7 @@ from cloud.ledger.account import DeviceAccount, Told, account
 from cloud.ledger.facts import BlockFact, HeldFact, LossFact, SourceRecord, StartFact
 from cloud.ledger.recent import begins
 from cloud.ledger.tally import BlockLine, block_lines, tallies
+from cloud.plausible import LARGEST_NUMBER, plausible_number
 from cloud.warehouse.engine import converted
 from cloud.warehouse.ledger_tables import DELIVERIES, HELD, LOSSES, STARTS
 from contract.records import Kind, LossReason, Span
@@ -38,6 +40,13 @@ __all__ = ["LedgerReader"]
 
 _FETCH_ROWS = 5000
 _F = TypeVar("_F", StartFact, LossFact, HeldFact)
+# An older program stored facts with implausible numbers. They must not reach a sum over the fleet.
+_NUMBERS = {
+    DELIVERIES: ("last_seq",),
+    STARTS: ("seq", "previous_last"),
+    LOSSES: ("seq", "lost_last", "estimated_total"),
+    HELD: ("seq",),
+}
 
 
 class LedgerReader:
@@ -74,7 +83,8 @@ class LedgerReader:
         with converted(), self._engine.connect() as connection:
             starts = _by_device(_start(r) for r in self._rows(connection, STARTS))
             losses = _by_device(_loss(r) for r in self._rows(connection, LOSSES))
-            held = _by_device(_held(r) for r in connection.execute(self._newest_held()))
+            newest = map(_held, connection.execute(self._newest_held()))
+            held = _by_device(h for h in newest if all(plausible_number(s.last) for s in h.spans))
             streams = tallies(self._deliveries(connection))
             for device_id, of_device in groupby(streams, key=lambda t: t.device_id):
                 told = Told(
@@ -106,6 +116,7 @@ class LedgerReader:
                     at.device_id == begin.device_id,
                     at.stream_id == begin.stream_id,
                     at.first_seq >= begin.first,
+                    at.last_seq <= LARGEST_NUMBER,
                     at.received_at <= self._as_of,
                 ],
             )
@@ -117,7 +128,8 @@ class LedgerReader:
         wanted = [table.c.received_at <= self._as_of]
         if self._devices is not None:
             wanted.append(table.c.device_id.in_(self._devices))
-        return wanted
+        numbers = (table.c[name] for name in _NUMBERS[table])
+        return wanted + [or_(n.is_(None), n <= LARGEST_NUMBER) for n in numbers]
 
     def _newest_held(self) -> Select[Any]:
         at = HELD.c

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, and_, func, select
 
 from cloud.lake.positions import FileSequence, Position
 from cloud.ledger.facts import BlockFact
+from cloud.plausible import LARGEST_NUMBER
 from cloud.warehouse.ledger_tables import DELIVERIES
 from contract.topics import Lane
 
@@ -73,6 +74,7 @@ def _newest(devices: Collection[str] | None) -> Select[tuple[str, str, int, int]
     """Returns the query for each stream's block with the highest first number."""
     at = DELIVERIES.c
     highest = select(at.device_id, at.stream_id, func.max(at.first_seq).label("first_seq"))
+    highest = highest.where(at.last_seq <= LARGEST_NUMBER)
     if devices is not None:
         highest = highest.where(at.device_id.in_(devices))
     of = highest.group_by(at.device_id, at.stream_id).subquery().c

@@ -171,15 +171,15 @@ def stop_text(stop: LossFact) -> str:
     )
 
 
-def as_json(accounts: Sequence[DeviceAccount], as_of: int) -> str:
-    """Returns the table, the notes and the kinds as one JSON document."""
+def as_json(accounts: Sequence[DeviceAccount], as_of: int, more_notes: Iterable[str] = ()) -> str:
+    """Returns the table, the notes (`more_notes` last) and the kinds as one JSON document."""
     table = summary(accounts)
     document = {
         "as_of": shown_instant(as_of),
         "streams": [_line_table(line) for line in table.lines],
         "totals": _table(table.totals),
         "records_by_kind": dict(table.by_kind),
-        "notes": notes(accounts, as_of),
+        "notes": [*notes(accounts, as_of), *more_notes],
         "sound": table.sound,
     }
     return json.dumps(document, indent=2)

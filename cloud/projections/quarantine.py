@@ -1,4 +1,4 @@
-"""Stores the quarantine: blocks that cannot be decoded, and documents that search refuses.
+"""Stores the quarantine: unreadable blocks, implausible records, documents that search refuses.
 
 No data are lost: the lake also has the block, and a newer decoder can replay the lake. A row's key
 is the refused item and the reason's code, so repeats change nothing. The number of a device's
@@ -14,6 +14,7 @@ from sqlalchemy.dialects.mysql import insert
 
 from cloud.clock import Clock
 from cloud.lake.positions import FileSequence, LandedBlock, LandedFile, Position
+from cloud.plausible import set_aside
 from cloud.projections.quarantine_limit import MORE, count_surplus, divided
 from cloud.warehouse.engine import converted
 from cloud.warehouse.ledger_tables import QUARANTINE
@@ -148,7 +149,7 @@ class Quarantine:
 
 
 class QuarantineProjection:
-    """Writes every block that today's decoder cannot read to the quarantine."""
+    """Writes blocks to the quarantine: unreadable ones, and those with implausible records."""
 
     name = "quarantine"
 
@@ -156,7 +157,7 @@ class QuarantineProjection:
         self._quarantine = quarantine
 
     def apply(self, files: Sequence[LandedFile]) -> None:
-        """Store the unreadable blocks of the files; repeating it is safe.
+        """Store the refused blocks of the files; repeating it is safe.
 
         A block that ingest could not read (no stream) but today's decoder can is not stored.
 
@@ -180,17 +181,20 @@ def _insert(connection: Connection, items: Sequence[Quarantined]) -> None:
 def _refused(file: LandedFile) -> Iterator[Quarantined]:
     for block in file.blocks:
         try:
-            decode(block.payload, block.limits)
+            aside = set_aside(decode(block.payload, block.limits), block.received_at)
         except ContractError as error:
-            yield _of_block(block, file.position, error)
+            yield _of_block(block, file.position, error.code, str(error))
+        else:
+            if aside.seqs:
+                yield _of_block(block, file.position, aside.code, aside.reason)
 
 
-def _of_block(block: LandedBlock, position: Position, error: ContractError) -> Quarantined:
+def _of_block(block: LandedBlock, position: Position, code: str, reason: str) -> Quarantined:
     return Quarantined(
         device_id=block.device_id,
         digest=payload_digest(block.payload),
-        code=error.code,
-        reason=str(error),
+        code=code,
+        reason=reason,
         received_at=block.received_at,
         payload=block.payload,
         topic=block.topic,

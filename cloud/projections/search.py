@@ -2,16 +2,17 @@
 
 Order and repeats do not matter: documents are created under their key, and a ClockFix (a record
 that gives its stream's records their time) may arrive before or after them. Blocks that cannot be
-decoded are skipped; the quarantine projection handles them.
+decoded and records that are not plausible are left out; the quarantine projection handles them.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cloud.clock_fix import Fix, first_fix
 from cloud.lake.positions import LandedBlock, LandedFile
+from cloud.plausible import plausible_instant, set_aside
 from cloud.search.bulk import Document
 from cloud.search.documents import BlockContext, documents
 from cloud.search.names import IndexNames
@@ -30,6 +31,10 @@ _PAGE = 1000  # documents moved at a time when a fix arrives
 
 class Documents(Protocol):
     """Queries to the existing documents that the projection needs."""
+
+    def index_names(self, pattern: str) -> frozenset[str]:
+        """Return the names of all indices that match a pattern."""
+        ...
 
     def refresh(self, indices: Sequence[str]) -> None:
         """Make written documents of the indices searchable."""
@@ -81,6 +86,7 @@ class _Decoded:
     stream: _Stream
     received_at: int
     block: Block
+    left_out: frozenset[int]
 
 
 class SearchProjection:
@@ -100,6 +106,8 @@ class SearchProjection:
             ProjectionError: Not everything was stored; apply the same files again.
         """
         decoded = [d for file in files for d in _decoded(file.blocks)]
+        existing = self._stored.index_names(self._names.every)
+        self._names = replace(self._names, existing=existing)
         fixed = _fixes(decoded)
         fixes = self._first(fixed, decoded)
         self._writer.create(self._documents(decoded, fixes))
@@ -116,6 +124,7 @@ class SearchProjection:
                 device_id=item.stream.device_id,
                 received_at=item.received_at,
                 fix=fixes.get(item.stream),
+                left_out=item.left_out,
             )
             yield from documents(origin, item.block, self._names)
 
@@ -135,9 +144,11 @@ class SearchProjection:
 
     def _stored_fix(self, stream: _Stream) -> Fix | None:
         index = self._names.alias(Kind.CLOCK_FIX)
-        for hit in self._stored.find([index], stream.all(), after_seq=0, limit=1):
+        for hit in self._stored.find([index], stream.all(), after_seq=0, limit=_PAGE):
             seq, offset_ms, utc_at = (int(hit.fields[n]) for n in ("seq", "offset_ms", "utc_at"))
-            return Fix(seq=seq, offset_ms=offset_ms, utc_at=utc_at)
+            # An older program may have stored fixes that are not plausible.
+            if plausible_instant(utc_at, int(hit.fields["received_at"])):
+                return Fix(seq=seq, offset_ms=offset_ms, utc_at=utc_at)
         return None
 
     def _move(self, stream: _Stream, fix: Fix) -> None:
@@ -156,7 +167,8 @@ class SearchProjection:
             self._writer.delete(Document(hit.index, hit.id, "") for hit, _ in moves)
 
     def _dated(self, hit: Hit, fix: Fix) -> Document | None:
-        observed_at = fix.observed_at(int(hit.fields["offset_ms"]))
+        offset_ms, received_at = (int(hit.fields[n]) for n in ("offset_ms", "received_at"))
+        observed_at = fix.observed_at(offset_ms, received_at)
         if observed_at is None:
             return None
         day = event_day(observed_at)
@@ -176,7 +188,9 @@ def _decoded(blocks: Iterable[LandedBlock]) -> Iterator[_Decoded]:
             block = decode(landed.payload, landed.limits)
         except ContractError:
             continue  # the quarantine projection stores and counts it
-        yield _Decoded(_Stream(landed.device_id, block.stream_id), landed.received_at, block)
+        stream = _Stream(landed.device_id, block.stream_id)
+        left_out = set_aside(block, landed.received_at).seqs
+        yield _Decoded(stream, landed.received_at, block, left_out)
 
 
 def _fixes(decoded: Iterable[_Decoded]) -> dict[_Stream, Fix]:
@@ -185,7 +199,7 @@ def _fixes(decoded: Iterable[_Decoded]) -> dict[_Stream, Fix]:
     for item in decoded:
         first_event = item.block.last - len(item.block.events) + 1
         for seq, timed in enumerate(item.block.events, start=first_event):
-            if isinstance(timed.event, ClockFix):
+            if isinstance(timed.event, ClockFix) and seq not in item.left_out:
                 fix = Fix(seq=seq, offset_ms=timed.offset_ms, utc_at=timed.event.utc_at)
                 found.setdefault(item.stream, []).append(fix)
     return {s: first for s, fixes in found.items() if (first := first_fix(fixes)) is not None}

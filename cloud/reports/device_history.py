@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, Connection, Date, Select, func, select
+from sqlalchemy import BigInteger, Connection, Date, Select, case, func, select
 
 from cloud.monitoring.alerts import Happened, judge
 from cloud.reports.report import (
@@ -16,7 +16,8 @@ from cloud.reports.report import (
     TruthInterval,
 )
 from cloud.reports.signals import SignalReader
-from cloud.warehouse.model_tables import CLOUD_PREDICTIONS, OUTCOMES, TRUTH
+from cloud.warehouse.model_tables import CLOUD_PREDICTIONS, MONITORING, OUTCOMES, TRUTH
+from cloud.warehouse.plausible_rows import plausibly_dated
 from cloud.warehouse.tables import FACTS
 from contract.records import AlertBasis, AlertState, Kind, Origin, PredictionMode
 from models.conditions import Condition, signals_of
@@ -59,18 +60,19 @@ def device_reports(
     connection: Connection, condition: Condition, signals: SignalReader
 ) -> tuple[DeviceReport, ...]:
     """Return a report for each device that measures the condition or has rows about it."""
+    judged_until = _judged_until(connection, condition.id)
     truth = _truth(connection, condition.id)
     alerts = _alerts(connection, condition.id)
     forecasts = _forecasts(connection, condition.id)
-    measuring = _measuring(connection, condition)
+    measured = _measured(connection, condition)
     found: list[DeviceReport] = []
-    for device_id in sorted(measuring | truth.keys() | alerts.keys() | forecasts.keys()):
+    for device_id in sorted(measured.keys() | truth.keys() | alerts.keys() | forecasts.keys()):
         intervals, told = truth.get(device_id, ()), forecasts.get(device_id, _NO_FORECASTS)
         drawn = len(found) < DRAWN_DEVICES
         history = _history(intervals, alerts.get(device_id, _NO_ALERTS), told)
         report = DeviceReport(
             device_id=device_id,
-            held=held(intervals),
+            held=held(intervals, _earlier(judged_until, measured.get(device_id))),
             alerts=judge(history, condition.horizon_s),
             forecasts=told.counts,
             truth=intervals,
@@ -81,19 +83,32 @@ def device_reports(
     return tuple(found)
 
 
-def held(intervals: Sequence[TruthInterval]) -> HeldTotals:
+def held(intervals: Sequence[TruthInterval], known_until: int | None) -> HeldTotals:
     """Return how often and how long the condition was true.
 
-    An open interval counts in `times`, but not in the hours: its length is not known yet.
+    Args:
+        intervals: Times in which the condition was true.
+        known_until: Where an open interval ends in the hours: the newest instant of which truth
+            is known, ms since 1970 UTC; None to count an open interval with no length.
     """
-    ended = [i.ended_at - i.began_at for i in intervals if i.ended_at is not None]
+    lengths = [_end(i, known_until) - i.began_at for i in intervals]
     is_open = [i.began_at for i in intervals if i.ended_at is None]
     return HeldTotals(
         times=len(intervals),
-        hours=sum(ended) / _HOUR_MS,
-        longest_h=max(ended) / _HOUR_MS if ended else None,
+        hours=sum(lengths) / _HOUR_MS,
+        longest_h=max(lengths) / _HOUR_MS if lengths else None,
         since=is_open[-1] if is_open else None,
     )
+
+
+def _end(interval: TruthInterval, known_until: int | None) -> int:
+    if interval.ended_at is not None:
+        return interval.ended_at
+    return max(interval.began_at, known_until or 0)
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    return min((at for at in (one, other) if at is not None), default=None)
 
 
 def _history(intervals: Sequence[TruthInterval], alerts: _Alerts, told: _Forecasts) -> Happened:
@@ -109,13 +124,25 @@ def _history(intervals: Sequence[TruthInterval], alerts: _Alerts, told: _Forecas
     )
 
 
-def _measuring(connection: Connection, condition: Condition) -> set[str]:
+def _measured(connection: Connection, condition: Condition) -> Mapping[str, int | None]:
+    """Return the time of the newest reading of the condition's signal, by device."""
     at = FACTS[Kind.READING].c
     signal = signals_of(condition)[0]
-    query = select(at.device_id).where(
-        at.sensor_id == signal.sensor_id, at.quantity == signal.quantity.value
+    newest = func.max(case((plausibly_dated(at), at.observed_at)), type_=at.observed_at.type)
+    query = (
+        select(at.device_id, newest)
+        .where(at.sensor_id == signal.sensor_id, at.quantity == signal.quantity.value)
+        .group_by(at.device_id)
     )
-    return {str(device_id) for (device_id,) in connection.execute(query.distinct())}
+    return {str(device_id): last_at for device_id, last_at in connection.execute(query)}
+
+
+def _judged_until(connection: Connection, condition_id: str) -> int | None:
+    """Return the instant of the newest cycle, which computed the truth; None if none is known."""
+    at = MONITORING.c
+    newest = select(func.max(at.cycle_at, type_=at.cycle_at.type))
+    found: int | None = connection.scalar(newest.where(at.condition_id == condition_id))
+    return found
 
 
 def _truth(connection: Connection, condition_id: str) -> Mapping[str, tuple[TruthInterval, ...]]:

@@ -6,7 +6,7 @@ read define the figures; `page` and `charts` define their look.
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, case, func, select
 
 from cloud.ledger.account import DeviceAccount
 from cloud.ledger.queries import LedgerReader
@@ -18,8 +18,8 @@ from cloud.reports.report import Completeness, ConditionReport, ReadingCounts, R
 from cloud.reports.signals import SignalReader
 from cloud.warehouse.engine import converted
 from cloud.warehouse.model_tables import DECISIONS, OUTCOMES, TRUTH
+from cloud.warehouse.plausible_rows import plausibly_dated
 from cloud.warehouse.tables import FACTS
-from contract.keys import UNSYNCED_DAY
 from contract.records import Kind
 from models.conditions import Condition
 
@@ -73,7 +73,7 @@ def completeness(accounts: Sequence[DeviceAccount], now: int) -> Completeness:
 
 def _readings(connection: Connection) -> Iterator[ReadingCounts]:
     at = FACTS[Kind.READING].c
-    dated = func.nullif(at.event_day, UNSYNCED_DAY, type_=at.event_day.type)
+    dated = case((plausibly_dated(at), at.event_day))
     first, last = (f(dated, type_=at.event_day.type) for f in (func.min, func.max))
     query = (
         select(at.device_id, func.count(), first, last)

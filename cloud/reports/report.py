@@ -62,8 +62,8 @@ class HeldTotals:
 
     Attributes:
         times: Number of intervals; the last one may be open.
-        hours: Total length of the closed intervals, h.
-        longest_h: Length of the longest closed interval, h; None if there is none.
+        hours: Total length of the intervals, h; an open one lasts to the newest known instant.
+        longest_h: Length of the longest interval, h; None if there is none.
         since: Begin of the open interval; None if there is none.
     """
 
@@ -129,7 +129,7 @@ class DeviceReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
-    """The newest cycle's outcomes of all forecasts in one bin of probability."""
+    """The newest cycle's outcomes of all forecasts in one bin; an empty origin means both."""
 
     origin: str
     bin: int

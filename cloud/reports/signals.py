@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, literal_column, select
 
 from cloud.reports.report import Point
+from cloud.warehouse.plausible_rows import plausibly_dated
 from cloud.warehouse.tables import FACTS
 from contract.quantities import Quality
 from contract.records import Kind
@@ -61,7 +62,7 @@ class SignalReader:
                 select(number, func.avg(at.value))
                 .where(at.device_id == device_id, at.sensor_id == signal.sensor_id)
                 .where(at.quantity == signal.quantity.value, at.quality != Quality.BAD.value)
-                .where(at.value.is_not(None), at.statistic.is_(None), at.observed_at.is_not(None))
+                .where(at.value.is_not(None), at.statistic.is_(None), plausibly_dated(at))
                 .group_by(number)
                 .order_by(number)
             )

@@ -8,7 +8,7 @@ interrupted anywhere, the next batch therefore finds and removes its remains.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, delete, select, tuple_
@@ -22,7 +22,7 @@ from cloud.search.names import IndexNames
 from cloud.warehouse.engine import converted
 from cloud.warehouse.model_tables import CLOUD_PREDICTIONS
 
-__all__ = ["DocumentStore", "ForecastSink"]
+__all__ = ["DocumentStore", "ForecastSink", "Indices"]
 
 _AT_ONCE = 1000
 _TABLE = CLOUD_PREDICTIONS
@@ -41,11 +41,22 @@ class DocumentStore(Protocol):
         ...
 
 
+class Indices(Protocol):
+    """Names of the indices that exist."""
+
+    def index_names(self, pattern: str) -> frozenset[str]:
+        """Return the names of all indices that match a pattern."""
+        ...
+
+
 class ForecastSink:
     """Writes batches; the same batch may be written again."""
 
-    def __init__(self, engine: Engine, documents: DocumentStore, names: IndexNames) -> None:
+    def __init__(
+        self, engine: Engine, documents: DocumentStore, indices: Indices, names: IndexNames
+    ) -> None:
         self._engine = engine
+        self._indices = indices
         self._documents = documents
         self._names = names
 
@@ -79,8 +90,10 @@ class ForecastSink:
         Raises:
             ProjectionError: Not all were accepted; the same batch must be written again.
         """
-        self._documents.delete(document_of(f, self._names) for f in gone)
-        self._documents.index(document_of(f, self._names) for f in made)
+        existing = self._indices.index_names(self._names.every)
+        names = replace(self._names, existing=existing)
+        self._documents.delete(document_of(f, names) for f in gone)
+        self._documents.index(document_of(f, names) for f in made)
 
     def drop(self, gone: Sequence[Forecast]) -> None:
         """Delete the rows of the deleted documents in one transaction; the last write.

@@ -40,7 +40,7 @@ from cloud.lake.store import FolderStore
 from cloud.scoring.offsets import FileSpan, Offset, available, capped, cursor_from, offset_of, spans
 from cloud.scoring.offsets import text_of as _text
 from cloud.transforms.arrow_blocks import Arrived, event_rows, reading_columns, source_of
-from cloud.transforms.decode import block_of
+from cloud.transforms.decode import arrived_block
 from cloud.transforms.schema import DECODED, SOURCE
 from contract.records import Kind
 
@@ -230,11 +230,9 @@ def _rows(files: Sequence[LandedFile]) -> Iterator[pa.RecordBatch]:
 
 def _arrived(file: LandedFile) -> Iterator[Arrived]:
     for row, landed in enumerate(file.blocks):
-        block = block_of(landed.payload, landed.limits)
-        if block is not None:  # blocks that cannot be decoded are in quarantine
-            yield Arrived(
-                device_id=landed.device_id,
-                received_at=landed.received_at,
-                source=source_of(file.position, row),
-                block=block,
-            )
+        source = source_of(file.position, row)
+        block = arrived_block(
+            landed.payload, landed.limits, landed.device_id, landed.received_at, source
+        )
+        if block is not None:
+            yield block

@@ -25,6 +25,12 @@ _EXISTS = Outcome(OutcomeKind.EXISTS)
 _BULK_ANSWER = "items.*._index,items.*.status,items.*.error.type,items.*.error.reason"
 _BUCKETS = 1000  # streams in one page of an aggregation
 _POLL_S = 0.2
+_SHARD_LIMIT, _SHARDS_PER_NODE = "cluster.max_shards_per_node", 1000  # Elasticsearch's default
+_CLOSED = "index_closed_exception"
+_FULL = (
+    "maximum normal shards open",  # the cluster has no shard left for a new index
+    "number of documents in the index cannot exceed",  # 2,147,483,519 in one shard
+)
 
 
 class SearchClient:
@@ -94,6 +100,25 @@ class SearchClient:
             else:
                 return
 
+    def index_names(self, pattern: str) -> frozenset[str]:
+        """Return the names of all indices that match a pattern, closed ones too."""
+        with _Converting(self._url):
+            found = self._client.indices.resolve_index(
+                name=pattern, expand_wildcards=["open", "closed"]
+            )
+            return frozenset(index["name"] for index in found["indices"])
+
+    def shards(self) -> tuple[int, int]:
+        """Return the number of shards of open indices, and the cluster's limit."""
+        with _Converting(self._url):
+            health = self._client.cluster.health(timeout="0s")
+            settings = self._client.cluster.get_settings(include_defaults=True, flat_settings=True)
+            levels = ("transient", "persistent", "defaults")
+            found = (settings.get(level, {}).get(_SHARD_LIMIT) for level in levels)
+            per_node = next((int(value) for value in found if value is not None), _SHARDS_PER_NODE)
+            states = ("active_shards", "initializing_shards", "unassigned_shards")
+            return sum(health[s] for s in states), per_node * health["number_of_data_nodes"]
+
     def health(self) -> str:
         """Return the colour of the cluster's health: green, yellow (a replica is missing), red."""
         with _Converting(self._url):
@@ -124,6 +149,11 @@ class SearchClient:
         with _Converting(self._url):
             answer = self._client.options(ignore_status=400).indices.create(index=name)
             error = answer.get("error")
+            if error and _is_of_cluster(error):
+                raise ProjectionError(
+                    f"{self._url}: index {name} cannot be created: {error['reason']} Delete old "
+                    "indices, or raise cluster.max_shards_per_node"
+                )
             if error and error["type"] != "resource_already_exists_exception":
                 raise ConfigError(f"{self._url}: index {name}: {error['reason']}")
         self._known.add(name)
@@ -229,7 +259,20 @@ class SearchClient:
         if status == 404:
             # The index was deleted: it must be created again before the next attempt.
             self._known.discard(result["_index"])
-        return Outcome(OutcomeKind.REFUSED if status == 400 else OutcomeKind.RETRY, reason)
+        if status != 400:
+            return Outcome(OutcomeKind.RETRY, reason)
+        if _is_of_cluster(error):  # the document may be good: the index cannot take it now
+            name = result["_index"]
+            if error["type"] == _CLOSED:
+                reason += f"; open index {name} (POST /{name}/_open), or delete it"
+            return Outcome(OutcomeKind.RETRY, reason)
+        return Outcome(OutcomeKind.REFUSED, reason)
+
+
+def _is_of_cluster(error: Mapping[str, Any]) -> bool:
+    """Return whether a 400 comes from the state of index or cluster, and not from the document."""
+    kind, reason = error.get("type", ""), str(error.get("reason", ""))
+    return kind == _CLOSED or any(text in reason for text in _FULL)
 
 
 class _Converting:

@@ -31,11 +31,17 @@ class BlockContext:
         device_id: Device in the topic.
         received_at: When ingest received the block, ms since 1970 UTC.
         fix: ClockFix that dates an unsynced block; None if its stream has none yet.
+        left_out: Numbers of the block's records that become no documents.
     """
 
     device_id: str
     received_at: int
     fix: Fix | None = None
+    left_out: frozenset[int] = frozenset()
+
+    def date(self, offset_ms: int) -> int | None:
+        """Returns the instant of an undated record by the fix, ms since 1970; None if unknown."""
+        return None if self.fix is None else self.fix.observed_at(offset_ms, self.received_at)
 
 
 def documents(origin: BlockContext, block: Block, names: IndexNames) -> Iterator[Document]:
@@ -45,7 +51,8 @@ def documents(origin: BlockContext, block: Block, names: IndexNames) -> Iterator
         yield from _readings(origin, block, sensor, seq, names)
         seq += sensor.readings_total
     for entry in entries(replace(block, first=seq, sensors=())):
-        yield entry_document(origin, block.stream_id, _dated(origin, entry), names)
+        if entry.seq not in origin.left_out:
+            yield entry_document(origin, block.stream_id, _dated(origin, entry), names)
 
 
 def entry_document(
@@ -68,7 +75,7 @@ def entry_document(
 def _dated(origin: BlockContext, entry: Entry) -> Entry:
     if entry.observed_at is not None or origin.fix is None:
         return entry
-    return replace(entry, observed_at=origin.fix.observed_at(entry.offset_ms))
+    return replace(entry, observed_at=origin.date(entry.offset_ms))
 
 
 def _json(value: Any) -> str:
@@ -89,7 +96,9 @@ def _readings(
             index, when = times[line]
             scaled = sensor.columns[number][line]
             value = "" if scaled is None else f',"value":{scaled / scale!r}'
-            yield Document(index, f"{key}{seq}", f'{owner},"seq":{seq},{when}{value},{tails[line]}')
+            if seq not in origin.left_out:
+                body = f'{owner},"seq":{seq},{when}{value},{tails[line]}'
+                yield Document(index, f"{key}{seq}", body)
             seq += 1
 
 
@@ -101,8 +110,8 @@ def _times(
     times = []
     for offset_ms in sensor.offsets_ms:
         instant = block.observed_at(offset_ms)
-        if instant is None and origin.fix is not None:
-            instant = origin.fix.observed_at(offset_ms)
+        if instant is None:
+            instant = origin.date(offset_ms)
         day_number = None if instant is None else instant // _DAY_MS
         if day_number not in days:
             day = event_day(instant)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cloud.lake.positions import LandedFile
+from cloud.plausible import set_aside
 from cloud.search.names import IndexNames
 from cloud.search.query import StreamCount
 from contract.blocks import Block, kind_of
@@ -83,7 +84,10 @@ class StreamCounts(Protocol):
 
 
 def keys_in_lake(files: Iterable[LandedFile]) -> dict[StreamOfKind, Counted]:
-    """Counts distinct keys of the readable blocks, by kind and stream."""
+    """Counts distinct keys of the readable blocks, by kind and stream.
+
+    Records that are not plausible are left out, as the search projection leaves them out.
+    """
     found: dict[StreamOfKind, _Spans] = {}
     for file in files:
         for landed in file.blocks:
@@ -91,7 +95,8 @@ def keys_in_lake(files: Iterable[LandedFile]) -> dict[StreamOfKind, Counted]:
                 block = decode(landed.payload, landed.limits)
             except ContractError:
                 continue  # in quarantine, with no records to count
-            for kind, first, last in _spans(block):
+            left_out = set_aside(block, landed.received_at).seqs
+            for kind, first, last in _spans(block, left_out):
                 stream = StreamOfKind(kind, landed.device_id, block.stream_id)
                 found.setdefault(stream, _Spans()).add(first, last)
     return {stream: spans.counted() for stream, spans in found.items()}
@@ -127,12 +132,16 @@ def totals(
     return found
 
 
-def _spans(block: Block) -> Iterator[tuple[Kind, int, int]]:
-    readings = block.records_total - len(block.events)
-    if readings:
-        yield Kind.READING, block.first, block.first + readings - 1
-    for seq, timed in enumerate(block.events, start=block.first + readings):
-        yield kind_of(timed.event), seq, seq
+def _spans(block: Block, left_out: frozenset[int]) -> Iterator[tuple[Kind, int, int]]:
+    events_first = block.last - len(block.events) + 1
+    if left_out:
+        kept = (seq for seq in range(block.first, events_first) if seq not in left_out)
+        yield from ((Kind.READING, seq, seq) for seq in kept)
+    elif events_first > block.first:
+        yield Kind.READING, block.first, events_first - 1
+    for seq, timed in enumerate(block.events, start=events_first):
+        if seq not in left_out:
+            yield kind_of(timed.event), seq, seq
 
 
 class _Spans:

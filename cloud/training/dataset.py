@@ -12,6 +12,7 @@ from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world 
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from cloud.errors import LakeError
+from cloud.plausible import FIRST_UTC_MS
 from cloud.spark import converted
 from cloud.training.history import HISTORY_SCHEMA, device_history
 from cloud.transforms.signals import as_readings, of_signals
@@ -34,7 +35,9 @@ def history_table(
     Raises:
         LakeError: The table cannot be read.
     """
-    rows = of_signals(readings, all_signals(conditions)).where(F.col("at_ms") <= until_ms)
+    rows = of_signals(readings, all_signals(conditions))
+    # An older program may have stored readings from before the first plausible instant.
+    rows = rows.where(F.col("at_ms").between(FIRST_UTC_MS, until_ms))
     with converted(LakeError, "table readings: the conditions cannot be evaluated"):
         judged = rows.groupBy("device_id").applyInArrow(
             _judge(conditions), from_arrow_schema(HISTORY_SCHEMA)

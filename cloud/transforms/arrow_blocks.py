@@ -32,12 +32,14 @@ class Arrived:
         received_at: Time when ingest received the block, ms since 1970 UTC.
         source: Place in the lake, from `source_of`.
         block: The decoded payload.
+        left_out: Numbers of the block's records that become no rows.
     """
 
     device_id: str
     received_at: int
     source: str
     block: Block
+    left_out: frozenset[int] = frozenset()
 
     @property
     def shift_ms(self) -> int | None:
@@ -82,7 +84,20 @@ def reading_columns(arrived: Sequence[Arrived], schema: pa.Schema) -> pa.RecordB
     columns |= _values(runs)
     columns |= _marks(runs, starts, len(of_run))
     columns["received_at"] = _instants([r.arrived.received_at for r in runs]).take(spread)
-    return _batch(columns, len(of_run), schema)
+    kept = _kept(arrived, runs, of_run, columns["seq"])
+    batch = _batch(columns, len(of_run), schema)
+    return batch if kept is None else batch.filter(kept)
+
+
+def _kept(
+    arrived: Sequence[Arrived], runs: Sequence[_Run], of_run: Any, seqs: pa.Array
+) -> pa.Array | None:
+    """Return which rows stay; None if all do, as in almost every batch."""
+    if not any(a.left_out for a in arrived):
+        return None
+    left_out = (runs[run].arrived.left_out for run in of_run.tolist())
+    kept = [seq not in out for seq, out in zip(seqs.to_pylist(), left_out, strict=True)]
+    return pa.array(kept, pa.bool_())
 
 
 def _runs(arrived: Arrived) -> Iterator[_Run]:
@@ -181,6 +196,8 @@ def _event_cells(arrived: Arrived) -> Iterator[tuple[Any, ...]]:
     block = arrived.block
     first = block.last - len(block.events) + 1
     for entry in entries(replace(block, first=first, sensors=())):
+        if entry.seq in arrived.left_out:
+            continue
         kind = kind_of(entry.record)
         cells = row(arrived.device_id, block.stream_id, arrived.received_at, entry)
         names = (column.name for column in COLUMNS[kind][len(COMMON) :])

@@ -1,6 +1,7 @@
 """Decodes payloads of table `raw` to rows of all kinds in one pass.
 
-Payloads that cannot be decoded are skipped: the quarantine projection keeps and counts them.
+Payloads that cannot be decoded, and records that are not plausible, are left out: the quarantine
+projection keeps and counts them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,16 +11,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from cloud.lake.positions import FileSequence, Position
+from cloud.plausible import set_aside
 from cloud.transforms.arrow_blocks import Arrived, event_rows, reading_columns, source_of
 from cloud.transforms.schema import DECODED, require
-from contract.blocks import Block
 from contract.errors import ContractError
-from contract.keys import event_day
 from contract.limits import NEW, STORED, Limits
 from contract.topics import Lane
 from contract.wire import decode as decode_payload
 
-__all__ = ["block_of", "decode"]
+__all__ = ["arrived_block", "decode"]
 
 _PLACE = ("node", "start_id", "lane", "n", "row")
 _WANTED = ("device_id", "received_at", "payload", "stream_id", *_PLACE)
@@ -47,27 +47,34 @@ def _arrived(batch: pa.RecordBatch) -> Iterator[Arrived]:
     for received_us, device_id, payload, stream_id, node, start_id, lane, n, row in zip(
         *(column.to_pylist() for column in columns), strict=True
     ):
-        block = block_of(payload, NEW if stream_id is None else STORED)
+        position = Position(FileSequence(node, start_id, Lane(lane)), n)
+        limits = NEW if stream_id is None else STORED
+        source = source_of(position, row)
+        block = arrived_block(payload, limits, device_id, received_us // 1000, source)
         if block is not None:
-            position = Position(FileSequence(node, start_id, Lane(lane)), n)
-            yield Arrived(
-                device_id=device_id,
-                received_at=received_us // 1000,
-                source=source_of(position, row),
-                block=block,
-            )
+            yield block
 
 
-def block_of(payload: bytes, limits: Limits) -> Block | None:
-    """Return a payload's block; None if it cannot be decoded or has times that cannot be stored."""
+def arrived_block(
+    payload: bytes, limits: Limits, device_id: str, received_at: int, source: str
+) -> Arrived | None:
+    """Return a payload's block with the records to leave out; None if it cannot be decoded.
+
+    Args:
+        payload: The block's bytes.
+        limits: Limits that the block must keep.
+        device_id: Device id from the topic.
+        received_at: Time when ingest received the block, ms since 1970 UTC.
+        source: Place in the lake, from `source_of`.
+    """
     try:
         block = decode_payload(payload, limits)
-        event_day(block.observed_at(_last_offset(block)))
-    except (ContractError, ValueError, OverflowError):
-        return None  # ValueError, OverflowError: a time after the year 9999 cannot be stored
-    return block
-
-
-def _last_offset(block: Block) -> int:
-    sensors = (s.offsets_ms[-1] for s in block.sensors)
-    return max((*sensors, *(e.offset_ms for e in block.events)))
+    except ContractError:
+        return None  # the block is in quarantine
+    return Arrived(
+        device_id=device_id,
+        received_at=received_at,
+        source=source,
+        block=block,
+        left_out=set_aside(block, received_at).seqs,
+    )

@@ -122,6 +122,7 @@ def test_verdicts_with_what_they_rest_on(ask):
         "models": [],
         "unexplained": 0,
         "doubled": 0,
+        "set_aside_blocks": 0,
     }
 
 

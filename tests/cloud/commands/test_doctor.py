@@ -35,11 +35,13 @@ NAMES = [
     "cursor raw",
     "cursor search",
     "search",
+    "shards",
     "templates",
     "warehouse",
     "ledger: unexplained",
     "ledger: doubled",
     "ledger: forks",
+    "records set aside",
 ]
 
 
@@ -92,7 +94,7 @@ def projected(request, cloud, gateway, capsys):
     for block in (gateway.start("a"), gateway.readings("a", 2, 5), gateway.readings("a", 6, 9)):
         writer.commit(Lane.LIVE, gateway.file(block).blocks)
     client = SearchClient(settings.search.url)
-    install(client, IndexNames(settings.search.prefix, settings.lake.period))
+    install(client, IndexNames(settings.search.prefix, settings.search.period))
     client.close()
     for words in ("ledger run", "quarantine run", "search run", "lake fold"):
         assert main(["--config", config, *words.split()]) == 0
@@ -178,11 +180,13 @@ def test_each_thing_that_is_wrong_is_named_with_what_to_do(cloud, doctor, gatewa
         "cursor raw": "warning",
         "cursor search": "warning",
         "search": "ok",
+        "shards": "ok",
         "templates": "failed",
         "warehouse": "ok",
         "ledger: unexplained": "failed",
         "ledger: doubled": "ok",
         "ledger: forks": "ok",
+        "records set aside": "ok",
     }
     assert found["ledger: unexplained"]["found"] == "2: ewr-01 2"
     assert found["cursor ledger"]["found"].startswith("1 file behind, the oldest was received ")

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import insert, make_url
@@ -104,7 +105,7 @@ def test_a_hole_and_a_conflict_fail_the_proof_and_a_fork_alone_does_not(cloud, g
     land(gateway.file(gateway.readings("a", 5, 8), gateway.readings("a", 7, 9, value=1)))
     cloud("ledger run")
     code, text = cloud("ledger proof")
-    assert (code, text.splitlines()[-1]) == (1, "3 unexplained, 2 doubled")
+    assert (code, text.splitlines()[-1]) == (1, "3 unexplained, 2 doubled: ewr-01")
     assert "unexplained  3: 2-4" in text
 
 
@@ -206,4 +207,19 @@ def test_retry_says_what_a_better_decoder_reads(warehouse, cloud, gateway):
         connection.execute(insert(QUARANTINE), [row])
     _, text = cloud("quarantine retry")
     assert f"ewr-01 {'0' * 16}: {'a' * 13} 1-8" in text
-    assert "1 of 1 blocks can be read now" in text
+    assert "1 of 1 blocks are accepted now" in text
+
+
+@pytest.mark.usefixtures("warehouse")
+def test_a_wrong_clock_is_named_and_not_accepted_by_retry(cloud, gateway, land):
+    wrong = replace(gateway.readings("a", 2, 9), utc_at=3_057_268_695_000)  # 2066
+    land(gateway.file(gateway.start("a"), wrong))
+    assert cloud("ledger run")[0] == cloud("quarantine run")[0] == 0
+    assert cloud("quarantine retry")[1].startswith("0 of 1 blocks")
+    code, text = cloud("ledger show")
+    note = "ewr-01: records set aside in 1 block, the newest received at 2013-01-01T00:00:01Z: "
+    assert (code, note in text) == (0, True)
+    assert "8 records set aside, first number 2: time 2066-11-18T" in text
+    assert note in json.loads(cloud("ledger show --json")[1])["notes"][0]
+    assert "2066" not in cloud("ledger show --as-of 2013-01-01T00:00:00Z")[1]
+    assert cloud("ledger proof")[1].splitlines()[-1] == "0 unexplained, 0 doubled"

@@ -1,6 +1,8 @@
 """What the warehouse knows of gateways, read from a real one, also where there is a lot of it."""
 
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import insert, text
@@ -9,6 +11,7 @@ from cloud.columns import COLUMNS, row
 from cloud.health.gateways import GatewayReader
 from cloud.health.verdict import Asked, Verdict
 from cloud.projections.ledger import LedgerProjection
+from cloud.projections.quarantine import Quarantine, QuarantineProjection
 from cloud.rollout import DesiredStates
 from cloud.warehouse.tables import FACTS
 from contract.blocks import entries, kind_of
@@ -113,6 +116,26 @@ def test_the_ledger_is_that_of_the_device(ask, arrive, gateway, new_gateway):
     assert (first.known.unexplained, second.known.unexplained) == (0, 2)
     assert second.reasons == ("2 numbers are unexplained",)
     assert ask("jfk-01", ledger_from=other.at + 1)[0].known.unexplained == 0
+
+
+def test_a_clock_40_years_ahead_is_no_health(ask, arrive, gateway, warehouse):
+    """It counts as long as a gap does; a rollout asks about what came since its own begin."""
+    ahead = replace(gateway.readings("a", 2, 9), utc_at=3_057_268_695_000)  # 2066
+    wrong = gateway.file(gateway.start("a"), ahead)
+    right = gateway.file(gateway.readings("a", 10, 19))
+    arrive(wrong, right)
+    assert ask("ewr-01")[0].verdict is Verdict.HEALTHY
+    clock = SimpleNamespace(utc_ms=lambda: gateway.at)
+    QuarantineProjection(Quarantine(warehouse, clock)).apply([wrong, right])
+    (health,) = ask("ewr-01")
+    assert health.verdict is Verdict.UNHEALTHY
+    (reason,) = health.reasons
+    assert "1 block has records set aside: implausible_time: 8 records" in reason
+    assert "time 2066-11-18T" in reason
+    at = wrong.blocks[0].received_at
+    assert ask("ewr-01", since=at + 1)[0].verdict is Verdict.HEALTHY
+    assert ask("ewr-01", ledger_from=at + 1)[0].verdict is Verdict.HEALTHY
+    assert ask("jfk-01")[0].verdict is Verdict.UNKNOWN
 
 
 def test_models_against_what_is_desired(ask, arrive, gateway, warehouse, bundles):

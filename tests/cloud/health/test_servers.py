@@ -44,14 +44,17 @@ def test_a_wrong_password_and_a_dead_port_are_told_apart(mosquitto, accounts):
 class Cluster:
     """A search server that says what it is told to."""
 
-    def __init__(self, colour, templates=None):
-        self._colour, self._templates = colour, templates or {}
+    def __init__(self, colour, shards=(10, 1000)):
+        self._colour, self._shards = colour, shards
 
     def health(self):
         return self._colour
 
-    def index_template(self, name):
-        return self._templates.get(name)
+    def index_template(self, _name):
+        return None
+
+    def shards(self):
+        return self._shards
 
 
 @pytest.mark.parametrize(
@@ -59,21 +62,40 @@ class Cluster:
     [("green", State.OK), ("yellow", State.WARNING), ("red", State.FAILED), ("", State.FAILED)],
 )
 def test_the_colour_decides(colour, state):
-    cluster, _ = look_at_search(Cluster(colour), IndexNames("dewline", Period.DAY))
+    cluster, *_ = look_at_search(Cluster(colour), IndexNames("dewline", Period.DAY))
     assert cluster.state is state
     assert bool(cluster.remedy) == (state is not State.OK)
+
+
+@pytest.mark.parametrize(
+    ("shards", "state"),
+    [
+        ((699, 1000), State.OK),
+        ((700, 1000), State.WARNING),
+        ((949, 1000), State.WARNING),
+        ((950, 1000), State.FAILED),
+        ((2700, 3000), State.WARNING),
+        ((0, 0), State.FAILED),
+    ],
+)
+def test_shards_are_looked_at_well_before_their_limit(shards, state):
+    _, found, _ = look_at_search(Cluster("green", shards), IndexNames("dewline", Period.DAY))
+    assert (found.check, found.state) == ("shards", state)
+    assert found.found == f"{shards[0]} of at most {shards[1]} shards are open"
+    assert bool(found.remedy) == (state is not State.OK)
 
 
 @pytest.mark.services
 def test_templates_of_this_version_are_known_and_others_named(elasticsearch):
     client = SearchClient(elasticsearch.url)
     names = IndexNames(f"doctor-{secrets.token_hex(4)}", Period.DAY)
-    _, missing = look_at_search(client, names)
+    *_, missing = look_at_search(client, names)
     assert missing.state is State.FAILED
     assert names.alias(Kind.READING) in missing.found
     assert missing.remedy == "run `dewline-cloud search setup`"
     install(client, names, replicas=1)  # a person's choice, and no other version
-    cluster, all_there = look_at_search(client, names)
+    cluster, shards, all_there = look_at_search(client, names)
+    assert shards.state is State.OK
     assert (cluster.check, cluster.state) == ("search", State.OK)
     assert (all_there.state, all_there.found) == (State.OK, "all have this version")
     old = template_of(Kind.ALERT, names)

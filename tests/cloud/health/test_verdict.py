@@ -40,12 +40,25 @@ def test_of_a_gateway_that_was_never_heard_nothing_is_known():
     )
 
 
+def test_a_gateway_of_which_every_block_is_set_aside_is_known_to_be_ill():
+    facts = GatewayFacts(device_id="gw-1", set_aside_blocks=1, set_aside_reason="why")
+    health = judge(facts, ASKED)
+    assert (health.verdict, health.reasons) == (
+        Verdict.UNHEALTHY,
+        ("1 block has records set aside: why",),
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         ({"heard_at": NOW - 1_800_001}, "no block received for 30 min"),
         ({"unexplained": 2}, "2 numbers are unexplained"),
         ({"doubled": 3}, "3 numbers are doubled"),
+        (
+            {"set_aside_blocks": 2, "set_aside_reason": "implausible_time: why"},
+            "2 blocks have records set aside: implausible_time: why",
+        ),
         (
             {"figures": replace(FIGURES, samples_total=8, sample_failures_total=8)},
             "all 8 samples of its current stream failed",

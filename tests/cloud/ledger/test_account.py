@@ -9,6 +9,8 @@ from cloud.ledger.account import ForkKind
 from cloud.ledger.spans import Run, count, merge
 from contract.records import Kind, Loss, LossReason
 
+YEAR = 1_356_998_400_000  # 2013-01-01T00:00:00Z
+
 
 def stream(device_account, letter):
     return next(s for s in device_account.streams if s.stream_id == letter * 13)
@@ -145,10 +147,12 @@ def test_a_thousand_rival_blocks_are_counted_and_some_are_named(gateway, account
 
 
 def test_an_unclean_stop_is_listed_with_its_span(gateway, account_of):
-    loss = Loss(reason=LossReason.UNCLEAN_STOP, from_at=1000, to_at=5000, estimated_total=4)
+    loss = Loss(
+        reason=LossReason.UNCLEAN_STOP, from_at=YEAR + 1000, to_at=YEAR + 5000, estimated_total=4
+    )
     found = account_of([gateway.file(gateway.start("a"), gateway.events("a", 2, loss))])
     (stop,) = found.unclean_stops
-    assert (stop.from_at, stop.to_at, stop.estimated_total) == (1000, 5000, 4)
+    assert (stop.from_at, stop.to_at, stop.estimated_total) == (YEAR + 1000, YEAR + 5000, 4)
     assert stream(found, "a").lost == ()
 
 

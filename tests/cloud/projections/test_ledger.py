@@ -1,20 +1,24 @@
 """The ledger on a real server: what is written and read again is what was computed in memory."""
 
+import json
 import random
+from dataclasses import replace
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from cloud.errors import WarehouseError
 from cloud.ledger.queries import LedgerReader
+from cloud.ledger.report import summary
 from cloud.ledger.spans import Run
 from cloud.projections.ledger import LedgerProjection
-from cloud.warehouse.ledger_tables import DELIVERIES, HELD
+from cloud.warehouse.ledger_tables import DELIVERIES, HELD, LOSSES, STARTS
 from contract.records import Loss, LossReason
 
 pytestmark = pytest.mark.services
 
-EARLIEST_YEAR = -62_135_596_800_000  # the contract's lowest instant
+EARLIEST_YEAR, LATEST_YEAR = -62_135_596_800_000, 253_402_300_799_999  # the contract's ends
+NEW_YEAR = 1_356_998_400_000  # 2013-01-01T00:00:00Z, where the gateway fixture begins
 
 
 @pytest.fixture
@@ -106,12 +110,70 @@ def test_undecodable_blocks_are_passed_over_and_the_rest_is_written(warehouse, l
     assert device.streams[0].stored == (Run(1, 1),)
 
 
-def test_instants_of_the_contracts_whole_range_are_taken(warehouse, ledger, gateway):
-    stop = Loss(reason=LossReason.UNCLEAN_STOP, from_at=EARLIEST_YEAR, to_at=253_402_300_799_999)
-    ledger.apply([gateway.file(gateway.events("a", 1, stop))])
+@pytest.mark.parametrize("utc_at", [EARLIEST_YEAR, LATEST_YEAR - 5000])
+def test_a_record_with_an_implausible_time_is_stored_without_its_time(
+    warehouse, ledger, gateway, utc_at
+):
+    stop = Loss(reason=LossReason.UNCLEAN_STOP, from_at=EARLIEST_YEAR, to_at=LATEST_YEAR)
+    wrong = replace(gateway.readings("a", 2, 5), utc_at=utc_at)
+    ledger.apply([gateway.file(gateway.events("a", 1, stop), wrong)])
     (device,) = accounts(warehouse)
     found = device.unclean_stops[0]
-    assert (found.from_at, found.to_at) == (stop.from_at, stop.to_at)
+    assert (found.from_at, found.to_at) == (None, None)
+    (stream,) = device.streams
+    assert (stream.stored, stream.unexplained) == ((Run(1, 5),), ())
+    assert (stream.tally.first_at, stream.tally.last_at) == (None, None)
+
+
+def test_the_times_of_a_block_are_those_of_its_plausible_records(warehouse, ledger, gateway):
+    made = gateway.readings("a", 1, 4)
+    sensor = replace(made.sensors[0], offsets_ms=(1000, 2000, 3000, 10**12))
+    ledger.apply([gateway.file(replace(made, sensors=(sensor,)))])
+    (stream,) = accounts(warehouse)[0].streams
+    assert (stream.tally.first_at, stream.tally.last_at) == (NEW_YEAR + 1000, NEW_YEAR + 3000)
+
+
+def claims(gateway):
+    """Records that make a stream end near 2^53, each in its own block."""
+    last = 2**53 - 1
+    return (
+        gateway.start("p", "q", last),
+        gateway.lost("p", 2, "q", 1, last),
+        gateway.held("p", 3, ("q", last, last)),
+        gateway.readings("p", last - 20, last - 10),
+    )
+
+
+def test_numbers_near_2_to_the_53_are_no_gap_of_the_fleet(warehouse, ledger, gateway, new_gateway):
+    bad = new_gateway("bad-01")
+    held = bad.held("p", 2, ("p", 3, 9))
+    ledger.apply([bad.file(held, *claims(bad)), gateway.file(gateway.start("a"))])
+    accounted = accounts(warehouse)
+    totals = summary(accounted).totals
+    assert totals.unexplained == 0
+    (stream,) = accounted[0].streams
+    assert (stream.stored, stream.held) == ((Run(1, 3),), (Run(4, 9),)), "the honest Held counts"
+
+
+def test_facts_that_an_older_program_stored_are_left_out(warehouse, ledger, gateway):
+    ledger.apply([gateway.file(gateway.start("a"), gateway.held("a", 2, ("a", 3, 4)))])
+    known, last = accounts(warehouse), 2**53 - 1
+    event = {"device_id": "ewr-01", "stream_id": "a" * 13, "digest": "0" * 16}
+    event["received_at"] = NEW_YEAR + 5000
+    spans = json.dumps([["a" * 13, last, last]])
+    with warehouse.begin() as connection:
+        before = {"previous_stream_id": "a" * 13, "previous_last": last}
+        connection.execute(insert(STARTS), [event | {"stream_id": "b" * 13, "seq": 1} | before])
+        lost = {"lost_stream_id": "a" * 13, "lost_first": 1, "lost_last": last}
+        connection.execute(insert(LOSSES), [event | {"seq": 7, "reason": "budget"} | lost])
+        held = {"truncated": False, "spans": spans}
+        connection.execute(insert(HELD), [event | {"seq": last - 3} | held])
+        row = connection.execute(select(DELIVERIES)).mappings().first()
+        late = {"first_seq": last - 9, "last_seq": last, "received_at": NEW_YEAR + 5000}
+        connection.execute(insert(DELIVERIES), [dict(row) | late])
+    assert accounts(warehouse) == known
+    recent = LedgerReader(warehouse, since=NEW_YEAR).accounts()
+    assert [s.unexplained_total for d in recent for s in d.streams] == [0]
 
 
 def test_ten_thousand_blocks_are_read_through_a_streaming_cursor(warehouse, ledger, gateway):

@@ -11,6 +11,7 @@ from cloud.projections import quarantine_limit
 from cloud.projections.quarantine import SEARCH_REFUSED, Quarantine, QuarantineProjection
 from contract.document import document_of
 from contract.limits import NEW
+from contract.records import ClockFix
 from contract.wire import MAX_PAYLOAD_BYTES, encode, inflate
 
 pytestmark = pytest.mark.services
@@ -174,3 +175,28 @@ def test_large_blocks_have_fewer_rows(quarantine, projection, gateway, monkeypat
     projection.apply([gateway.file(payloads=tuple(b"\x09" + bytes([n]) * 400 for n in range(9)))])
     assert len(everything(quarantine)) == 3
     assert quarantine.counted(as_of=LAST_INSTANT) == (("ewr-01", 6),)
+
+
+YEAR_1, YEAR_9999 = -62_135_596_800_000, 253_402_300_799_999
+
+
+def test_a_block_with_implausible_records_is_kept_with_their_number(
+    quarantine, projection, gateway
+):
+    fix = gateway.events("a", 1, ClockFix(utc_at=YEAR_1, uncertainty_ms=20))
+    late = replace(gateway.readings("b", 2, 9), utc_at=YEAR_9999 - 10_000)
+    ahead = gateway.held("c", 7, ("c", 2**53 - 1, 2**53 - 1))
+    good = gateway.readings("d", 1, 4)
+    file = gateway.file(fix, late, ahead, good)
+    projection.apply([file, file])
+    found = {item.payload: item for item in everything(quarantine)}
+    assert found.keys() == {encode(block) for block in (fix, late, ahead)}
+    assert quarantine.totals(as_of=LAST_INSTANT) == (
+        ("implausible_number", 1),
+        ("implausible_time", 2),
+    )
+    reasons = [found[encode(block)].reason for block in (fix, late, ahead)]
+    assert "1 record set aside, first number 1: utc_at 0001-01-01T00:00:00Z" in reasons[0]
+    assert "8 records set aside, first number 2: time 9999-12-31T" in reasons[1]
+    assert "1 record set aside, first number 7: held number 9007199254740991" in reasons[2]
+    assert {i.device_id for i in found.values()} == {"ewr-01"}

@@ -15,6 +15,7 @@ from cloud.errors import ProjectionError
 from cloud.lake.cursors import CursorStore
 from cloud.lake.positions import Cursor, FileSequence, LandedFile, Position
 from cloud.lake.store import FolderStore
+from cloud.plausible import FIRST_UTC_MS
 from cloud.projections.runner import ProjectionRunner
 from cloud.projections.search import SearchProjection
 from cloud.search.bulk import BulkLimits, BulkWriter, OutcomeKind
@@ -137,13 +138,102 @@ def test_days_find_their_index(store):
     }
 
 
-@pytest.mark.parametrize("utc_at", [-62_135_596_800_000, -1, 253_402_300_799_999])
-def test_the_earliest_and_the_latest_day_of_the_contract(store, utc_at):
+@pytest.mark.parametrize("utc_at", [FIRST_UTC_MS, JULY + 1 + 86_400_000])
+def test_the_earliest_and_the_latest_day_that_is_plausible(store, utc_at):
     made = replace(block(events=EVERY_EVENT[:1], utc_at=utc_at), offset_ms=2000)
     store.projection().apply([file(1, made)])
     ((_, fields),) = store.all().items()
     assert fields["observed_at"] == utc_at
     assert store.refused == []
+
+
+def test_1100_readings_each_of_another_day_make_one_index(store):
+    """They would make 1,100 indices, and use up the cluster's shards."""
+    days = tuple(1000 + 86_400_000 * n for n in range(1100))
+    spread = replace(air(1), offsets_ms=days, columns=((2508,) * 1100, (451,) * 1100))
+    poison = replace(block(sensors=(spread,)), stream_id="p" * 13)
+    files = [file(1, poison, device="bad-01"), file(2, block(sensors=(sensor(),)))]
+    store.projection().apply(files)
+    assert {index for index, _ in store.all()} == {"reading-2013.07.03", "reading-2013.07.04"}
+    assert all(
+        c.equal for c in compare(keys_in_lake(files), search_counts(store.client, store.names))
+    )
+
+
+@pytest.mark.parametrize("utc_at", [-62_135_596_800_000, 253_402_300_700_000])
+def test_an_implausible_block_and_fix_are_left_out_and_the_rest_is_stored(store, utc_at):
+    poison = replace(block(utc_at=utc_at, events=EVERY_EVENT[:1], sensors=(sensor(),)), first=50)
+    fix = block(first=8, events=(ClockFix(utc_at=utc_at, uncertainty_ms=20),))
+    good = block(first=9, events=(ClockFix(utc_at=JULY, uncertainty_ms=20),))
+    store.projection().apply([file(1, UNDATED, poison, fix)])
+    assert {index for index, _ in store.all()} == {"reading-unsynced", "loss-unsynced"}
+    store.projection().apply([file(2, good)])
+    assert store.all() == expected(store, DATED, good)
+
+
+def closed(elasticsearch, index):
+    raw = RawClient(elasticsearch.url)
+    raw.indices.close(index=index)
+    return raw
+
+
+def test_readings_for_a_closed_index_wait_and_none_is_refused(store, elasticsearch, tmp_path):
+    first, second = (block(first=n, sensors=(sensor(rows=1),)) for n in (1, 3))
+    lake = StoppingLake([file(1, first), file(2, second)], None)
+    cursors = CursorStore(FolderStore(tmp_path / "lake"), SearchProjection.name)
+    store.projection().apply([file(1, first)])
+    index = f"{store.names.alias(Kind.READING)}-2013.07.03"
+    raw = closed(elasticsearch, index)
+    with pytest.raises(ProjectionError, match=f"open index {index}") as caught:
+        ProjectionRunner(lake, cursors, store.projection(), batch_blocks=1).run_once()
+    assert caught.value.retryable
+    raw.indices.open(index=index, wait_for_active_shards=1)
+    raw.close()
+    assert ProjectionRunner(lake, cursors, store.projection(), batch_blocks=1).run_once() == 2
+    assert {key for _, key in store.all()} == {f"{DEVICE}:{STREAM}:{n}" for n in range(1, 5)}
+    assert store.refused == []
+
+
+def test_old_indices_stay_readable_and_get_what_arrives_again(store):
+    """As an older release left them: an index of each kind for each day."""
+    made = block(sensors=(sensor(),), events=EVERY_EVENT)
+    older = documents(ORIGIN, made, store.names)
+    old = [
+        document._replace(index_name=f"{document.index_name.rpartition('-')[0]}-{day}")
+        for document in older
+        for day in [json.loads(document.body)["event_day"].replace("-", ".")]
+    ]
+    store.projection()._writer.create(old)
+    stored = store.all()
+    monthly = replace(store.names, period=Period.MONTH)
+    writer = store.projection()._writer
+    later = block(first=100, utc_at=JULY + 5 * 86_400_000, sensors=(sensor(),), events=EVERY_EVENT)
+    files = [
+        file(1, made),
+        LandedFile(Position(SEQUENCE, 2), (landed(later, received_at=JULY + 6 * 86_400_000),)),
+    ]
+    SearchProjection(store.client, writer, monthly).apply(files)
+    found = store.all()
+    assert {place: found[place] for place in stored} == stored
+    new = {index for index, _ in found.keys() - stored.keys()}
+    assert new == {"reading-2013.07"} | {
+        f"{kind.replace('_', '-')}-2013.01" for kind in Kind if kind is not Kind.READING
+    }
+    lake = keys_in_lake(files)
+    assert all(c.equal for c in compare(lake, search_counts(store.client, store.names)))
+
+
+def test_a_fix_that_an_older_program_stored_dates_nothing(store):
+    old = block(first=8, events=(ClockFix(utc_at=0, uncertainty_ms=20),))
+    store.projection()._writer.create(documents(ORIGIN, old, store.names))
+    store.projection().apply([file(1, UNDATED)])
+    assert {index for index, _ in store.all() if "clock" not in index} == {
+        "reading-unsynced",
+        "loss-unsynced",
+    }
+    good = block(first=9, events=(ClockFix(utc_at=JULY, uncertainty_ms=20),))
+    store.projection().apply([file(2, good)])
+    assert store.all() == expected(store, old, DATED, good)
 
 
 def test_what_elasticsearch_refuses_goes_to_the_sink_and_the_rest_is_stored(store, elasticsearch):

@@ -219,7 +219,7 @@ class Seeder:
                 }
 
     def reliability(self):
-        for origin in ("edge", "cloud"):
+        for origin in ("", "edge", "cloud"):
             for n in range(10):
                 total = 0 if n == 9 else self.random.randint(1, 400)
                 yield {

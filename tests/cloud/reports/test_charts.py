@@ -36,7 +36,7 @@ FRAME = Frame(
 def timeline(points=(), truth=(), days=(), unit="K"):
     device = DeviceReport(
         device_id="gw-1",
-        held=held(truth),
+        held=held(truth, None),
         alerts=NONE,
         forecasts=(),
         truth=truth,

@@ -12,10 +12,14 @@ from html.parser import HTMLParser
 import pytest
 from sqlalchemy import text
 
+from cloud.reports.device_history import held
 from cloud.reports.page import render
 from cloud.reports.queries import collect
+from cloud.reports.report import TruthInterval
 
 pytestmark = pytest.mark.services
+
+HOUR_MS = 3_600_000
 
 CONDITIONS = """
     SELECT 'condensation' AS id, 'temperature' AS quantity, 21600 AS horizon_s
@@ -157,6 +161,11 @@ ALERTS = f"""
          AND ({FIRST} IS NULL OR t.began_at <= {FIRST})) AS unforeseeable
     FROM ({PLACES}) p
 """
+# An open interval is counted up to the newest cycle or reading, whichever is earlier.
+CYCLE = "(SELECT MAX(cycle_at) FROM monitoring m WHERE m.condition_id = p.id)"
+READ = "(SELECT MAX(observed_at) FROM fct_reading r WHERE r.device_id = p.device_id)"
+OPEN_END = f"COALESCE(LEAST({CYCLE}, {READ}), {CYCLE}, {READ}, began_at)"
+END = f"COALESCE(ended_at, GREATEST(began_at, {OPEN_END}))"
 FORECASTS = f"""
     SELECT CONCAT('forecasts.', p.id, '.', p.device_id, '.edge') AS figure,
         (SELECT COUNT(*) FROM fct_prediction f WHERE f.device_id = p.device_id
@@ -202,8 +211,8 @@ QUERIES = {
     """,
     "held": f"""
         SELECT CONCAT('held.', p.id, '.', p.device_id) AS figure, COUNT(t.began_at) AS times,
-            COALESCE(SUM(TIMESTAMPDIFF(MICROSECOND, began_at, ended_at)) / 3.6e9, 0) AS hours,
-            MAX(TIMESTAMPDIFF(MICROSECOND, began_at, ended_at)) / 3.6e9 AS longest_h,
+            COALESCE(SUM(TIMESTAMPDIFF(MICROSECOND, began_at, {END})) / 3.6e9, 0) AS hours,
+            MAX(TIMESTAMPDIFF(MICROSECOND, began_at, {END})) / 3.6e9 AS longest_h,
             MAX(IF(t.ended_at IS NULL, t.began_at, NULL)) AS since
         FROM ({PLACES}) p
         LEFT JOIN truth t ON t.device_id = p.device_id AND t.condition_id = p.id
@@ -423,3 +432,45 @@ def test_undeclared_conditions_are_named_and_left_out(seeded, conditions, writte
     report = collect(seeded, conditions, written_at)
     assert report.undeclared == ("attic-heat",)
     assert [c.declared.id for c in report.conditions] == ["condensation", "damp"]
+
+
+def both(html):
+    """The heads of rows in the reliability tables."""
+    tables = re.findall(r"Reliability diagram as a table</summary>(.*?)</table>", html, re.DOTALL)
+    return {head for table in tables for head in re.findall(r"<span data-text>(\w+)</span>", table)}
+
+
+def test_the_reliability_of_both_origins_is_not_named_cloud(seeded, conditions, written_at):
+    html = render(collect(seeded, conditions, written_at))
+    assert both(html) == {"gateway", "cloud", "both"}
+
+
+def test_an_open_interval_counts_in_the_hours():
+    """The queries above take its end from cycle and readings; here it is given."""
+    closed = TruthInterval(began_at=0, ended_at=HOUR_MS)
+    still_true = TruthInterval(began_at=5 * HOUR_MS, ended_at=None)
+    found = held((closed, still_true), 12 * HOUR_MS)
+    assert (found.times, found.hours, found.longest_h, found.since) == (2, 8, 7, 5 * HOUR_MS)
+    for known_until in (None, 4 * HOUR_MS):
+        assert held((closed, still_true), known_until).hours == 1
+
+
+POISON = ("1000-01-01", "2011-12-31", "2066-11-18", "9999-12-31")
+
+
+def test_implausible_rows_of_an_older_program_stretch_no_report(seeded, conditions, written_at):
+    before = collect(seeded, conditions, written_at)
+    with seeded.begin() as connection:
+        for n, day in enumerate(POISON):
+            connection.execute(
+                text(
+                    "INSERT INTO fct_reading (device_id, stream_id, seq, event_day, observed_at,"
+                    " offset_ms, received_at, sensor_id, quantity, value, quality) VALUES ('gw-1',"
+                    f" 'zzzzzzzzzzzzz', {n + 1}, '{day}', '{day} 23:59:59', 1,"
+                    " '2013-02-01 00:00:00', 'air', 'humidity', 40, 'good')"
+                )
+            )
+    after = collect(seeded, conditions, written_at)
+    assert (after.first_day, after.last_day) == (before.first_day, before.last_day)
+    assert after.conditions == before.conditions
+    assert render(after)

@@ -244,6 +244,7 @@ class Site:
     @staticmethod
     def _landed(lane, block, device_id):
         offsets = [o for s in block.sensors for o in s.offsets_ms]
+        offsets += [e.offset_ms for e in block.events]
         at = NEW_YEAR + max(offsets, default=0) + 1000
         return landed(block, device_id, received_at=at, lane=lane)
 
@@ -268,7 +269,7 @@ class Site:
         refused = Quarantine(self.engine, SystemClock())
         source = random.Random(SEED)
         writer = BulkWriter(self.client, refused, BulkLimits(), time.sleep, source)
-        return ForecastSink(self.engine, writer, self.names)
+        return ForecastSink(self.engine, writer, self.client, self.names)
 
     def scorer(self, sink=None):
         """A new process's: it knows nothing but the stores."""

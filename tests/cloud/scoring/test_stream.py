@@ -1,11 +1,14 @@
 """Scoring as a whole: real Spark, a real database, a real search server, a lake in a folder."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from cloud.errors import WarehouseError
 from cloud.lake.positions import Cursor
+from contract.blocks import TimedEvent
+from contract.records import ClockFix
 from contract.topics import Lane
 
 pytestmark = [pytest.mark.spark, pytest.mark.services]
@@ -45,6 +48,23 @@ def test_what_landed_is_scored_as_a_replay_of_all_hours_would(new_site, station,
     assert len(site.results) == 4  # nothing new, no batch
     for r in site.results:
         print({name: round(took_s, 2) for name, took_s in r.seconds.items()})
+
+
+def test_one_devices_poison_changes_nothing_for_another(new_site, station, new_station, expected):
+    site = new_site()
+    terms = champions(site)
+    live, bad = site.writer(), new_station()
+    for hour in range(0, HOURS, 24):
+        late = replace(bad.block(hour, 4), utc_at=253_402_300_799_999 - HOURS * HOUR_MS)
+        early = replace(bad.block(hour, 4), utc_at=-62_135_596_800_000)
+        fix = TimedEvent(HOUR_MS, ClockFix(utc_at=-62_135_596_800_000, uncertainty_ms=1))
+        undated = replace(bad.block(hour, 4), stream_id="b" * 13, utc_at=None, events=(fix,))
+        site.land(live, Lane.LIVE, late, early, undated, device_id="bad-01")
+        site.land(live, Lane.LIVE, station.block(hour, 24))
+    site.scoring().process_available()
+    assert close(site.hours(), expected(range(HOURS), terms))
+    assert {row[0] for row in site.table()} == {"ewr-01"}
+    assert sum(r.readings_total for r in site.results) == 2 * HOURS + 32, "the undated ones wait"
 
 
 def permuted(site, station, order):

@@ -206,10 +206,63 @@ def test_an_index_is_made_once_and_again_after_it_was_dropped(client, names, ela
     assert client.bulk_create([document])[0].kind is OutcomeKind.DONE
 
 
+def elasticsearch_client(url):
+    return elasticsearch.Elasticsearch(url)
+
+
 def drop(url, index):
-    raw = elasticsearch.Elasticsearch(url)
+    raw = elasticsearch_client(url)
     raw.indices.delete(index=index)
     raw.close()
+
+
+@pytest.mark.services
+def test_a_closed_index_is_no_fault_of_the_document(client, names, elasticsearch):
+    document = alert(names, 1)
+    client.ensure_index(document.index_name)
+    raw = elasticsearch_client(elasticsearch.url)
+    raw.indices.close(index=document.index_name)
+    for call in (client.bulk_create, client.bulk_index, client.bulk_delete):
+        (outcome,) = call([document])
+        assert outcome.kind is OutcomeKind.RETRY
+        assert f"open index {document.index_name} (POST" in outcome.reason
+    assert document.index_name in client.index_names(names.every)
+    raw.indices.open(index=document.index_name, wait_for_active_shards=1)
+    raw.close()
+    assert client.bulk_create([document])[0].kind is OutcomeKind.DONE
+
+
+@pytest.fixture
+def full(client, elasticsearch):
+    """The server has no shard left for a new index."""
+    raw = elasticsearch_client(elasticsearch.url)
+    shards_open, _ = client.shards()
+    limit = {"cluster.max_shards_per_node": max(1, shards_open)}
+    raw.cluster.put_settings(persistent=limit)
+    yield limit["cluster.max_shards_per_node"]
+    raw.cluster.put_settings(persistent={"cluster.max_shards_per_node": None})
+    raw.close()
+
+
+@pytest.mark.services
+def test_a_cluster_without_shards_is_tried_again(client, names, full):
+    made = f"{names.alias(Kind.ALERT)}-2013.01.01"
+    assert client.shards()[1] == full
+    while client.shards()[0] < full:  # a server with no index yet
+        client.ensure_index(f"{names.alias(Kind.ALERT)}-2012.01.01")
+    with pytest.raises(ProjectionError, match=r"cannot be created.*max_shards_per_node") as caught:
+        client.ensure_index(made)
+    assert caught.value.retryable
+    assert made not in client.index_names(names.every)
+    for existing in client.index_names("*"):
+        client.ensure_index(existing)  # a new process asks for it again
+        break
+
+
+@pytest.mark.services
+def test_the_limit_of_shards_is_elasticsearchs_own(client):
+    shards_open, limit = client.shards()
+    assert 0 <= shards_open < limit == 1000
 
 
 @pytest.mark.services
@@ -241,10 +294,6 @@ def test_an_index_closed_for_writing_is_retryable(client, names, elasticsearch):
     raw.indices.put_settings(index=document.index_name, settings={"index.blocks.write": False})
     raw.close()
     assert client.bulk_create([document])[0].kind is OutcomeKind.DONE
-
-
-def elasticsearch_client(url):
-    return elasticsearch.Elasticsearch(url)
 
 
 @pytest.mark.services

@@ -18,7 +18,7 @@ from cloud.search.verify import (
 )
 from contract.blocks import Block, SensorColumns, Series, TimedEvent
 from contract.quantities import Quantity
-from contract.records import Held, Kind, Loss, LossReason
+from contract.records import Held, Kind, Loss, LossReason, Span
 from contract.topics import Lane
 from contract.wire import encode
 from tests.builders import STREAM, landed
@@ -27,7 +27,7 @@ NAMES = IndexNames("dewline", Period.DAY)
 LOSS = Loss(reason=LossReason.CORRUPT)
 
 
-def block(first, readings=0, events=()):
+def block(first, readings=0, events=(), utc_at=None):
     sensor = SensorColumns(
         sensor_id="attic",
         series=(Series(Quantity.HUMIDITY, 1),),
@@ -38,7 +38,7 @@ def block(first, readings=0, events=()):
         stream_id=STREAM,
         first=first,
         offset_ms=0,
-        utc_at=0,
+        utc_at=utc_at,
         sensors=(sensor,) if readings else (),
         events=tuple(TimedEvent(0, e) for e in events),
     )
@@ -76,6 +76,15 @@ def test_any_overlap_counts_each_number_once(spans):
 def test_many_scattered_blocks_are_merged_on_the_way():
     scattered = [encode(block(2 * n, 1)) for n in range(1, 1501)]
     assert keys_in_lake([file(*scattered)]) == {of(Kind.READING): Counted(1500, 1500 * 1501)}
+
+
+def test_what_the_projection_leaves_out_is_not_expected():
+    year_9999 = block(7, 2, [LOSS], utc_at=253_402_300_799_000)
+    too_large = Held(spans=(Span(stream_id=STREAM, first=1, last=2**53 - 1),))
+    assert keys_in_lake([file(encode(block(1, 2, [LOSS, too_large])), encode(year_9999))]) == {
+        of(Kind.READING): Counted(2, 3),
+        of(Kind.LOSS): Counted(1, 3),
+    }
 
 
 class Server:

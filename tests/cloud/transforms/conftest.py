@@ -51,7 +51,7 @@ EVERY_EVENT = (
     Status(phase=Phase.START, version='0.1.0 "ä"', samples_total=2**53 - 1),
     ModelReport(model="m", version="1", outcome="active", reason="größer \\ kleiner"),
     Loss(reason=LossReason.BUDGET, lost=Span(stream_id=STREAM, first=1, last=9)),
-    Loss(reason=LossReason.UNCLEAN_STOP, from_at=-1, to_at=JULY, estimated_total=0),
+    Loss(reason=LossReason.UNCLEAN_STOP, from_at=JULY - 1, to_at=JULY, estimated_total=0),
     ClockFix(utc_at=JULY, uncertainty_ms=20),
     Held(spans=(Span(stream_id=STREAM, first=1, last=1),), truncated=True),
     Held(),

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,8 +8,13 @@ from hypothesis import strategies as st
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from cloud.columns import COLUMNS, COMMON, row
+from cloud.config import Period
 from cloud.lake.positions import FileSequence, Position
+from cloud.plausible import set_aside
+from cloud.search.documents import BlockContext, documents
+from cloud.search.names import IndexNames
 from cloud.transforms.arrow_blocks import Arrived, event_rows, reading_columns, source_of
+from cloud.transforms.decode import arrived_block
 from cloud.transforms.schema import DECODED
 from contract.blocks import Block, Mark, SensorColumns, Series, entries, kind_of
 from contract.quantities import Flag, Quality, Quantity
@@ -89,6 +95,29 @@ def expected(arrived):
             if whole[name] is not None:
                 whole[name] = EPOCH + timedelta(milliseconds=whole[name])
         yield whole
+
+
+@given(arrivals(), st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_records_that_are_left_out_are_no_rows(made, source):
+    seqs = range(made.block.first, made.block.last + 1)
+    out = replace(made, left_out=frozenset(seq for seq in seqs if source.random() < 0.5))
+    kept = [row for row in expected(made) if row["seq"] not in out.left_out]
+    assert shown(reading_columns([out], SCHEMA)) == kept
+    assert shown(reading_columns([made, out], SCHEMA)) == [*expected(made), *kept]
+
+
+@given(arrivals())
+@settings(max_examples=100, deadline=None)
+def test_spark_leaves_out_what_search_leaves_out(made):
+    device, at = made.device_id, made.received_at
+    payload = encode(made.block)
+    found = arrived_block(payload, device, at, "node 1")
+    rows = {r["seq"] for r in shown(reading_columns([found], SCHEMA))}
+    left_out = set_aside(made.block, at).seqs
+    origin = BlockContext(device_id=device, received_at=at, left_out=left_out)
+    names = IndexNames("t", Period.DAY)
+    assert {int(d.id.rpartition(":")[2]) for d in documents(origin, made.block, names)} == rows
 
 
 def shown(batch):

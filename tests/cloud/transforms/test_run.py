@@ -28,7 +28,7 @@ def fix(gateway, stream, seq, utc_at=AUGUST):
 
 def waiting(gateway, stream, seq):
     """Two records of a stream whose clock is not believable yet."""
-    loss = Loss(reason=LossReason.UNCLEAN_STOP, from_at=1, to_at=NEW_YEAR)
+    loss = Loss(reason=LossReason.UNCLEAN_STOP, from_at=NEW_YEAR - 1, to_at=NEW_YEAR)
     return gateway.events(stream, seq, Status(phase=Phase.START, version="1"), loss)
 
 
@@ -47,7 +47,7 @@ def run_after_each(lake, *files):
 
 def test_a_run_writes_all_targets_and_a_second_one_finds_nothing(new_lake, gateway, named):
     lake = new_lake()
-    gateway.at += 123  # milliseconds have to survive
+    gateway.at = AUGUST + 123  # milliseconds have to survive
     lake.fold(gateway.file(gateway.readings("a", 1, 9), fix(gateway, "b", 1, AUGUST + 7)))
     lake.fold(gateway.file(gateway.readings("a", 5, 12), payloads=[b"\x01no block"]))
     result = lake.transform().run()
@@ -62,7 +62,7 @@ def test_a_run_writes_all_targets_and_a_second_one_finds_nothing(new_lake, gatew
     assert {kind: len(rows) for kind, rows in warehouse.items() if rows} == result.rows
     row = named(Kind.CLOCK_FIX, warehouse[Kind.CLOCK_FIX][0])
     assert row["utc_at"] == row["observed_at"] == AUGUST + 7
-    assert row["received_at"] == NEW_YEAR + 123 + 1000
+    assert row["received_at"] == AUGUST + 123 + 1000
     assert row["event_day"] == event_day(AUGUST)
     assert lake.staged_total() == 0
     assert lake.cursor.load() == lake.folded.load()
@@ -77,6 +77,7 @@ def dates(events):
 
 
 def test_the_order_in_which_files_come_changes_nothing(new_lake, gateway):
+    gateway.at = AUGUST
     waits = waiting(gateway, "a", 1), waiting(gateway, "b", 1)
     early = gateway.file(*waits, gateway.readings("c", 1, 3, value=1100))
     late = gateway.file(fix(gateway, "a", 3), gateway.readings("c", 2, 4, value=2200))
@@ -115,6 +116,7 @@ STEPS = (
 
 
 def test_what_runs_left_that_died_between_two_steps_is_completed_by_the_next(new_lake, gateway):
+    gateway.at = AUGUST
     first = gateway.file(gateway.readings("a", 1, 9), waiting(gateway, "b", 1))
     second = gateway.file(gateway.readings("a", 8, 12), fix(gateway, "b", 3))
     expected = run_after_each(new_lake(), first, second)
@@ -145,3 +147,49 @@ def test_without_mysql_the_cursor_stays_and_everything_comes_later(new_lake, gat
     assert lake.cursor.load() == Cursor()
     lake.loader = real
     assert lake.transform().run().rows == {Kind.READING: 3}
+
+
+YEAR_1, YEAR_9999 = -62_135_596_800_000, 253_402_300_799_999
+
+
+def poisonous(gateway):
+    """Blocks that obey the contract; the first once ended the run for every device."""
+    readings = gateway.readings("p", 1, 3)
+    stop = Loss(reason=LossReason.UNCLEAN_STOP, from_at=YEAR_1, to_at=YEAR_9999)
+    return (
+        fix(gateway, "q", 1, YEAR_1),
+        fix(gateway, "r", 1, YEAR_9999),
+        waiting(gateway, "q", 2),  # would be dated by the fix of the year 1
+        replace(readings, utc_at=YEAR_9999 - 5000),
+        replace(readings, stream_id="s" * 13, utc_at=YEAR_1),
+        gateway.events("t", 1, stop),
+        replace(readings, stream_id="u" * 13, first=2**53 - 20),
+    )
+
+
+def test_one_devices_poison_holds_up_no_other(new_lake, gateway, new_gateway):
+    bad, lake = new_gateway("bad-01"), new_lake()
+    lake.fold(bad.file(*poisonous(bad), bad.readings("v", 1, 2), node="node-2"))
+    lake.fold(gateway.file(gateway.readings("a", 1, 9)))
+    result = lake.transform().run()
+    assert result.rows == {Kind.READING: 11, Kind.STATUS: 1, Kind.LOSS: 1}
+    readings, events, warehouse = lake.everything()
+    found = {(r["device_id"], r["stream_id"][0]) for r in readings}
+    assert found == {("bad-01", "v"), ("ewr-01", "a")}
+    assert dates(events) == [("q", "unsynced", None)] * 2, "as without a fix"
+    assert len(warehouse[Kind.READING]) == 11
+
+
+def test_a_good_fix_after_a_bad_one_dates_the_stream(new_lake, gateway):
+    gateway.at = AUGUST
+    lake = new_lake()
+    kept = run_after_each(
+        lake,
+        gateway.file(gateway.readings("z", 1, 1)),  # so that table `readings` exists
+        gateway.file(waiting(gateway, "a", 1), fix(gateway, "a", 3, YEAR_1)),
+        gateway.file(fix(gateway, "a", 4, AUGUST)),
+    )
+    assert dates(kept[1]) == [
+        *[("a", "2013-07", instant(AUGUST - 3000))] * 2,
+        ("a", "2013-08", instant(AUGUST)),
+    ]

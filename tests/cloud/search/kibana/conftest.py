@@ -160,7 +160,7 @@ def stores(spark, database, elasticsearch, bundles_in, tmp_path_factory):
     install_template(client, names)
     SearchProjection(client, writer, names).apply(files)
     _derive(spark, folder / "lake", engine, files)
-    sink = ForecastSink(engine, writer, names)
+    sink = ForecastSink(engine, writer, client, names)
     forecasts = list(_forecasts())
     sink.keep(forecasts)
     sink.search([], forecasts)
