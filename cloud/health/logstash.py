@@ -160,7 +160,7 @@ def _blocks(store: Store, path: str) -> tuple[LandedBlock, ...]:
 
 def _has_dated_readings(landed: LandedBlock) -> bool:
     try:
-        block = decode(landed.payload)
+        block = decode(landed.payload, landed.limits)
     except ContractError:
         return False
     return block.utc_at is not None and block.records_total > len(block.events)
