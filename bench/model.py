@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper
 
-from edge.bundles.slots import Slots
+from edge.bundles.slot_store import SlotStore
 from models.bundle import Family, Golden, Lineage, Manifest, pack
 from models.conditions import Condition
 from models.features import FEATURE_NAMES, FEATURES_VERSION, LAGS, features
@@ -68,7 +68,7 @@ def lay_models(folder: Path, conditions: tuple[Condition, ...]) -> Models:
     """Installs one bundle for each condition in its slot, and returns the paths."""
     signer, models = Signer.generate(), Models(folder / "models", folder / "trusted.pem")
     models.trusted_key.write_text(signer.public_pem(), encoding="ascii")
-    slots = Slots(models.folder)
+    slots = SlotStore(models.folder)
     for condition in conditions:
         bundle = pack(_manifest(condition), logistic(), _golden(condition), "# made", signer)
         sha256 = hashlib.sha256(bundle).hexdigest()

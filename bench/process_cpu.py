@@ -22,8 +22,8 @@ from contract.keys import stream_id
 from contract.wire import encode
 from edge.clock import VirtualClock
 from edge.configuration.config import CommitConfig
+from edge.forecasting.forecast_alerts import ForecastAlerts
 from edge.forecasting.forecasting import Forecasting, NoModels
-from edge.forecasting.forecasts import Forecasts
 from edge.forecasting.window import Window
 from edge.outputs.notifications import Notifications
 from edge.sending.mqtt import connect
@@ -170,7 +170,9 @@ def _loop(
         sampler=Sampler(sensors),
         notifications=notifications,
         alerts=Alerts(declared, notifications, None),
-        forecasting=Forecasting(Window(), models, Forecasts(declared, models, notifications, None)),
+        forecasting=Forecasting(
+            Window(), models, ForecastAlerts(declared, models, notifications, None)
+        ),
         journal=journal,
         outbox=outbox,
         queue=sender,

@@ -19,8 +19,8 @@ from contract.keys import stream_id
 from edge.clock import SenseClock
 from edge.configuration.config import GatewayConfig
 from edge.errors import OutboxCorrupt
+from edge.forecasting.forecast_alerts import ForecastAlerts
 from edge.forecasting.forecasting import Forecasting, NoModels
-from edge.forecasting.forecasts import Forecasts
 from edge.forecasting.window import Window
 from edge.outputs.gpio import GpioOutput
 from edge.outputs.log import LogOutput
@@ -204,7 +204,7 @@ def _forecasting(config: GatewayConfig, ends: _Ends, notifications: Notification
     return Forecasting(
         Window.recalled(recall, exact=ends.models is not None),
         models,
-        Forecasts(config.condition, models, notifications, recall("forecasts")),
+        ForecastAlerts(config.condition, models, notifications, recall("forecasts")),
     )
 
 

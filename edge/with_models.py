@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge.bundles.loader import loading
 from edge.bundles.models_in_use import ModelsInUse
-from edge.bundles.slots import Slots
+from edge.bundles.slot_store import SlotStore
 from edge.bundles.updates import Updates
 from edge.configuration.config import ModelsConfig
 from models.conditions import Condition
@@ -42,6 +42,6 @@ def compose(device_id: str, conditions: Sequence[Condition], config: ModelsConfi
     """
     require_runtime()
     trusted = TrustedKeys.load([Path(key) for key in config.trusted_keys])
-    slots = Slots(Path(config.folder))
+    slots = SlotStore(Path(config.folder))
     updates = Updates(device_id, conditions, config, slots, trusted)
     return WithModels(updates, ModelsInUse(conditions, slots, updates.take, loading(trusted)))

@@ -24,7 +24,7 @@ from cloud.ca.authority import Authority
 from contract.desired import Desired, DesiredBundle, encode_desired
 from contract.signals import Signal
 from deploy.local.certificates import Certificates
-from deploy.local.database import preferred
+from deploy.local.database_choice import preferred
 from deploy.local.database_server import DatabaseServer
 from deploy.local.elasticsearch import Elasticsearch
 from deploy.local.mosquitto import BrokerAccount, Mosquitto

@@ -20,7 +20,7 @@ from cloud.warehouse.engine import converted
 from cloud.warehouse.model_tables import CLOUD_PREDICTIONS
 from deploy.local.agreement import Agreement
 from deploy.local.fleet import Gateway
-from edge.bundles.slots import Slots
+from edge.bundles.slot_store import SlotStore
 from models.conditions import Condition
 
 __all__ = ["Closing", "cloud_predictions", "gather", "show_forecasts"]
@@ -125,7 +125,7 @@ def gather(
 def _running(
     gateway: Gateway, conditions: Sequence[Condition], versions: Mapping[str, str]
 ) -> dict[str, str]:
-    slots = Slots(gateway.models_folder)
+    slots = SlotStore(gateway.models_folder)
     found = {c.id: slots.slot(c.id) for c in conditions}
     return {
         name: versions.get(slot.current, "unknown")

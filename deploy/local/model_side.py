@@ -15,7 +15,7 @@ from contract.desired import Desired, decode_desired
 from deploy.local.cloud_side import CloudSide
 from deploy.local.errors import ServerError
 from deploy.local.fleet import Gateway
-from edge.bundles.slots import Slots
+from edge.bundles.slot_store import SlotStore
 from models.signing import Signer
 
 __all__ = ["ModelSide", "SparkSide", "make_key"]
@@ -94,10 +94,10 @@ class SparkSide:
 class _Wanted:
     desired: Desired
 
-    def fetched(self, slots: Slots) -> bool:
+    def fetched(self, slots: SlotStore) -> bool:
         return all(slots.path(b.sha256).exists() for b in self.desired.bundles)
 
-    def running(self, slots: Slots) -> bool:
+    def running(self, slots: SlotStore) -> bool:
         found = (slots.slot(b.condition_id) for b in self.desired.bundles)
         shas = (None if slot is None else slot.current for slot in found)
         return all(sha == b.sha256 for sha, b in zip(shas, self.desired.bundles, strict=True))
@@ -140,7 +140,7 @@ class ModelSide:
     def _wait(
         self,
         gateways: Sequence[Gateway],
-        done: Callable[[_Wanted, Slots], bool],
+        done: Callable[[_Wanted, SlotStore], bool],
         what: str,
         limit_s: float,
     ) -> None:
@@ -164,5 +164,5 @@ class ModelSide:
         return {state.device_id: _Wanted(state) for state in states}
 
 
-def _slots(gateway: Gateway) -> Slots:
-    return Slots(gateway.models_folder)
+def _slots(gateway: Gateway) -> SlotStore:
+    return SlotStore(gateway.models_folder)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from contract.errors import DewlineError
 from deploy.local.certificates import Certificates
-from deploy.local.database import preferred
+from deploy.local.database_choice import preferred
 from deploy.local.database_server import DatabaseServer
 from deploy.local.elasticsearch import Elasticsearch
 from deploy.local.mosquitto import BrokerAccount, Mosquitto

@@ -6,7 +6,7 @@ Its imports load numpy and onnxruntime, so only a gateway with `[models]` import
 from pathlib import Path
 
 from edge.bundles.models_in_use import Load, Unusable
-from edge.bundles.slots import read_bundle
+from edge.bundles.slot_store import read_bundle
 from edge.bundles.trust import opened
 from edge.errors import UpdateRefused
 from edge.forecasting.forecaster import Forecaster

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Protocol
 
 from contract.records import ModelReport
-from edge.bundles.slots import Slots
+from edge.bundles.slot_store import SlotStore
 from edge.bundles.updates import Refused, Staged
 from edge.errors import UpdateError
-from edge.forecasting.forecasts import Answer
+from edge.forecasting.forecast_alerts import Answer
 from edge.forecasting.window import Window
 from models.conditions import Condition
 from models.errors import ModelError
@@ -79,7 +79,7 @@ class ModelsInUse:
     """
 
     def __init__(
-        self, conditions: Sequence[Condition], slots: Slots, take_news: TakeNews, load: Load
+        self, conditions: Sequence[Condition], slots: SlotStore, take_news: TakeNews, load: Load
     ) -> None:
         self._conditions = {condition.id: condition for condition in conditions}
         self._slots = slots

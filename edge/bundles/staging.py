@@ -9,7 +9,7 @@ from pathlib import Path
 
 from contract.desired import DesiredBundle
 from edge.bundles.fetch import Attempt, fetch
-from edge.bundles.slots import Slots
+from edge.bundles.slot_store import SlotStore
 from edge.bundles.trial import Trial, try_bundle
 from edge.bundles.trust import require_declared, require_hash, require_newer
 from edge.configuration.config import ModelsConfig
@@ -31,7 +31,9 @@ class Stager:
         grown: Whether bytes were received since the caller set this attribute to False.
     """
 
-    def __init__(self, conditions: Sequence[Condition], config: ModelsConfig, slots: Slots) -> None:
+    def __init__(
+        self, conditions: Sequence[Condition], config: ModelsConfig, slots: SlotStore
+    ) -> None:
         self._conditions = {condition.id: condition for condition in conditions}
         self._config = config
         self._slots = slots

@@ -21,7 +21,7 @@ from functools import partial
 
 from contract.desired import Desired, DesiredBundle
 from contract.errors import DewlineError
-from edge.bundles.slots import Slots
+from edge.bundles.slot_store import SlotStore
 from edge.bundles.staging import Stager
 from edge.bundles.trust import trusted_state
 from edge.configuration.config import ModelsConfig
@@ -47,8 +47,8 @@ class Staged:
         condition_id: Condition of the slot.
         model: Name of the bundle's model.
         version: Version of the model.
-        sha256: Name of the file, `Slots.path(sha256)`.
-        counter: Argument of `Slots.swap`.
+        sha256: Name of the file, `SlotStore.path(sha256)`.
+        counter: Argument of `SlotStore.swap`.
     """
 
     condition_id: str
@@ -98,7 +98,7 @@ class Updates:
         device_id: str,
         conditions: Sequence[Condition],
         config: ModelsConfig,
-        slots: Slots,
+        slots: SlotStore,
         trusted: TrustedKeys,
     ) -> None:
         self._device_id = device_id
@@ -139,7 +139,7 @@ class Updates:
     def take(self) -> list[Staged | Refused]:
         """Returns the events since the last call, oldest first, at once. For the sense loop.
 
-        For a `Staged` call `Slots.swap`, then load the model. If the swap raises a retryable
+        For a `Staged` call `SlotStore.swap`, then load the model. If the swap raises a retryable
         error, the sense loop must try again: the bundle is not reported a second time.
         """
         news = []

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from contract.typed import build, plain
-from edge.bundles.slots import read_bundle
+from edge.bundles.slot_store import read_bundle
 from edge.bundles.trial import Trial, TrialResult
 from edge.bundles.trust import load_libraries, opened, require_announced, require_answers
 from edge.errors import UpdateRefused

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contract.blocks import TimedEvent
 from contract.records import ModelReport
 from contract.signals import Signal
-from edge.forecasting.forecasts import Answer, Forecasts, Models
+from edge.forecasting.forecast_alerts import Answer, ForecastAlerts, Models
 from edge.forecasting.window import Window
 from edge.sensing.alerts import Completed
 from edge.sensing.timeline import Timeline
@@ -48,7 +48,7 @@ class Forecasting:
         forecasts: Turns the models' answers into predictions and alerts.
     """
 
-    def __init__(self, window: Window, models: Models, forecasts: Forecasts) -> None:
+    def __init__(self, window: Window, models: Models, forecasts: ForecastAlerts) -> None:
         self._window = window
         self._models = models
         self._forecasts = forecasts

@@ -18,10 +18,10 @@ from contract.quantities import Flag, Quality, Quantity
 from contract.records import Reading, Status
 from contract.signals import Signal
 from contract.wire import decode
-from edge.bundles.slots import Slots
+from edge.bundles.slot_store import SlotStore
 from edge.configuration.config import CommitConfig
+from edge.forecasting.forecast_alerts import ForecastAlerts
 from edge.forecasting.forecasting import Forecasting, NoModels
-from edge.forecasting.forecasts import Forecasts
 from edge.forecasting.window import Window
 from edge.outputs.notifications import Notifications
 from edge.sense_loop import Rhythm, SenseLoop, Senses
@@ -309,7 +309,7 @@ def sense(outbox_path, idle_queue):
         committed: list[Block] = []
         recall, notifications, exact = outbox.recall, Notifications(outputs), models is not None
         models = models or NoModels()
-        forecasts = Forecasts(conditions, models, notifications, recall("forecasts"))
+        forecasts = ForecastAlerts(conditions, models, notifications, recall("forecasts"))
         stream = "".join(random.choices("abcdefghijklmnopqrstuvwxyz234567", k=13))
         senses = Senses(
             clock=clock,
@@ -398,7 +398,7 @@ class Registry:
         model = model or _logistic(weights, bias)
         return pack(manifest, model, golden, "# made", self.signer)
 
-    def lay(self, slots: Slots, bundle: bytes) -> str:
+    def lay(self, slots: SlotStore, bundle: bytes) -> str:
         """Among the verified ones; gives its sha256."""
         sha256 = hashlib.sha256(bundle).hexdigest()
         slots.part(sha256).write_bytes(bundle)

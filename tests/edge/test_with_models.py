@@ -10,7 +10,7 @@ import pytest
 
 from contract.errors import ConfigError
 from contract.records import Alert, AlertBasis, ModelReport, Prediction, Reading
-from edge.bundles.slots import Slots
+from edge.bundles.slot_store import SlotStore
 from edge.checking import check
 from edge.clock import VirtualClock
 from edge.configuration.config import parse_config
@@ -78,7 +78,7 @@ def lay(with_models, registry, tmp_path):
     def swap(condition_id, counter, **keys):
         condition = next(c for c in with_models.condition if c.id == condition_id)
         bundle = registry.bundle(condition, counter, WEIGHTS, **keys)
-        slots = Slots(tmp_path / "models")
+        slots = SlotStore(tmp_path / "models")
         slots.swap(condition_id, registry.lay(slots, bundle), counter)
 
     return swap

@@ -18,7 +18,7 @@ from cloud.lake.positions import Cursor
 from contract.wire import decode
 from deploy.local.certificates import CertificateFiles, Certificates
 from deploy.local.cloud_side import CloudSide, write_config
-from deploy.local.database import preferred
+from deploy.local.database_choice import preferred
 from deploy.local.database_server import DatabaseServer
 from deploy.local.elasticsearch import Elasticsearch
 from deploy.local.fleet import CONDITIONS

@@ -17,7 +17,7 @@ import time
 import pytest
 
 from contract.typed import plain
-from edge.bundles.slots import Slots, read_bundle
+from edge.bundles.slot_store import SlotStore, read_bundle
 from edge.bundles.trust import opened
 from models.inference import Inference
 from models.signing import TrustedKeys
@@ -40,7 +40,7 @@ import json, os, sys, time
 from pathlib import Path
 from contract.typed import build
 from edge.configuration.config import ModelsConfig
-from edge.bundles.slots import Slots
+from edge.bundles.slot_store import SlotStore
 from edge.bundles.updates import Staged, Updates
 from models.conditions import Condition
 from models.signing import TrustedKeys
@@ -54,7 +54,7 @@ def step(name):
         time.sleep(3600)  # the watcher has gone
 
 config = build(ModelsConfig, table["models"], "models")
-slots = Slots(Path(config.folder), step)
+slots = SlotStore(Path(config.folder), step)
 trusted = TrustedKeys.load([Path(key) for key in config.trusted_keys])
 condition = build(Condition, table["condition"], "condition")
 updates = Updates("gw-1", (condition,), config, slots, trusted)
@@ -146,7 +146,7 @@ class Device:
         return said
 
     def arrived(self):
-        slot = Slots(self.models).slot(self._condition.id)
+        slot = SlotStore(self.models).slot(self._condition.id)
         return slot is not None and slot.current == self._new.sha256 and not self.litter.exists()
 
     @property
@@ -155,7 +155,7 @@ class Device:
 
     def runs(self):
         """The version that a restart would load now: verified again, and it answers right."""
-        slot = Slots(self.models).slot(self._condition.id)
+        slot = SlotStore(self.models).slot(self._condition.id)
         bundles = [
             opened(
                 read_bundle(self.models / "bundles" / f"{sha256}.dwb"),
@@ -181,7 +181,7 @@ def device(tmp_path, web, bundles, damp):
     """It runs version 1, and is told to run version 2."""
     device = Device(tmp_path, web, bundles.key, damp)
     old = bundles.make(damp, version="1", counter=1)
-    slots = Slots(device.models)
+    slots = SlotStore(device.models)
     slots.part(old.sha256).write_bytes(old.data)
     slots.stage(old.sha256)
     slots.swap(damp.id, old.sha256, 1)

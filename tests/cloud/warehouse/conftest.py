@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.local.database import available
+from deploy.local.database_choice import available
 
 
 @pytest.fixture(scope="session", params=available(), ids=lambda server: server.product)

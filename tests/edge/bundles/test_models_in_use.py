@@ -9,7 +9,7 @@ import pytest
 from contract.records import ModelReport
 from contract.typed import build
 from edge.bundles.models_in_use import ModelsInUse, Unusable
-from edge.bundles.slots import Slots
+from edge.bundles.slot_store import SlotStore
 from edge.bundles.updates import Refused, Staged
 from edge.forecasting.window import Window
 from models.conditions import load_conditions
@@ -82,7 +82,7 @@ def begin(folder, post):
     """A start of the gateway: the slots are read from the disk."""
 
     def start():
-        in_use = ModelsInUse(CONDITIONS, Slots(folder), post.take, load)
+        in_use = ModelsInUse(CONDITIONS, SlotStore(folder), post.take, load)
         in_use.start()
         return in_use
 
@@ -96,7 +96,7 @@ def staged(folder):
     def stage(version, answer, condition_id="damp"):
         data = json.dumps({"version": version, "answer": answer}).encode()
         sha256 = hashlib.sha256(data).hexdigest()
-        slots = Slots(folder)
+        slots = SlotStore(folder)
         slots.part(sha256).write_bytes(data)
         slots.stage(sha256)
         return Staged(
@@ -152,7 +152,7 @@ def test_a_staged_bundle_is_swapped_in_and_stays_over_a_restart(begin, post, sta
     again = begin()
     assert told(again) == [("1", "active")]
     assert answer(again) == ("1", 0.25)
-    assert Slots(folder).slot("damp").counter == 1
+    assert SlotStore(folder).slot("damp").counter == 1
 
 
 def test_a_newer_one_takes_over_and_an_older_one_is_refused(begin, post, staged):
@@ -188,7 +188,7 @@ def test_what_cannot_be_loaded_never_gets_a_slot(begin, post, staged, folder):
     bring(in_use, post, staged("1", 0.25), staged("2", "unloadable"))
     assert told(in_use) == [("1", "active"), ("2", "refused")]
     assert answer(in_use) == ("1", 0.25)
-    assert Slots(folder).slot("damp").counter == 1
+    assert SlotStore(folder).slot("damp").counter == 1
 
 
 @pytest.mark.parametrize("evil", ["the model answered nan", "the model failed: " + 300 * "x\n"])
@@ -203,7 +203,7 @@ def test_one_that_fails_is_reverted_from_at_once(begin, post, staged, folder, ev
     assert reports[0].reason.startswith(evil[:17])
     assert len(reports[0].reason) <= 200
     assert answer(begin()) == ("1", 0.25)
-    slot = Slots(folder).slot("damp")
+    slot = SlotStore(folder).slot("damp")
     assert slot.counter == 2  # no older bundle gets in by this
 
 
@@ -272,11 +272,11 @@ def test_a_start_with_nothing_that_can_be_loaded(begin, post, staged, rot, folde
     bring(begin(), post, first, second)
     rot(first)
     rot(second)
-    before = Slots(folder).slot("damp")
+    before = SlotStore(folder).slot("damp")
     in_use = begin()
     assert [outcome for _, outcome in told(in_use)] == ["failed", "failed"]
     assert answer(in_use) is None
-    assert Slots(folder).slot("damp") == before  # the next start finds what it found
+    assert SlotStore(folder).slot("damp") == before  # the next start finds what it found
 
 
 def test_a_disk_that_refuses_lets_the_old_one_go_on(begin, post, staged, disk):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from contract.records import ModelReport
-from edge.bundles.slots import Slots
+from edge.bundles.slot_store import SlotStore
 from edge.bundles.updates import Refused, Staged, Updates
 from edge.configuration.config import ModelsConfig
 from models.conditions import Condition
@@ -30,7 +30,7 @@ class Gateway:
             retry_max_s=0.1,
             verify_timeout_s=60.0,
         )
-        self.slots = Slots(folder, self.steps.append)
+        self.slots = SlotStore(folder, self.steps.append)
         self.updates = Updates(DEVICE, conditions, config, self.slots, bundles.signer.trusted())
         self.updates.start()
 

@@ -12,7 +12,7 @@ from contract.records import Alert, AlertBasis, AlertState, ModelReport, Predict
 from contract.signals import Signal
 from edge.bundles.loader import loading
 from edge.bundles.models_in_use import ModelsInUse
-from edge.bundles.slots import Slots
+from edge.bundles.slot_store import SlotStore
 from edge.bundles.updates import Staged
 from edge.clock import VirtualClock
 from edge.forecasting.forecasting import NoModels
@@ -88,7 +88,7 @@ def post():
 def models(registry, tmp_path, post):
     """Models as at a start: what the slots say is loaded from the disk."""
     trusted = registry.signer.trusted()
-    slots = Slots(tmp_path / "models")
+    slots = SlotStore(tmp_path / "models")
     return lambda: ModelsInUse(CONDITIONS, slots, post.take, loading(trusted))
 
 
@@ -96,7 +96,7 @@ def models(registry, tmp_path, post):
 def staged(registry, tmp_path):
     def stage(counter):
         bundle = registry.bundle(DAMP, counter, WEIGHTS)
-        sha256 = registry.lay(Slots(tmp_path / "models"), bundle)
+        sha256 = registry.lay(SlotStore(tmp_path / "models"), bundle)
         names = {"model": "damp-logistic", "version": f"v{counter}", "counter": counter}
         return Staged(condition_id="damp", sha256=sha256, **names)
 

@@ -58,7 +58,7 @@ from contract.records import (
 )
 from contract.topics import Lane
 from contract.wire import decode, encode
-from edge.bundles.slots import Slots
+from edge.bundles.slot_store import SlotStore
 from edge.clock import VirtualClock
 from edge.configuration.config import parse_config
 from edge.gateway import run
@@ -228,7 +228,7 @@ def _lived(folder, device, bundles_in):
         },
         device,
     )
-    slots = Slots(folder / "models")
+    slots = SlotStore(folder / "models")
     learned = (c for c in config.condition if c.id in ("damp", "cold"))
     for number, condition in enumerate(learned, start=1):
         bundle = made.make(replace(condition), counter=number, hidden=16 + int(device[-1]) + number)

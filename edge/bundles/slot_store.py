@@ -28,7 +28,7 @@ from edge.bundles.slot import Slot
 from edge.bundles.trust import require_newer
 from edge.errors import SlotsUnavailable, UpdateRefused
 
-__all__ = ["Slot", "Slots", "Step", "read_bundle"]
+__all__ = ["Slot", "SlotStore", "Step", "read_bundle"]
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class _State:
     slots: tuple[Slot, ...] = ()
 
 
-class Slots:
+class SlotStore:
     """Manages the folder of `[models]`. Every method may be called from any thread.
 
     Args:

@@ -26,7 +26,7 @@ from edge.sensing.alerts import Completed
 from edge.sensing.timeline import Timeline
 from models.conditions import Condition
 
-__all__ = ["Answer", "Forecasts", "Models"]
+__all__ = ["Answer", "ForecastAlerts", "Models"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class _Warning:
     latest_ms: int | None
 
 
-class Forecasts:
+class ForecastAlerts:
     """Forecasts all conditions of one gateway.
 
     Args:

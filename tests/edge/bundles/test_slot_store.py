@@ -1,4 +1,4 @@
-"""Slots on a real folder: what survives, what is refused, what is tidied away."""
+"""SlotStore on a real folder: what survives, what is refused, what is tidied away."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.bundles.slots import Slot, Slots
+from edge.bundles.slot_store import Slot, SlotStore
 from edge.errors import SlotsUnavailable, UpdateRefused
 
 CONTENTS = [b"baseline", b"second", b"third"]
@@ -23,7 +23,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def slots(folder):
-    return Slots(folder)
+    return SlotStore(folder)
 
 
 def put(slots, sha256):
@@ -55,7 +55,7 @@ def test_what_was_swapped_in_is_there_after_a_restart(slots, folder):
     put(slots, C)
     slots.swap("frost", C, 7)
     slots.take_desired(12)
-    again = Slots(folder)
+    again = SlotStore(folder)
     assert again.slot("damp") == Slot(condition_id="damp", current=B, previous=A, counter=2)
     assert again.slot("frost") == Slot(condition_id="frost", current=C, counter=7)
     assert again.desired_counter == 12
@@ -86,7 +86,9 @@ def test_an_older_counter_is_refused_even_after_a_revert(slots, folder):
     assert not slots.whole(C)  # a refused one is nobody's
     put(slots, C)
     slots.swap("frost", C, 4)  # counters are per condition
-    assert Slots(folder).slot("damp") == Slot(condition_id="damp", current=A, previous=B, counter=5)
+    assert SlotStore(folder).slot("damp") == Slot(
+        condition_id="damp", current=A, previous=B, counter=5
+    )
 
 
 def test_reverting_twice_is_where_it_began_and_the_failed_one_may_come_again(slots):
@@ -139,7 +141,7 @@ def test_only_what_nobody_needs_is_tidied_away(slots, folder):
 def test_what_was_staged_before_a_restart_is_tidied_unless_it_is_desired(slots, folder):
     put(slots, A)
     put(slots, B)
-    Slots(folder).collect({B})
+    SlotStore(folder).collect({B})
     assert files(folder) == {f"{B}.dwb"}
 
 
@@ -160,28 +162,28 @@ DAMAGED = {
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_a_damaged_file_is_kept_and_all_begins_anew(folder, name, caplog):
-    put(Slots(folder), A)
+    put(SlotStore(folder), A)
     (folder / "slots.json").write_bytes(DAMAGED[name])
-    slots = Slots(folder)
+    slots = SlotStore(folder)
     assert slots.slot("damp") is None
     assert (folder / "slots.json.corrupt").read_bytes() == DAMAGED[name]
     assert "renamed to slots.json.corrupt" in caplog.text
     assert slots.whole(A)  # so that nothing need be fetched again
     slots.swap("damp", A, 1)
-    assert Slots(folder).slot("damp").current == A
+    assert SlotStore(folder).slot("damp").current == A
 
 
 def test_what_a_newer_program_adds_is_no_damage(folder):
     folder.mkdir()
     (folder / "slots.json").write_text('{"desired_counter": 3, "colour": "blue"}')
-    assert Slots(folder).desired_counter == 3
+    assert SlotStore(folder).desired_counter == 3
 
 
 def test_a_folder_that_cannot_be_made_or_written(tmp_path, disk):
-    nowhere = Slots(tmp_path / "no" / "where")
+    nowhere = SlotStore(tmp_path / "no" / "where")
     with pytest.raises(SlotsUnavailable, match="No such file"):
         nowhere.part(A)
-    slots = Slots(tmp_path / "models")
+    slots = SlotStore(tmp_path / "models")
     put(slots, A)
     disk.refuse()
     for attempt in (lambda: slots.swap("damp", A, 1), lambda: slots.take_desired(1)):
@@ -192,20 +194,20 @@ def test_a_folder_that_cannot_be_made_or_written(tmp_path, disk):
     assert slots.current("damp") is None
     assert slots.desired_counter == 0
     slots.swap("damp", A, 1)
-    assert Slots(tmp_path / "models").slot("damp").current == A
+    assert SlotStore(tmp_path / "models").slot("damp").current == A
 
 
 def test_a_place_that_holds_something_else_is_set_aside(folder):
     (folder / "slots.json").mkdir(parents=True)
-    slots = Slots(folder)
+    slots = SlotStore(folder)
     put(slots, A)
     slots.swap("damp", A, 1)
-    assert Slots(folder).slot("damp").current == A
+    assert SlotStore(folder).slot("damp").current == A
 
 
 def test_the_steps_of_a_swap_are_told_in_their_order(folder):
     steps = []
-    slots = Slots(folder, steps.append)
+    slots = SlotStore(folder, steps.append)
     slots.part(A).write_bytes(CONTENT[A])
     slots.stage(A)
     slots.swap("damp", A, 1)
@@ -228,7 +230,7 @@ def test_two_threads_lose_nothing_of_each_other(slots, folder):
     for counter in range(1, 31):
         slots.swap("damp", (A, B)[counter % 2], counter)
     thread.join(60)
-    again = Slots(folder)
+    again = SlotStore(folder)
     assert (again.desired_counter, again.slot("damp").counter) == (30, 30)
 
 
@@ -240,7 +242,7 @@ MOVES = st.lists(st.tuples(st.sampled_from([A, B, C]), st.integers(1, 6)), max_s
 def test_law_the_file_on_the_disk_says_what_the_memory_says(tmp_path_factory, moves, reverts):
     """Also: a counter never falls, and what a slot names is always there."""
     folder = tmp_path_factory.mktemp("law") / "models"
-    slots, highest = Slots(folder), 0
+    slots, highest = SlotStore(folder), 0
     for index, (sha256, counter) in enumerate(moves):
         put(slots, sha256)
         try:
@@ -253,7 +255,7 @@ def test_law_the_file_on_the_disk_says_what_the_memory_says(tmp_path_factory, mo
         if index in reverts:
             slots.revert("damp")
         slots.collect(())
-        again = Slots(folder)
+        again = SlotStore(folder)
         assert again.slot("damp") == slots.slot("damp")
         assert again.slot("damp").counter == highest
         assert all(again.whole(s) for s in (again.slot("damp").current,))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from contract.keys import alert_id
 from contract.records import Alert, AlertBasis, AlertState, Origin, Prediction, PredictionMode
-from edge.forecasting.forecasts import Answer, Forecasts
+from edge.forecasting.forecast_alerts import Answer, ForecastAlerts
 from edge.forecasting.window import Window
 from edge.outputs.notifications import Notifications
 from edge.sensing.alerts import Completed
@@ -67,7 +67,7 @@ def oracle():
 
 @pytest.fixture
 def forecasts(oracle, lamp):
-    return Forecasts([DAMP, WET], oracle, Notifications([lamp]), None)
+    return ForecastAlerts([DAMP, WET], oracle, Notifications([lamp]), None)
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def test_an_open_alert_lights_the_lamp_after_a_restart(oracle, feed, forecasts, 
     oracle.says = {1: 0.9}
     feed(step(1))
     notifications = Notifications([lamp])
-    again = Forecasts([DAMP, WET], Oracle({2: 0.9, 3: 0.1}), notifications, forecasts.dump())
+    again = ForecastAlerts([DAMP, WET], Oracle({2: 0.9, 3: 0.1}), notifications, forecasts.dump())
     notifications.resume()
     assert again.resume(NEW_YEAR + 2 * HOUR) == []
     assert lamp.told[-1] == ("resume", True)
@@ -226,7 +226,7 @@ def test_an_open_alert_lights_the_lamp_after_a_restart(oracle, feed, forecasts, 
 def test_one_that_timed_out_meanwhile_ends_at_the_begin_of_the_stream(oracle, feed, forecasts):
     oracle.says = {1: 0.9}
     feed(step(1))
-    again = Forecasts([DAMP], Oracle(), Notifications([]), forecasts.dump())
+    again = ForecastAlerts([DAMP], Oracle(), Notifications([]), forecasts.dump())
     later = Timeline("zzzzzzzzzzzzz", NEW_YEAR + 20 * HOUR)
     assert again.resume(later.of_offset(0)) == []
     assert alerts(again.advance(10, later)) == [(0, "cleared", None, None)]
@@ -236,7 +236,7 @@ def test_one_that_timed_out_meanwhile_ends_at_the_begin_of_the_stream(oracle, fe
 def test_with_unknown_or_earlier_utc_its_horizon_begins_anew(oracle, feed, forecasts, now_ms):
     oracle.says = {1: 0.9}
     feed(step(1))
-    again = Forecasts([DAMP], Oracle(), Notifications([]), forecasts.dump())
+    again = ForecastAlerts([DAMP], Oracle(), Notifications([]), forecasts.dump())
     assert again.resume(now_ms) == []
     begins = Timeline("zzzzzzzzzzzzz", now_ms)
     assert again.advance(1000, begins) == []
@@ -258,7 +258,7 @@ def test_it_moves_along_with_the_clock(oracle, feed, forecasts):
 def test_an_alert_of_a_condition_that_is_gone_is_cleared(oracle, feed, forecasts, lamp):
     oracle.says = {1: 0.9}
     feed(step(1), step(1, condition=WET))
-    again = Forecasts([DAMP], Oracle(), Notifications([lamp]), forecasts.dump())
+    again = ForecastAlerts([DAMP], Oracle(), Notifications([lamp]), forecasts.dump())
     assert alerts(again.resume(NEW_YEAR + 2 * HOUR)) == [(0, "cleared", None, None)]
     assert lamp.told[-1] == ("wet", "cleared", True)
     assert "wet" not in again.dump()
@@ -297,13 +297,13 @@ def expected_open(now_h, history):
 def test_it_is_open_exactly_when_the_rules_say(made):
     """Also when only what was stored is left: after any step, and with a new stream."""
     hour, history, told, stored, oracle = 0, [], [], None, Oracle()
-    forecasts, line = Forecasts([DAMP], oracle, Notifications([]), None), LINE
+    forecasts, line = ForecastAlerts([DAMP], oracle, Notifications([]), None), LINE
     for gap_h, holds, full, probability, restarts in made:
         hour += gap_h
         if probability is not None:
             oracle.says[hour] = probability
         if restarts:
-            forecasts = Forecasts([DAMP], oracle, Notifications([]), stored)
+            forecasts = ForecastAlerts([DAMP], oracle, Notifications([]), stored)
             line = Timeline(f"{hour:013}", NEW_YEAR)
             forecasts.resume(NEW_YEAR + hour * HOUR)
         events = forecasts.take([step(hour, holds=holds, full=full)], Window(), line)

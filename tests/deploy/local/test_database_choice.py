@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pymysql
 import pytest
 
-from deploy.local.database import available
+from deploy.local.database_choice import available
 from deploy.local.database_server import DatabaseServer
 from deploy.local.errors import ServerError
 
