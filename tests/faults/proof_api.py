@@ -68,6 +68,11 @@ def memory_mb(pid):
     return int(line.split()[1]) / 1024
 
 
+def cpu_s(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @pytest.mark.parametrize("name", ROUNDS)
 def test_others_wait_for_nobody(api, name):
     port, pid, certificates, _ = api
@@ -77,7 +82,7 @@ def test_others_wait_for_nobody(api, name):
         honest_one(port, files[d], d, a) for d, a in (("gw-1", "127.0.0.2"), ("gw-2", "127.0.0.3"))
     ]
     neighbour = honest_one(port, files["gw-1"], "gw-1", "127.0.0.1")
-    before_mb = memory_mb(pid)
+    before_mb, before_s = memory_mb(pid), cpu_s(pid)
     began_s = time.monotonic()
     if clients:
         bad = crowd(port, files["gw-3"], f"/{path_of(LARGE)}", clients=clients, addresses=addresses)
@@ -96,6 +101,7 @@ def test_others_wait_for_nobody(api, name):
         "neighbour_answers": len(neighbour.took_s),
         "neighbour_failed": len(neighbour.failed),
         "neighbour_p99_ms": round(1000 * neighbour.percentile_s(0.99), 1),
+        "api_cores": round((cpu_s(pid) - before_s) / (time.monotonic() - began_s), 2),
         "memory_mb": [round(before_mb), round(memory_mb(pid))],
     }
     print(f"\n{json.dumps(figures)}")
