@@ -7,7 +7,6 @@ WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-hostile proof-api proof-decode proof-logstash proof-outbox proof-ansible proof-ansible-mysql proof-arm clean
-.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-api proof-cycle proof-ansible proof-ansible-mysql proof-hostile proof-arm proof-logstash clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 30
@@ -60,15 +59,12 @@ proof-cycle: setup ## kill scoring and cycle at random times, check every table 
 
 proof-hostile: setup ## attack the broker and the cloud beside twenty honest gateways (12 minutes)
 	@$(PYTHON) -m pytest tests/faults/proof_hostile.py -s
-proof-api: setup ## hold 450 slow connections at the API for two minutes, beside honest clients
-	@$(PYTHON) -m pytest tests/faults/proof_api.py -s
-proof-decode: environment ## decode a million payloads that are made to be expensive (20 minutes)
-	@PYTHONPATH=. $(PYTHON) tests/faults/proof_decode.py
+
 proof-api: setup ## hold 450 slow connections at the API for two minutes, beside honest clients
 	@$(PYTHON) -m pytest tests/faults/proof_api.py -s
 
-proof-hostile: setup ## attack the broker and the cloud beside twenty honest gateways (12 minutes)
-	@$(PYTHON) -m pytest tests/faults/proof_hostile.py -s
+proof-decode: environment ## decode a million payloads that are made to be expensive (20 minutes)
+	@PYTHONPATH=. $(PYTHON) tests/faults/proof_decode.py
 
 proof-logstash: environment ## send a million documents to an http input that gives every answer
 	@PYTHONPATH=. $(PYTHON) tests/faults/proof_logstash.py
