@@ -33,6 +33,10 @@ SENSORS = [
     {"id": "air", "driver": "sht4x", "interval_s": 1, "options": {"address": 0x44}},
     {"id": "cellar", "driver": "bme280", "interval_s": 1, "options": {"address": 0x76}},
 ]
+MAKES_THE_ACCOUNT = "TASK [dewline_database : Run the SQL statements]"
+CHECKS_THE_SCHEMA = (
+    "TASK [dewline_cloud : Check whether the schema is current]"  # after all files are written
+)
 CONFIG = '[ca]\nfolder = "{folder}/authority"\n'
 RECAP = re.compile(
     r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE

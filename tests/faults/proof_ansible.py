@@ -29,6 +29,7 @@ from deploy.local.elasticsearch_package import make_elasticsearch_package
 from deploy.local.proof import count_lake
 from tests.faults.ansible_controller import (
     BOTH,
+    CHECKS_THE_SCHEMA,
     CLOUD,
     DEBIAN,
     DEVICE,
@@ -165,8 +166,9 @@ def _killed_before_the_restart(controller: Controller, host: nspawn.Machine) -> 
     address = host.address
     gateways = {BOTH: (address, address)}
     inventory = controller.inventory({BOTH: address}, gateways, dewline_cloud_node="renamed")
-    after = "TASK [dewline_cloud : Is the schema"
-    controller.kill_in_the_middle("site.yml", inventory, lambda _, line: line.startswith(after))
+    controller.kill_in_the_middle(
+        "site.yml", inventory, lambda _, line: line.startswith(CHECKS_THE_SCHEMA)
+    )
     assert 'node = "renamed"' in host.call("cat /etc/dewline/cloud.toml")
     before = host.call("systemctl show --property=MainPID dewline-ingest.service")
     ran = controller.play("site.yml", inventory)

@@ -31,6 +31,7 @@ from tests.faults.ansible_controller import (
     BOTH,
     DATABASE,
     DEBIAN,
+    MAKES_THE_ACCOUNT,
     Controller,
     check_all,
     lake_of,
@@ -42,7 +43,6 @@ from tests.faults.ansible_controller import (
 
 READINGS = 120  # that must arrive before a host is rebooted
 ROLE_TASKS = 12  # of the role, before it makes the account
-MAKES_THE_ACCOUNT = "TASK [dewline_database : Make them"
 
 
 @pytest.fixture
