@@ -147,7 +147,7 @@ class Made:
         )
         return DeviceReport(
             device_id=device_id,
-            held=held(truth),
+            held=held(truth, None),
             alerts=judge(history, declared.horizon_s),
             forecasts=(
                 self.counts("edge", 4812, None),

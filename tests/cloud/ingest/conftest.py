@@ -136,7 +136,7 @@ def run_lane(
         )
         writer = LandingWriter(store, "node-1", start_id(clock.utc_ms()))
         group = functools.partial(shared_group, store)
-        device_limits = device_limits or DeviceLimits(held_total=2 * receive_maximum)
+        device_limits = device_limits or DeviceLimits(held_total=1000)
         turns = lane_turns(device_limits, refused.append)
         backoff = Backoff(first_s=0.05, longest_s=0.2)
         link = LaneLink(settings, lane, group, clock, turns, backoff)

@@ -17,6 +17,7 @@ from cloud.transforms.arrow_blocks import Arrived, event_rows, reading_columns, 
 from cloud.transforms.decode import arrived_block
 from cloud.transforms.schema import DECODED
 from contract.blocks import Block, Mark, SensorColumns, Series, entries, kind_of
+from contract.limits import NEW
 from contract.quantities import Flag, Quality, Quantity
 from contract.records import Kind, Statistic
 from contract.topics import Lane
@@ -112,7 +113,7 @@ def test_records_that_are_left_out_are_no_rows(made, source):
 def test_spark_leaves_out_what_search_leaves_out(made):
     device, at = made.device_id, made.received_at
     payload = encode(made.block)
-    found = arrived_block(payload, device, at, "node 1")
+    found = arrived_block(payload, NEW, device, at, "node 1")
     rows = {r["seq"] for r in shown(reading_columns([found], SCHEMA))}
     left_out = set_aside(made.block, at).seqs
     origin = BlockContext(device_id=device, received_at=at, left_out=left_out)

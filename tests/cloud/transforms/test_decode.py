@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cloud.columns import COLUMNS, ColumnType, row
-from cloud.transforms.decode import block_of, decode
+from cloud.transforms.decode import arrived_block, decode
 from cloud.transforms.kinds import collapse, expand, of_kind
 from cloud.transforms.schema import DECODED, MissingColumns, kind_schema
 from contract.blocks import Block, TimedEvent, entries, kind_of
@@ -91,7 +91,7 @@ def test_a_block_beyond_the_limits_for_new_ones_is_read_only_if_the_lake_accepte
     large = json.dumps(document | {"sensors": [sensor] * (NEW.sensors + 1)}).encode()
     deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=dictionary(1))
     payload = b"\x01" + deflate.compress(large) + deflate.flush()
-    assert block_of(payload, NEW) is None
-    old = block_of(payload, STORED)
+    assert arrived_block(payload, NEW, "gw-1", RECEIVED_AT, "node 1") is None
+    old = arrived_block(payload, STORED, "gw-1", RECEIVED_AT, "node 1")
     assert old is not None
-    assert old.records_total == NEW.sensors + 1
+    assert old.block.records_total == NEW.sensors + 1
