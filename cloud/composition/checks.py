@@ -24,7 +24,7 @@ from cloud.health.finding import Check, Finding, State, not_configured
 from cloud.health.lake import CursorLimits, look_at_cursors, look_at_lake
 from cloud.health.logstash import look_at_delivery, look_at_pipelines
 from cloud.health.servers import look_at_broker, look_at_search
-from cloud.health.set_aside import look_at_set_aside
+from cloud.health.set_aside import look_at_set_aside, look_at_unreadable
 from cloud.health.warehouse import look_at_ledger, look_at_warehouse
 from cloud.lake.cursors import RAW_CURSOR
 from cloud.projections.ledger import LedgerProjection
@@ -221,6 +221,7 @@ def _ledger(config: CloudConfig, limits: HealthConfig) -> Check:
         since = SystemClock().utc_ms() - round(limits.ledger_s * 1000)
         yield from look_at_ledger(engine, max(0, since))
         yield from look_at_set_aside(engine, max(0, since))
+        yield from look_at_unreadable(engine, max(0, since))
 
     return Check(
         name="ledger",

@@ -1,4 +1,4 @@
-"""Reads from the quarantine which gateways send records that are not plausible."""
+"""Reads from the quarantine which gateways send implausible records or unreadable blocks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,21 +9,28 @@ from cloud.health.finding import Finding, State
 from cloud.instants import LAST_INSTANT, shown_instant
 from cloud.plausible import IMPLAUSIBLE_NUMBER, IMPLAUSIBLE_TIME
 from cloud.warehouse.engine import converted
-from cloud.warehouse.ledger_tables import QUARANTINE
+from cloud.warehouse.ledger_tables import QUARANTINE, SEARCH_REFUSED
 
-__all__ = ["SetAsideBlocks", "blocks_set_aside", "look_at_set_aside", "set_aside_notes"]
+__all__ = [
+    "SetAsideBlocks",
+    "blocks_set_aside",
+    "look_at_set_aside",
+    "look_at_unreadable",
+    "set_aside_notes",
+]
 
 _NAMED = 3  # devices in one finding
+_IMPLAUSIBLE = (IMPLAUSIBLE_TIME, IMPLAUSIBLE_NUMBER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetAsideBlocks:
-    """Blocks of one gateway with records that every projection leaves out.
+    """Blocks of one gateway that projections leave out as a whole or in part.
 
     Attributes:
         blocks_total: Number of these blocks.
         newest_at: When the newest one was received, ms since 1970 UTC.
-        reason: Why its records are left out.
+        reason: Why the newest one, or records in it, are left out.
     """
 
     blocks_total: int
@@ -38,7 +45,7 @@ def blocks_set_aside(
     *,
     until: int = LAST_INSTANT,
 ) -> Mapping[str, SetAsideBlocks]:
-    """Returns the blocks received from `since` to `until`, by device.
+    """Returns the blocks with implausible records received from `since` to `until`, by device.
 
     Args:
         connection: Connection to the warehouse.
@@ -47,11 +54,17 @@ def blocks_set_aside(
         until: Last instant, ms since 1970 UTC.
     """
     at = QUARANTINE.c
-    newest_at = func.max(at.received_at, type_=at.received_at.type)
-    codes = (IMPLAUSIBLE_TIME, IMPLAUSIBLE_NUMBER)
-    wanted = [at.code.in_(codes), at.received_at >= since, at.received_at <= until]
+    wanted = [at.code.in_(_IMPLAUSIBLE), at.received_at >= since, at.received_at <= until]
     if devices is not None:
         wanted.append(at.device_id.in_(devices))
+    return _by_device(connection, wanted)
+
+
+def _by_device(
+    connection: Connection, wanted: Sequence[ColumnElement[bool]]
+) -> Mapping[str, SetAsideBlocks]:
+    at = QUARANTINE.c
+    newest_at = func.max(at.received_at, type_=at.received_at.type)
     totals = select(at.device_id, func.count(), newest_at).where(*wanted).group_by(at.device_id)
     return {
         device_id: SetAsideBlocks(
@@ -82,15 +95,45 @@ def look_at_set_aside(engine: Engine, since: int) -> Iterator[Finding]:
     """
     with converted(), engine.connect() as connection:
         found = blocks_set_aside(connection, since)
+    yield _finding(
+        "records set aside",
+        found,
+        "check the gateway's clock; see `dewline-cloud quarantine show`",
+    )
+
+
+def look_at_unreadable(engine: Engine, since: int) -> Iterator[Finding]:
+    """Names the gateways whose blocks cannot be decoded, or exceed a limit of the contract.
+
+    Args:
+        engine: The warehouse.
+        since: Only blocks received at or after this instant count, ms since 1970 UTC.
+
+    Raises:
+        WarehouseError: The server does not answer.
+    """
+    at = QUARANTINE.c
+    codes = at.code.not_in((*_IMPLAUSIBLE, SEARCH_REFUSED))
+    with converted(), engine.connect() as connection:
+        found = _by_device(connection, [codes, at.received_at >= since])
+    yield _finding(
+        "unreadable blocks",
+        found,
+        "see `dewline-cloud quarantine show`; update dewline, repair the gateway, or revoke its "
+        "certificate",
+    )
+
+
+def _finding(check: str, found: Mapping[str, SetAsideBlocks], remedy: str) -> Finding:
     by_total = sorted(found.items(), key=lambda item: (-item[1].blocks_total, item[0]))
     shown = "; ".join(f"{device_id}: {_shown(of)}" for device_id, of in by_total[:_NAMED])
     more = len(by_total) - _NAMED
-    yield Finding(
-        check="records set aside",
+    return Finding(
+        check=check,
         state=State.WARNING if found else State.OK,
         found=(f"{shown}; and {more} more devices" if more > 0 else shown) or "none",
         expected="none",
-        remedy="check the gateway's clock; see `dewline-cloud quarantine show`" if found else "",
+        remedy=remedy if found else "",
     )
 
 

@@ -17,7 +17,7 @@ from cloud.lake.positions import FileSequence, LandedBlock, LandedFile, Position
 from cloud.plausible import set_aside
 from cloud.projections.quarantine_limit import MORE, count_surplus, divided
 from cloud.warehouse.engine import converted
-from cloud.warehouse.ledger_tables import QUARANTINE
+from cloud.warehouse.ledger_tables import QUARANTINE, SEARCH_REFUSED
 from contract.errors import ContractError
 from contract.keys import payload_digest
 from contract.topics import Lane
@@ -25,7 +25,6 @@ from contract.wire import decode
 
 __all__ = ["SEARCH_REFUSED", "Quarantine", "QuarantineProjection", "Quarantined"]
 
-SEARCH_REFUSED = "search_refused"
 _REASON_CHARACTERS = 500
 _FETCH_ROWS = 20  # each row may have a payload of 200 kB
 

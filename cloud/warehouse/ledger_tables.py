@@ -13,7 +13,7 @@ from sqlalchemy.dialects import mysql
 from cloud.warehouse.tables import METADATA, OPTIONS, Instant
 from contract.records import Kind
 
-__all__ = ["DELIVERIES", "HELD", "LOSSES", "QUARANTINE", "STARTS"]
+__all__ = ["DELIVERIES", "HELD", "LOSSES", "QUARANTINE", "SEARCH_REFUSED", "STARTS"]
 
 _EVENT_KEY = ("device_id", "stream_id", "seq", "digest")
 
@@ -118,6 +118,8 @@ HELD = Table(
 
 # Grain: one row per refused block (digest of its payload) or refused document (digest of its
 # record's key), and reason. The position is that of the earliest delivery.
+SEARCH_REFUSED = "search_refused"  # code of a document that the search server refused
+
 QUARANTINE = Table(
     "quarantine_block",
     METADATA,

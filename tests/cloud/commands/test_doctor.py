@@ -42,6 +42,7 @@ NAMES = [
     "ledger: doubled",
     "ledger: forks",
     "records set aside",
+    "unreadable blocks",
 ]
 
 
@@ -187,6 +188,7 @@ def test_each_thing_that_is_wrong_is_named_with_what_to_do(cloud, doctor, gatewa
         "ledger: doubled": "ok",
         "ledger: forks": "ok",
         "records set aside": "ok",
+        "unreadable blocks": "ok",
     }
     assert found["ledger: unexplained"]["found"] == "2: ewr-01 2"
     assert found["cursor ledger"]["found"].startswith("1 file behind, the oldest was received ")

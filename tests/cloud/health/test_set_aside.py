@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from cloud.health.finding import State
-from cloud.health.set_aside import look_at_set_aside
+from cloud.health.set_aside import look_at_set_aside, look_at_unreadable
 from cloud.projections.quarantine import Quarantine, QuarantineProjection
 from contract.records import ClockFix
 
@@ -47,3 +47,15 @@ def test_each_device_is_named_with_its_newest_reason(warehouse, apply, gateway, 
     assert since.found.startswith("ewr-01: 1 block, ")
     (later,) = look_at_set_aside(warehouse, gateway.at + 1)
     assert later.state is State.OK
+
+
+def test_unreadable_blocks_are_named_apart(warehouse, apply, gateway, new_gateway):
+    other = new_gateway("gw-2")
+    bad_clock = replace(gateway.readings("b", 1, 4), utc_at=3_057_268_695_000)
+    apply([gateway.file(bad_clock), other.file(payloads=(b"junk", b"\x09more"))])
+    (found,) = look_at_unreadable(warehouse, 0)
+    assert (found.check, found.state) == ("unreadable blocks", State.WARNING)
+    assert found.found.startswith("gw-2: 2 blocks, the newest received at ")
+    assert "ewr-01" not in found.found
+    (later,) = look_at_unreadable(warehouse, other.at + 1)
+    assert (later.state, later.remedy) == (State.OK, "")
