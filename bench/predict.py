@@ -27,7 +27,8 @@ from contract.errors import DewlineError
 from contract.quantities import Quantity
 from contract.signals import Signal
 from edge.forecasting.window import SLOT_MS, SPAN_MS, Window
-from edge.storage.outbox import Outbox, StreamEnd
+from edge.storage.outbox import Outbox
+from edge.storage.stream_end import StreamEnd
 from models.conditions import load_conditions
 from models.evaluation import Sample
 

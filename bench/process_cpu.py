@@ -33,7 +33,9 @@ from edge.sense_loop import SenseLoop, Senses
 from edge.sensing.alerts import Alerts
 from edge.sensing.sampler import Sampler, Sensor
 from edge.storage.journal import Committed, Journal
-from edge.storage.outbox import Encoded, Outbox, StreamEnd
+from edge.storage.outbox import Outbox
+from edge.storage.queued import Encoded
+from edge.storage.stream_end import StreamEnd
 
 __all__ = ["Cost", "drain", "run_whole"]
 

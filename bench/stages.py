@@ -19,8 +19,9 @@ from edge.sensing.alerts import Alerts, samples_of
 from edge.sensing.sampler import Sampler
 from edge.sensing.timeline import Timeline
 from edge.storage.journal import Journal, Tail
-from edge.storage.outbox import Encoded, Outbox, StreamEnd
-from edge.storage.stream_end import Kept
+from edge.storage.outbox import Outbox
+from edge.storage.queued import Encoded
+from edge.storage.stream_end import Kept, StreamEnd
 from models.conditions import Condition, load_conditions
 
 __all__ = ["STAGES", "Rhythm", "Watch", "conditions", "run_stages"]

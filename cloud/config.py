@@ -1,7 +1,8 @@
 """Reads the cloud's configuration: one TOML file, in which unknown keys are errors.
 
 Every section is optional; a command that needs a missing one fails. Secrets are paths to files,
-never values. Reading uses neither network nor lake. The sections' keys are in `cloud.sections`.
+never values. Reading uses neither network nor lake. The sections' keys are in `cloud.sections`
+and `cloud.api_section`.
 """
 
 import tomllib
@@ -9,8 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
 
+from cloud.api_section import ApiConfig
 from cloud.sections import (
-    ApiConfig,
     CaConfig,
     FleetConfig,
     HealthConfig,

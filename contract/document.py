@@ -9,10 +9,11 @@ from dataclasses import dataclass, fields
 from itertools import accumulate, pairwise
 from typing import Annotated, Any
 
-from contract.blocks import Block, Mark, SensorColumns, Series, TimedEvent, kind_of
+from contract.blocks import Block, SensorColumns, Series, TimedEvent, kind_of
 from contract.errors import ContractError
 from contract.limits import NEW, Limits, counts_of
-from contract.quantities import Flag, Quality, Quantity
+from contract.marks import check_marks, parse_marks
+from contract.quantities import Quantity
 from contract.records import EVENT_TYPES, Event, Statistic
 from contract.typed import LARGEST, LATEST_UTC_MS, Between, Id, Seq, StreamId, UtcMs, build, plain
 
@@ -27,8 +28,6 @@ _SERIES = {
     for quantity in Quantity
     for decimals in range(MAX_DECIMALS + 1)
 }
-_QUALITIES = {quality.value: quality for quality in Quality}
-_FLAGS = {flag.value: flag for flag in Flag}
 _EVENTS: dict[str, type[Event]] = {kind.value: cls for cls, kind in EVENT_TYPES.items()}
 
 Document = Mapping[str, Any]
@@ -220,8 +219,8 @@ def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
     offsets = _offsets(data[:rows], offset_ms, where)
     columns = tuple(tuple(data[i : i + rows]) for i in range(rows, len(data), rows))
     _check_numbers(data, columns, where)
-    marks = _marks(_list(table, "marks", where), len(series), rows, where)
-    _check_marks(columns, marks, where)
+    marks = parse_marks(_list(table, "marks", where), len(series), rows, where)
+    check_marks(columns, marks, where)
     extras = build(_Extras, table, where, ignore_unknown=True)
     if extras.counts and len(extras.counts) != rows:
         raise ContractError("bad_columns", f"{where}: {len(extras.counts)} counts for {rows} rows")
@@ -288,58 +287,6 @@ def _check_numbers(numbers: list[Any], columns: tuple[tuple[Any, ...], ...], whe
         values = [v for v in column if v is not None]
         if values and not -LARGEST <= min(values) <= max(values) <= LARGEST:
             raise ContractError("bad_columns", f"{where}: a value exceeds +/-(2^53 - 1)")
-
-
-def _marks(items: list[Any], series_total: int, rows: int, where: str) -> tuple[Mark, ...]:
-    return tuple(
-        _mark(item, series_total, rows) or _checked_mark(item, series_total, rows, where)
-        for item in items
-    )
-
-
-def _mark(item: Any, series_total: int, rows: int) -> Mark | None:
-    """Returns the mark, or None if anything is wrong; there may be thousands of marks."""
-    try:
-        series, row, quality, flags = item[:4]
-        is_whole = type(series) is int and type(row) is int and type(flags) is list
-        if is_whole and 0 <= series < series_total and 0 <= row < rows:
-            named = tuple(map(_FLAGS.__getitem__, flags))
-            return Mark(series, row, _QUALITIES[quality], named)
-    except (TypeError, ValueError, LookupError):
-        pass
-    return None
-
-
-def _checked_mark(item: Any, series_total: int, rows: int, where: str) -> Mark:
-    try:
-        series, row, quality, flags = item[0], item[1], Quality(item[2]), item[3]
-        if type(series) is int and type(row) is int and isinstance(flags, list):
-            mark = Mark(series, row, quality, tuple(Flag(f) for f in flags))
-            if 0 <= series < series_total and 0 <= row < rows:
-                return mark
-    except (TypeError, ValueError, LookupError) as error:
-        text = f"{where}: mark {repr(item)[:60]}: {str(error)[:80]}"
-        raise ContractError("bad_columns", text) from error
-    raise ContractError(
-        "bad_columns", f"{where}: mark {repr(item)[:60]} does not name an existing value"
-    )
-
-
-def _check_marks(
-    columns: tuple[tuple[int | None, ...], ...], marks: tuple[Mark, ...], where: str
-) -> None:
-    reasoned = {(m.series, m.row): m.quality is Quality.BAD and bool(m.flags) for m in marks}
-    if len(reasoned) < len(marks):
-        raise ContractError("bad_columns", f"{where}: marks: two marks for one value")
-    for index, column in enumerate(columns):
-        if None not in column:
-            continue
-        for row, value in enumerate(column):
-            if value is None and not reasoned.get((index, row)):
-                raise ContractError(
-                    "bad_columns",
-                    f"{where}: series {index} row {row} is null but has no mark with a flag",
-                )
 
 
 def _events(items: list[Any], offset_ms: int) -> list[TimedEvent]:

@@ -32,7 +32,8 @@ from edge.sensing.alerts import Alerts
 from edge.sensing.hardware import board_for, sensors_for
 from edge.sensing.sampler import Sampler
 from edge.storage.journal import Committed, Journal
-from edge.storage.outbox import Outbox, QueuedBlock
+from edge.storage.outbox import Outbox
+from edge.storage.queued import QueuedBlock
 from edge.storage.recovery import Opened, open_outbox, rescue
 from edge.storage.trace import Trace
 from edge.supervisor import Supervisor

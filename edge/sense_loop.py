@@ -26,8 +26,9 @@ from edge.sensing.timeline import StreamTime
 from edge.storage.journal import Journal, Tail
 from edge.storage.losses import Dropped, Left, unreadable
 from edge.storage.open_block import Measured
-from edge.storage.outbox import Outbox, QueuedBlock, StreamEnd
-from edge.storage.stream_end import Kept
+from edge.storage.outbox import Outbox
+from edge.storage.queued import QueuedBlock
+from edge.storage.stream_end import Kept, StreamEnd
 from edge.supervisor import Supervisor
 
 __all__ = ["Queue", "Rhythm", "SenseLoop", "Senses"]

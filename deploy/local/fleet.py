@@ -19,7 +19,8 @@ from contract.records import Kind
 from contract.wire import decode
 from deploy.local.certificates import CertificateFiles
 from deploy.local.errors import ServerError
-from edge.storage.outbox import Outbox, QueueState
+from edge.storage.outbox import Outbox
+from edge.storage.queued import QueueState
 
 __all__ = ["CONDITIONS", "SITES", "Gateway", "Observer", "Site", "committed_total"]
 

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from contract.acks import Ack
 from contract.keys import payload_digest
 from contract.topics import Lane
-from edge.storage.outbox import Outbox, QueuedBlock
+from edge.storage.outbox import Outbox
+from edge.storage.queued import QueuedBlock
 
 __all__ = ["LIVE_S", "InFlight", "Lanes", "Outgoing"]
 

@@ -27,7 +27,8 @@ from edge.errors import (
 )
 from edge.sending.lanes import Lanes
 from edge.sending.mqtt import DesiredHeard, Heard, Lost, News, NobodyListens, Woken
-from edge.storage.outbox import Outbox, QueuedBlock
+from edge.storage.outbox import Outbox
+from edge.storage.queued import QueuedBlock
 from transport.backoff import Backoff
 
 __all__ = ["Connect", "SendLoop", "Wire"]

@@ -13,8 +13,9 @@ from contract.blocks import Block, TimedEvent, kinds_total
 from contract.records import Alert, Event
 from contract.wire import encode
 from edge.storage.open_block import Measured, OpenBlock
-from edge.storage.outbox import Encoded, Outbox, StreamEnd
-from edge.storage.stream_end import Kept
+from edge.storage.outbox import Outbox
+from edge.storage.queued import Encoded
+from edge.storage.stream_end import Kept, StreamEnd
 
 __all__ = ["Committed", "Journal", "Tail", "trace_line"]
 

@@ -14,7 +14,9 @@ from urllib.parse import quote
 
 from edge.errors import OutboxFull, OutboxMoved
 from edge.storage.end_file import EndFile
-from edge.storage.outbox import Encoded, Outbox, sound_memory
+from edge.storage.outbox import Outbox
+from edge.storage.queued import Encoded
+from edge.storage.row_checks import sound_memory
 from edge.storage.stream_end import Kept, StreamEnd
 
 __all__ = ["LateOutbox"]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from contract.records import Loss, LossReason, Span
 from edge.storage.open_block import Measured
-from edge.storage.outbox import QueuedBlock, StreamEnd
-from edge.storage.stream_end import Kept
+from edge.storage.queued import QueuedBlock
+from edge.storage.stream_end import Kept, StreamEnd
 
 __all__ = ["Dropped", "Left", "kept_in_memory", "missing", "unclean_stop", "unreadable"]
 

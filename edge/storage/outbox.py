@@ -7,13 +7,11 @@ connection that is opened reads a few rows, never the backlog; `edge.storage.ins
 whole file at the gateway's start. The schema's migrations are in `edge.storage.outbox_schema`.
 """
 
-import json
 import logging
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,68 +20,18 @@ from contract.records import Span
 from edge.errors import OutboxCorrupt, OutboxError, OutboxMoved, OutboxNewer
 from edge.storage.end_file import EndFile
 from edge.storage.outbox_schema import migrate
-from edge.storage.row_checks import row_crc32
+from edge.storage.queued import Encoded, QueuedBlock, QueueState
+from edge.storage.row_checks import row_crc32, sound_memory
 from edge.storage.sqlite_errors import converted
 from edge.storage.stream_end import Kept, StreamEnd
 
-__all__ = ["Encoded", "Outbox", "QueueState", "QueuedBlock", "StreamEnd", "sound_memory"]
+__all__ = ["Outbox"]
 
 log = logging.getLogger(__name__)
 
 _BUSY_TIMEOUT_S = 10.0
 _DURABLE_BUSY_TIMEOUT_S = 0.3  # the sense loop must not wait for another program's lock
 _NO_ROW_ID = 2**63 - 1  # above all row ids that SQLite assigns
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A block ready to be committed.
-
-    Attributes:
-        first: Number of the first record.
-        last: Number of the last record.
-        alert: Whether the block contains an alert; if so, it is sent first.
-        payload: The encoded block.
-    """
-
-    first: int
-    last: int
-    alert: bool
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class QueuedBlock:
-    """A committed block that the cloud has not acked yet.
-
-    Attributes:
-        row_id: Row id; grows with each commit and is never used twice.
-        stream_id: Stream of the records.
-        first: Number of the first record.
-        last: Number of the last record.
-        alert: Whether the block contains an alert.
-        payload: The bytes to send.
-    """
-
-    row_id: int
-    stream_id: str
-    first: int
-    last: int
-    alert: bool
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class QueueState:
-    """Describes the queue's size.
-
-    Attributes:
-        blocks: Number of blocks in the queue.
-        payload_bytes: Total size of the blocks, bytes.
-    """
-
-    blocks: int
-    payload_bytes: int
 
 
 class Outbox:
@@ -366,18 +314,6 @@ class Outbox:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-
-
-def sound_memory(text: object, crc32: int | None = None) -> bool:
-    """Returns whether a stored state is as it was written; old rows have no checksum."""
-    if not isinstance(text, str):
-        return False
-    if crc32 is not None:
-        return zlib.crc32(text.encode("utf-8", "replace")) == crc32
-    try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False
 
 
 def _places(path: Path) -> tuple[tuple[int, int] | None, ...]:

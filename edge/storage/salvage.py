@@ -19,8 +19,8 @@ from typing import Any
 from contract.errors import ContractError
 from contract.records import Alert
 from contract.wire import decode
-from edge.storage.outbox import Encoded, sound_memory
-from edge.storage.row_checks import row_crc32
+from edge.storage.queued import Encoded
+from edge.storage.row_checks import row_crc32, sound_memory
 
 __all__ = ["Salvaged", "salvage"]
 

@@ -29,7 +29,9 @@ from edge.sensing.alerts import Alerts
 from edge.sensing.sampler import Sampler, Sensor
 from edge.storage.journal import Journal
 from edge.storage.open_block import Measured
-from edge.storage.outbox import Encoded, Outbox, StreamEnd
+from edge.storage.outbox import Outbox
+from edge.storage.queued import Encoded
+from edge.storage.stream_end import StreamEnd
 from edge.supervisor import Supervisor
 from firmware_bridge.board import Sample
 from firmware_bridge.errors import SensorError

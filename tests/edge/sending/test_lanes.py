@@ -10,7 +10,9 @@ from contract.acks import Ack
 from contract.keys import payload_digest
 from contract.records import Span
 from edge.sending.lanes import LIVE_S, Lanes
-from edge.storage.outbox import Encoded, Outbox, StreamEnd
+from edge.storage.outbox import Outbox
+from edge.storage.queued import Encoded
+from edge.storage.stream_end import StreamEnd
 
 STREAM = "abcdefghij234"
 

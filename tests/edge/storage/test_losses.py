@@ -2,8 +2,7 @@
 
 from contract.records import Loss, LossReason, Span
 from edge.storage.losses import Dropped, Left, kept_in_memory, missing, unclean_stop
-from edge.storage.outbox import StreamEnd
-from edge.storage.stream_end import Kept
+from edge.storage.stream_end import Kept, StreamEnd
 
 
 def end(committed_at, tail_ms=90_000):

@@ -20,9 +20,11 @@ from edge.errors import (
     OutboxNewer,
 )
 from edge.storage.losses import Left
-from edge.storage.outbox import Encoded, Outbox, QueueState, StreamEnd
+from edge.storage.outbox import Outbox
 from edge.storage.outbox_schema import SCHEMA, SCHEMA_VERSION
+from edge.storage.queued import Encoded, QueueState
 from edge.storage.recovery import open_outbox, set_aside
+from edge.storage.stream_end import StreamEnd
 
 STREAM = "abcdefghij234"
 
@@ -169,7 +171,9 @@ def test_a_connection_belongs_to_the_thread_that_opened_it(outbox):
 WRITER = """
 import os, sys
 from pathlib import Path
-from edge.storage.outbox import Encoded, Outbox, StreamEnd
+from edge.storage.queued import Encoded
+from edge.storage.outbox import Outbox
+from edge.storage.stream_end import StreamEnd
 outbox = Outbox(Path(sys.argv[1]), durable=True)
 number = outbox.stream_end().last if outbox.stream_end() else 0
 while True:

@@ -5,8 +5,10 @@ import sqlite3
 
 from contract.wire import encode
 from edge.storage.open_block import OpenBlock
-from edge.storage.outbox import Encoded, Outbox, StreamEnd
+from edge.storage.outbox import Outbox
+from edge.storage.queued import Encoded
 from edge.storage.salvage import salvage
+from edge.storage.stream_end import StreamEnd
 
 STREAM = "abcdefghij234"
 
