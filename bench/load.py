@@ -13,6 +13,7 @@ import json
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
@@ -33,6 +34,9 @@ Form: TypeAlias = Callable[[Block], bytes]  # makes a message of a block
 _LIMIT_S = 300.0
 _NOBODY = "No matching subscribers"
 _AGE_S = 86_400
+# Blocks of one device that wait for their ack. Without a limit a slow consumer leaves more at the
+# broker than its queue may hold, and the broker drops the rest.
+_WINDOW = 1_000
 
 
 class _Device:
@@ -48,19 +52,29 @@ class _Device:
         self._acked = 0
         self._wanted = 0
         self._done = threading.Event()
-        self._payloads: list[bytes] = []
+        self._lock = threading.Lock()
+        self._payloads: deque[bytes] = deque()
+        self._blocks = 0  # published and not acked yet
+        self._records = 1
         self._peer = Peer(port, name, password, self._hear)
         self._peer.subscribe(ack_topic(name))
 
-    def encode(self, total: int) -> None:
-        """Prepares the blocks that `send` publishes."""
-        self._payloads = [self._encoded() for _ in range(total)]
+    def encode(self, total: int, records: int) -> None:
+        """Prepares the blocks of so many readings that `send` publishes."""
+        self._payloads.extend(self._encoded() for _ in range(total))
+        self._records = records
 
     def send(self) -> None:
-        """Publishes all prepared blocks; paho's thread sends them."""
+        """Publishes the first prepared blocks; each ack lets the next ones follow."""
         self._done.clear()
-        for payload in self._payloads:
-            self._peer.publish(self._topic, payload, qos=1)
+        self._publish(0)
+
+    def _publish(self, acked: int) -> None:
+        with self._lock:
+            self._blocks -= acked
+            while self._payloads and self._blocks < _WINDOW:
+                self._blocks += 1
+                self._peer.publish(self._topic, self._payloads.popleft(), qos=1)
 
     def probe(self) -> None:
         """Sends one block repeatedly until there is a subscriber, then waits for its ack."""
@@ -93,7 +107,10 @@ class _Device:
         return self._form(block)
 
     def _hear(self, _topic: str, payload: bytes) -> None:
-        self._acked += sum(s.last - s.first + 1 for s in decode_ack(payload).spans)
+        acked = sum(s.last - s.first + 1 for s in decode_ack(payload).spans)
+        self._acked += acked
+        if self._payloads:
+            self._publish(acked // self._records)
         if self._acked >= self._wanted:
             self._done.set()
 
@@ -120,7 +137,7 @@ def main() -> int:
     ]
     for device in devices:
         device.probe()
-        device.encode(args.blocks // len(devices))
+        device.encode(args.blocks // len(devices), args.records)
     print("ready", flush=True)
     if not sys.stdin.readline():
         return 1  # the process that started this one has ended
