@@ -4,12 +4,14 @@ A ClockFix record names the UTC instant of one offset of its stream. The search 
 Spark transforms both call these functions, so that all stores have the same dates.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from cloud.plausible import plausible_instant
+from contract.blocks import Block
+from contract.records import ClockFix
 
-__all__ = ["Fix", "first_fix", "fixed_observed_at"]
+__all__ = ["Fix", "first_fix", "fixed_observed_at", "fixes_of"]
 
 
 def fixed_observed_at(offset_ms: int, fix_offset_ms: int, fix_utc_at: int) -> int:
@@ -57,3 +59,11 @@ def first_fix(fixes: Iterable[Fix]) -> Fix | None:
     fix before the first one arrived. These records keep their dates until the store is rebuilt.
     """
     return min(fixes, key=lambda fix: fix.seq, default=None)
+
+
+def fixes_of(block: Block, left_out: frozenset[int]) -> Iterator[Fix]:
+    """Returns the ClockFixes of a block, without those whose numbers are in `left_out`."""
+    first_event = block.last - len(block.events) + 1
+    for seq, timed in enumerate(block.events, start=first_event):
+        if isinstance(timed.event, ClockFix) and seq not in left_out:
+            yield Fix(seq=seq, offset_ms=timed.offset_ms, utc_at=timed.event.utc_at)

@@ -116,6 +116,8 @@ class SearchConfig:
         prefix: First part of the name of every index.
         period: Observed time that one index of readings, or of the cloud's forecasts, covers.
             Other kinds have one index a year.
+        keep_days: Days that Elasticsearch keeps at least; `search` deletes indices whose whole
+            period is older. Absent: everything is kept.
         username: Account on Elasticsearch.
         password_file: File with the account's password.
         ca_file: For https: CA certificates (PEM) that may sign the server's certificate; absent:
@@ -132,6 +134,7 @@ class SearchConfig:
     url: Text
     prefix: Id = "dewline"
     period: Period = Period.MONTH
+    keep_days: Annotated[int, Between(1, 36_500)] | None = None
     username: Text | None = None
     password_file: Text | None = None
     ca_file: Text | None = None

@@ -15,10 +15,21 @@ _log = logging.getLogger(__name__)
 _POLL_S = 0.5
 
 Opener = Callable[[CloudConfig], Projection]
+BeforePass = Callable[[], object]
 
 
-def add_projecting(verbs: Verbs, opener: Opener) -> None:
-    """Adds `run` and `follow` for the projection that `opener` makes from a configuration."""
+def add_projecting(
+    verbs: Verbs,
+    opener: Opener,
+    before_pass: Callable[[CloudConfig], BeforePass | None] = lambda _config: None,
+) -> None:
+    """Adds `run` and `follow` for a projection.
+
+    Args:
+        verbs: The noun's verbs.
+        opener: Makes the projection from a configuration.
+        before_pass: Makes what `follow` calls before each pass; None for nothing.
+    """
     _add(
         verbs,
         "run",
@@ -29,7 +40,7 @@ def add_projecting(verbs: Verbs, opener: Opener) -> None:
         verbs,
         "follow",
         "Apply new files until SIGTERM or Ctrl-C.",
-        lambda _args, config: follow(config, opener(config)),
+        lambda _args, config: follow(config, opener(config), before_pass(config)),
     )
 
 
@@ -50,13 +61,16 @@ def run_once(config: CloudConfig, projection: Projection) -> int:
     return 0
 
 
-def follow(config: CloudConfig, projection: Projection) -> int:
+def follow(
+    config: CloudConfig, projection: Projection, before_pass: BeforePass | None = None
+) -> int:
     """Applies new files until SIGTERM or SIGINT; returns exit code 0.
 
     Raises:
         DewlineError: A failure that a retry does not solve.
     """
-    open_runner(config, projection).follow(stop_on_signal(), _POLL_S, _FailureLog(projection.name))
+    failures = _FailureLog(projection.name)
+    open_runner(config, projection).follow(stop_on_signal(), _POLL_S, failures, before_pass)
     return 0
 
 

@@ -3,6 +3,7 @@
 import argparse
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from cloud.commands.arguments import Verbs, add_as_of, add_json, add_noun, add_verb
@@ -43,20 +44,30 @@ def _show(args: argparse.Namespace, config: CloudConfig) -> int:
     quarantine, as_of = open_quarantine(config), _as_of(args)
     totals = quarantine.totals(as_of=as_of)
     counted = quarantine.counted(as_of=as_of)
+    documents = quarantine.counted_documents(as_of=as_of)
     items = list(quarantine.items(as_of=as_of, newest=args.newest))
     if args.json:
         newest = [_table(item) for item in items]
-        found = {"totals": dict(totals), "without_row": dict(counted), "newest": newest}
+        found = {
+            "totals": dict(totals),
+            "without_row": dict(counted),
+            "documents_without_row": dict(documents),
+            "newest": newest,
+        }
         print(json.dumps(found, indent=2))
         return 0
     print_table(("code", "rows"), totals)
-    if counted:
-        print()
-        print_table(("device", "more blocks, only in the lake"), counted)
-    if items:
-        print()
-        print_table(("received", "device", "digest", "bytes", "reason"), [_cells(i) for i in items])
+    newest_heads = ("received", "device", "digest", "bytes", "reason")
+    _print_more(("device", "more blocks, only in the lake"), counted)
+    _print_more(("device", "more refusals of documents"), documents)
+    _print_more(newest_heads, [_cells(item) for item in items])
     return 0
+
+
+def _print_more(heads: Sequence[str], rows: Sequence[Sequence[str | int]]) -> None:
+    if rows:
+        print()
+        print_table(heads, rows)
 
 
 def _cells(item: Quarantined) -> list[str | int]:

@@ -8,13 +8,14 @@ from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
 from cloud.commands.printing import print_table
 from cloud.commands.projecting import add_projecting
 from cloud.composition.lake import open_lake, open_store
-from cloud.composition.search import open_search_projection
-from cloud.composition.servers import index_names, open_search
+from cloud.composition.search import open_retirement, open_search_projection
+from cloud.composition.servers import index_names, open_search, search_retention
 from cloud.config import CloudConfig
 from cloud.lake.cursors import CursorStore
 from cloud.lake.positions import Cursor
 from cloud.projections.repair import repair, with_missing
 from cloud.projections.search import SearchProjection
+from cloud.search.retention import Kept
 from cloud.search.templates import install
 from cloud.search.verify import StreamComparison, compare, keys_in_lake, search_counts, totals
 
@@ -32,7 +33,7 @@ def register(subparsers: Verbs) -> None:
     setup.add_argument(
         "--replicas", type=int, default=0, metavar="N", help="copies of each index (default 0)"
     )
-    add_projecting(verbs, open_search_projection)
+    add_projecting(verbs, open_search_projection, open_retirement)
     about = "Compare the documents with the lake's keys; exit code 1 if they differ."
     add_json(add_verb(verbs, "verify", about, "search verify --json", _verify))
     about = (
@@ -40,6 +41,11 @@ def register(subparsers: Verbs) -> None:
         "code 1 if some are still missing."
     )
     add_json(add_verb(verbs, "repair", about, "search repair", _repair))
+    about = (
+        "Delete indices whose whole period is older than [search] keep_days; `follow` does it once "
+        "a day."
+    )
+    add_verb(verbs, "retire", about, "search retire", _retire)
     about = "Reset the cursor: the next run writes the whole lake again."
     add_verb(verbs, "rebuild", about, "search rebuild", _rebuild)
 
@@ -51,8 +57,9 @@ def _setup(args: argparse.Namespace, config: CloudConfig) -> int:
 
 
 def _verify(args: argparse.Namespace, config: CloudConfig) -> int:
-    lake = keys_in_lake(open_lake(config).after(Cursor()))
-    found = compare(lake, search_counts(open_search(config), index_names(config)))
+    client, names, kept = open_search(config), index_names(config), _kept(config)
+    lake = keys_in_lake(open_lake(config).after(Cursor()), kept)
+    found = compare(lake, search_counts(client, names, kept))
     if args.json:
         print(_as_json(found))
     else:
@@ -62,10 +69,11 @@ def _verify(args: argparse.Namespace, config: CloudConfig) -> int:
 
 def _repair(args: argparse.Namespace, config: CloudConfig) -> int:
     lake, client, names = open_lake(config), open_search(config), index_names(config)
-    keys = keys_in_lake(lake.after(Cursor()))
-    before = with_missing(compare(keys, search_counts(client, names)))
+    kept = _kept(config)
+    keys = keys_in_lake(lake.after(Cursor()), kept)
+    before = with_missing(compare(keys, search_counts(client, names, kept)))
     repair(open_search_projection(config, direct=True), lake.after(Cursor()), before)
-    after = compare(keys, search_counts(client, names)) if before else []
+    after = compare(keys, search_counts(client, names, kept)) if before else []
     left = [c for c in after if c.lake.records > c.search.records]
     if args.json:
         print(json.dumps({"streams": len(before), "missing": [_as_table(c) for c in left]}))
@@ -73,6 +81,21 @@ def _repair(args: argparse.Namespace, config: CloudConfig) -> int:
         print(f"{len(before)} streams written again")
         _print_differing(left)
     return 1 if left else 0
+
+
+def _kept(config: CloudConfig) -> Kept | None:
+    retention = search_retention(config)
+    return None if retention is None else retention.kept()
+
+
+def _retire(_args: argparse.Namespace, config: CloudConfig) -> int:
+    retirement = open_retirement(config)
+    if retirement is None:
+        print("nothing is deleted: [search] keep_days is not set")
+        return 0
+    for index in retirement.retire():
+        print(f"deleted {index}")
+    return 0
 
 
 def _rebuild(_args: argparse.Namespace, config: CloudConfig) -> int:

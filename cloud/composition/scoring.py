@@ -11,7 +11,12 @@ from cloud.clock import SystemClock
 from cloud.composition.lake import open_store
 from cloud.composition.registry import open_registry, open_signer
 from cloud.composition.search import open_bulk_writer
-from cloud.composition.servers import index_names, open_search, open_warehouse
+from cloud.composition.servers import (
+    index_names,
+    open_search,
+    open_warehouse,
+    search_retention,
+)
 from cloud.composition.transform import tables_of
 from cloud.config import CloudConfig, SparkConfig, fleet_conditions
 from cloud.lake.cursors import SCORING_CURSOR, TRANSFORM_CURSOR, CursorStore
@@ -74,7 +79,7 @@ def _sink(config: CloudConfig) -> ForecastSink:
     engine, names, client = open_warehouse(config), index_names(config), open_search(config)
     install_template(client, names)
     writer = open_bulk_writer(client, Quarantine(engine, SystemClock()))
-    return ForecastSink(engine, writer, client, names)
+    return ForecastSink(engine, writer, client, names, search_retention(config))
 
 
 def _say(batch: BatchResult) -> None:

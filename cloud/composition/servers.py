@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
+from cloud.clock import SystemClock
 from cloud.config import CloudConfig, IngestConfig, RolloutConfig, need, read_secret
 from cloud.logstash.http_client import HttpAddress, HttpClient
 from cloud.logstash.node_api import NodeApi
 from cloud.search.names import IndexNames
+from cloud.search.retention import Retention
 from cloud.warehouse.engine import Address, connect, require_current
 from contract.errors import ConfigError
 
@@ -23,6 +25,7 @@ __all__ = [
     "open_node_api",
     "open_search",
     "open_warehouse",
+    "search_retention",
 ]
 
 
@@ -124,6 +127,18 @@ def index_names(config: CloudConfig) -> IndexNames:
     """
     section = need(config.search, "search", config)
     return IndexNames(section.prefix, section.period)
+
+
+def search_retention(config: CloudConfig) -> Retention | None:
+    """Returns the retention of section `[search]`; None if everything is kept.
+
+    Raises:
+        ConfigError: The section is missing.
+    """
+    section = need(config.search, "search", config)
+    if section.keep_days is None:
+        return None
+    return Retention(keep_days=section.keep_days, period=section.period, clock=SystemClock())
 
 
 def broker_settings(section: IngestConfig | RolloutConfig, role: str) -> "BrokerSettings":

@@ -9,7 +9,7 @@ from cloud.health.finding import Finding, State
 from cloud.instants import LAST_INSTANT, shown_instant
 from cloud.plausible import IMPLAUSIBLE_NUMBER, IMPLAUSIBLE_TIME
 from cloud.warehouse.engine import converted
-from cloud.warehouse.ledger_tables import QUARANTINE, SEARCH_REFUSED
+from cloud.warehouse.ledger_tables import MORE_DOCUMENTS, QUARANTINE, SEARCH_REFUSED
 
 __all__ = [
     "SetAsideBlocks",
@@ -113,7 +113,7 @@ def look_at_unreadable(engine: Engine, since: int) -> Iterator[Finding]:
         WarehouseError: The server does not answer.
     """
     at = QUARANTINE.c
-    codes = at.code.not_in((*_IMPLAUSIBLE, SEARCH_REFUSED))
+    codes = at.code.not_in((*_IMPLAUSIBLE, SEARCH_REFUSED, MORE_DOCUMENTS))
     with converted(), engine.connect() as connection:
         found = _by_device(connection, [codes, at.received_at >= since])
     yield _finding(

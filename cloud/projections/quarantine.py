@@ -1,8 +1,8 @@
 """Stores the quarantine: unreadable blocks, implausible records, documents that search refuses.
 
 No data are lost: the lake also has the block, and a newer decoder can replay the lake. A row's key
-is the refused item and the reason's code, so repeats change nothing. The number of a device's
-blocks is limited (`cloud.projections.quarantine_limit`).
+is the refused item and the reason's code, so repeats change nothing. The numbers of a device's
+blocks and documents are limited (`cloud.projections.quarantine_limit`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,16 @@ from sqlalchemy.dialects.mysql import insert
 from cloud.clock import Clock
 from cloud.lake.positions import FileSequence, LandedBlock, LandedFile, Position
 from cloud.plausible import set_aside
-from cloud.projections.quarantine_limit import MORE, count_surplus, divided
+from cloud.projections.quarantine_limit import (
+    BLOCKS,
+    DOCUMENTS,
+    MORE,
+    MORE_DOCUMENTS,
+    count_documents,
+    count_surplus,
+    divided,
+)
+from cloud.search.bulk import RefusedDocument
 from cloud.warehouse.engine import converted
 from cloud.warehouse.ledger_tables import QUARANTINE, SEARCH_REFUSED
 from contract.errors import ContractError
@@ -25,6 +34,7 @@ from contract.wire import decode
 
 __all__ = ["SEARCH_REFUSED", "Quarantine", "QuarantineProjection", "Quarantined"]
 
+_COUNTS = (MORE, MORE_DOCUMENTS)
 _REASON_CHARACTERS = 500
 _FETCH_ROWS = 20  # each row may have a payload of 200 kB
 
@@ -63,16 +73,6 @@ class Quarantine:
         self._engine = engine
         self._clock = clock
 
-    def add(self, items: Sequence[Quarantined]) -> None:
-        """Store the items; of an existing one, the earliest delivery stays.
-
-        Raises:
-            WarehouseError: No item was written.
-        """
-        if items:
-            with converted(), self._engine.begin() as connection:
-                _insert(connection, items)
-
     def add_blocks(self, items: Sequence[Quarantined]) -> None:
         """Store the blocks as far as their devices' limits allow; count the others.
 
@@ -81,27 +81,24 @@ class Quarantine:
         """
         if items:
             with converted(), self._engine.begin() as connection:
-                kept, surplus = divided(connection, items)
+                kept, surplus = divided(connection, items, BLOCKS)
                 if kept:
                     _insert(connection, kept)
                 count_surplus(connection, surplus)
 
-    def put(self, key: str, device_id: str, reason: str, document: str) -> None:
-        """Store a document that search refuses, under its record's key.
+    def put(self, refused: Sequence[RefusedDocument]) -> None:
+        """Store documents that search refuses as far as their devices' limits allow; count others.
 
         Raises:
-            WarehouseError: The document was not written.
+            WarehouseError: No document was written or counted.
         """
-        item = Quarantined(
-            device_id=device_id,
-            digest=payload_digest(key.encode()),
-            code=SEARCH_REFUSED,
-            reason=reason,
-            received_at=self._clock.utc_ms(),
-            payload=document.encode(),
-            record_key=key,
-        )
-        self.add([item])
+        received_at = self._clock.utc_ms()
+        items = [_of_document(document, received_at) for document in refused]
+        with converted(), self._engine.begin() as connection:
+            kept, surplus = divided(connection, items, DOCUMENTS)
+            if kept:
+                _insert(connection, kept)
+            count_documents(connection, surplus)
 
     def items(self, *, as_of: int, newest: int | None = None) -> Iterator[Quarantined]:
         """Return the items received up to `as_of` (ms), newest first; at most `newest` items.
@@ -112,7 +109,7 @@ class Quarantine:
         at = QUARANTINE.c
         query = (
             select(QUARANTINE)
-            .where(at.received_at <= as_of, at.code != MORE)
+            .where(at.received_at <= as_of, at.code.not_in(_COUNTS))
             .order_by(at.received_at.desc(), at.device_id, at.digest, at.code)
             .limit(newest)
         )
@@ -120,8 +117,15 @@ class Quarantine:
 
     def counted(self, *, as_of: int) -> tuple[tuple[str, int], ...]:
         """Return the devices over the limit, each with its number of blocks without a row."""
+        return self._without_row(MORE, as_of)
+
+    def counted_documents(self, *, as_of: int) -> tuple[tuple[str, int], ...]:
+        """Return the devices over the limit, each with its refusals of documents without a row."""
+        return self._without_row(MORE_DOCUMENTS, as_of)
+
+    def _without_row(self, code: str, as_of: int) -> tuple[tuple[str, int], ...]:
         at = QUARANTINE.c
-        query = select(at.device_id, at.payload).where(at.code == MORE, at.received_at <= as_of)
+        query = select(at.device_id, at.payload).where(at.code == code, at.received_at <= as_of)
         found: dict[str, int] = {}
         with converted(), self._engine.connect() as connection:
             for device_id, total in connection.execute(query):
@@ -133,7 +137,7 @@ class Quarantine:
         at = QUARANTINE.c
         query = (
             select(at.code, func.count())
-            .where(at.received_at <= as_of, at.code != MORE)
+            .where(at.received_at <= as_of, at.code.not_in(_COUNTS))
             .group_by(at.code)
             .order_by(at.code)
         )
@@ -198,6 +202,18 @@ def _of_block(block: LandedBlock, position: Position, code: str, reason: str) ->
         payload=block.payload,
         topic=block.topic,
         position=position,
+    )
+
+
+def _of_document(refused: RefusedDocument, received_at: int) -> Quarantined:
+    return Quarantined(
+        device_id=refused.device_id,
+        digest=payload_digest(refused.key.encode()),
+        code=SEARCH_REFUSED,
+        reason=refused.reason,
+        received_at=received_at,
+        payload=refused.document.encode(),
+        record_key=refused.key,
     )
 
 

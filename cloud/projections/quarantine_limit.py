@@ -4,6 +4,9 @@ One broken device can send hundreds of thousands of unreadable blocks. Some of t
 and the lake has all of them. So a device keeps `ROWS` rows or `BYTES` payload bytes, and one row
 with code `more` for each sequence of files says how many blocks came after that. That row also
 holds the last file that it counts, so applying a file again changes nothing.
+
+The documents of a device that Elasticsearch refuses have the same limits. Beyond them, one row with
+code `more_documents` counts refusals: a document that is refused again is counted again.
 """
 
 from collections import defaultdict
@@ -11,31 +14,45 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 from sqlalchemy.dialects.mysql import insert
 
 from cloud.lake.positions import FileSequence, Position
-from cloud.warehouse.ledger_tables import QUARANTINE
+from cloud.warehouse.ledger_tables import MORE_DOCUMENTS, QUARANTINE, SEARCH_REFUSED
 from contract.keys import payload_digest
 
-__all__ = ["BYTES", "MORE", "ROWS", "count_surplus", "divided"]
+__all__ = [
+    "BLOCKS",
+    "BYTES",
+    "DOCUMENTS",
+    "MORE",
+    "MORE_DOCUMENTS",
+    "ROWS",
+    "count_documents",
+    "count_surplus",
+    "divided",
+]
 
 MORE = "more"
 ROWS = 1_000
 BYTES = 20_000_000
 
+# Rows that count towards a limit. Only rows with a topic are blocks.
+BLOCKS: ColumnElement[bool] = QUARANTINE.c.topic.is_not(None)
+DOCUMENTS: ColumnElement[bool] = QUARANTINE.c.code == SEARCH_REFUSED
+
 
 class Refused(Protocol):
-    """What the limit needs of a refused block."""
+    """What the limit needs of a refused block or document."""
 
     @property
     def device_id(self) -> str:
-        """Device that sent the block."""
+        """Device that sent it."""
         ...
 
     @property
     def digest(self) -> str:
-        """Digest of the block."""
+        """Digest of the block, or of the document's key."""
         ...
 
     @property
@@ -45,17 +62,17 @@ class Refused(Protocol):
 
     @property
     def received_at(self) -> int:
-        """When the block was received, ms since 1970 UTC."""
+        """When it was received, ms since 1970 UTC."""
         ...
 
     @property
     def payload(self) -> bytes:
-        """Bytes of the block."""
+        """Its bytes."""
         ...
 
     @property
     def position(self) -> Position | None:
-        """File with the block."""
+        """File with the block; None for a document."""
         ...
 
 
@@ -75,19 +92,27 @@ class _Room:
         return True
 
 
-def divided(connection: Connection, blocks: Sequence[B]) -> tuple[list[B], list[B]]:
-    """Returns the blocks that get a row, and those that are only counted."""
+def divided(
+    connection: Connection, items: Sequence[B], limited: ColumnElement[bool]
+) -> tuple[list[B], list[B]]:
+    """Returns the items that get a row, and those that are only counted.
+
+    Args:
+        connection: Connection to the warehouse.
+        items: Refused blocks, or refused documents.
+        limited: `BLOCKS` or `DOCUMENTS`.
+    """
     kept: list[B] = []
     surplus: list[B] = []
-    for device_id, own in _by_device(blocks).items():
-        room, known = _room(connection, device_id), _known(connection, device_id, own)
-        for block in own:
-            key = (block.digest, block.code)
-            if key in known or room.take(len(block.payload)):
+    for device_id, own in _by_device(items).items():
+        room, known = _room(connection, device_id, limited), _known(connection, device_id, own)
+        for item in own:
+            key = (item.digest, item.code)
+            if key in known or room.take(len(item.payload)):
                 known.add(key)
-                kept.append(block)
+                kept.append(item)
             else:
-                surplus.append(block)
+                surplus.append(item)
     return kept, surplus
 
 
@@ -100,6 +125,25 @@ def count_surplus(connection: Connection, surplus: Iterable[Refused]) -> None:
             numbers[key].append((block.position.n, block.received_at))
     for (device_id, sequence), counted in numbers.items():
         _count(connection, device_id, sequence, counted)
+
+
+def count_documents(connection: Connection, surplus: Iterable[Refused]) -> None:
+    """Adds refusals of documents to the row `more_documents` of their device."""
+    at = QUARANTINE.c
+    for device_id, own in _by_device(list(surplus)).items():
+        digest = payload_digest(MORE_DOCUMENTS.encode())
+        key = (at.device_id == device_id, at.digest == digest, at.code == MORE_DOCUMENTS)
+        counted = connection.scalar(select(at.payload).where(*key).with_for_update())
+        total = len(own) + (0 if counted is None else int(counted))
+        values = {
+            "reason": f"Elasticsearch refused documents of this device {total} more times; "
+            "the lake has their records",
+            "received_at": max(item.received_at for item in own),
+            "payload": b"%d" % total,
+        }
+        fixed = {"device_id": device_id, "digest": digest, "code": MORE_DOCUMENTS}
+        statement = insert(QUARANTINE).values(**fixed, **values)
+        connection.execute(statement.on_duplicate_key_update(values))
 
 
 def _count(
@@ -134,27 +178,26 @@ def _values(sequence: FileSequence, total: int, last: int, received_at: int) -> 
     }
 
 
-def _by_device(blocks: Sequence[B]) -> dict[str, list[B]]:
+def _by_device(items: Sequence[B]) -> dict[str, list[B]]:
     found: defaultdict[str, list[B]] = defaultdict(list)
-    for block in blocks:
-        found[block.device_id].append(block)
+    for item in items:
+        found[item.device_id].append(item)
     return found
 
 
-def _room(connection: Connection, device_id: str) -> _Room:
+def _room(connection: Connection, device_id: str, limited: ColumnElement[bool]) -> _Room:
     at = QUARANTINE.c
-    # Only rows with a place in the lake and a topic are blocks: neither documents nor counts.
     query = select(func.count(), func.coalesce(func.sum(func.octet_length(at.payload)), 0)).where(
-        at.device_id == device_id, at.topic.is_not(None)
+        at.device_id == device_id, limited
     )
     rows, size_bytes = connection.execute(query).one()
     return _Room(ROWS - rows, BYTES - int(size_bytes))
 
 
 def _known(
-    connection: Connection, device_id: str, blocks: Sequence[Refused]
+    connection: Connection, device_id: str, items: Sequence[Refused]
 ) -> set[tuple[str, str]]:
     at = QUARANTINE.c
-    digests = {block.digest for block in blocks}
+    digests = {item.digest for item in items}
     query = select(at.digest, at.code).where(at.device_id == device_id, at.digest.in_(digests))
     return {(digest, code) for digest, code in connection.execute(query)}

@@ -69,6 +69,7 @@ class ProjectionRunner:
         stop: threading.Event,
         poll_s: float,
         on_error: Callable[[DewlineError], None],
+        before_pass: Callable[[], object] | None = None,
     ) -> None:
         """Applies new files until `stop`; waits `poll_s` after each pass.
 
@@ -76,12 +77,15 @@ class ProjectionRunner:
             stop: Event that ends the loop; checked between passes.
             poll_s: Seconds between two passes.
             on_error: Called with each retryable failure, before the wait for the retry.
+            before_pass: Called before each pass; its failures are handled as those of a pass.
 
         Raises:
             DewlineError: A failure that is not retryable.
         """
         while not stop.is_set():
             try:
+                if before_pass is not None:
+                    before_pass()
                 self._pass()
             except DewlineError as error:
                 if not error.retryable:

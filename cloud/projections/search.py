@@ -6,26 +6,29 @@ decoded and records that are not plausible are left out; the quarantine projecti
 """
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from cloud.clock_fix import Fix, first_fix
+from cloud.clock_fix import Fix, first_fix, fixes_of
 from cloud.lake.positions import LandedBlock, LandedFile
 from cloud.plausible import plausible_instant, set_aside
 from cloud.search.bulk import Document
 from cloud.search.documents import BlockContext, documents
 from cloud.search.names import IndexNames
 from cloud.search.query import Filter, Hit
+from cloud.search.retention import Kept, Retention, retired
 from cloud.search.templates import TIMESTAMP
 from contract.blocks import Block
 from contract.errors import ContractError
 from contract.keys import event_day
-from contract.records import ClockFix, Kind
+from contract.records import Kind
 from contract.wire import decode
 
 __all__ = ["DocumentWriter", "Documents", "SearchProjection"]
 
+_log = logging.getLogger(__name__)
 _PAGE = 1000  # documents moved at a time when a fix arrives
 
 
@@ -94,10 +97,17 @@ class SearchProjection:
 
     name = "search"
 
-    def __init__(self, stored: Documents, writer: DocumentWriter, names: IndexNames) -> None:
+    def __init__(
+        self,
+        stored: Documents,
+        writer: DocumentWriter,
+        names: IndexNames,
+        retention: Retention | None = None,
+    ) -> None:
         self._stored = stored
         self._writer = writer
         self._names = names
+        self._retention = retention
 
     def apply(self, files: Sequence[LandedFile]) -> None:
         """Write every record of the files; repeating it is safe.
@@ -110,14 +120,18 @@ class SearchProjection:
         self._names = replace(self._names, existing=existing)
         fixed = _fixes(decoded)
         fixes = self._first(fixed, decoded)
-        self._writer.create(self._documents(decoded, fixes))
+        kept = None if self._retention is None else self._retention.kept()
+        aged = _Aged(kept)
+        self._writer.create(self._documents(decoded, fixes, aged))
         # After the writing, to find also undated records of this batch from an earlier run that
         # was killed.
         for stream in sorted(fixed):
-            self._move(stream, fixes[stream])
+            self._move(stream, fixes[stream], aged)
+        if aged.total:
+            _log.info("search: %d records older than [search] keep_days not written", aged.total)
 
     def _documents(
-        self, decoded: Iterable[_Decoded], fixes: Mapping[_Stream, Fix]
+        self, decoded: Iterable[_Decoded], fixes: Mapping[_Stream, Fix], aged: "_Aged"
     ) -> Iterator[Document]:
         for item in decoded:
             origin = BlockContext(
@@ -126,7 +140,7 @@ class SearchProjection:
                 fix=fixes.get(item.stream),
                 left_out=item.left_out,
             )
-            yield from documents(origin, item.block, self._names)
+            yield from documents(aged.without(origin, item.block), item.block, self._names)
 
     def _first(
         self, fixed: Mapping[_Stream, Fix], decoded: Iterable[_Decoded]
@@ -151,8 +165,8 @@ class SearchProjection:
                 return Fix(seq=seq, offset_ms=offset_ms, utc_at=utc_at)
         return None
 
-    def _move(self, stream: _Stream, fix: Fix) -> None:
-        """Move the stream's waiting documents to the indices of their days."""
+    def _move(self, stream: _Stream, fix: Fix, aged: "_Aged") -> None:
+        """Move the stream's waiting documents to the indices of their days, unless too old."""
         waiting = [self._names.unsynced(kind) for kind in Kind]
         self._stored.refresh(waiting)
         after_seq = 0
@@ -160,13 +174,13 @@ class SearchProjection:
             waiting, stream.undated(), after_seq=after_seq, limit=_PAGE
         ):
             after_seq = max(int(hit.fields["seq"]) for hit in hits)
-            moves = [(hit, moved) for hit in hits if (moved := self._dated(hit, fix)) is not None]
+            moves = [moved for hit in hits if (moved := self._dated(hit, fix)) is not None]
             # Create before delete: a crash in between leaves two documents, and the batch is
             # repeated. In the other order, a crash would leave none.
-            self._writer.create(moved for _, moved in moves)
-            self._writer.delete(Document(hit.index, hit.id, "") for hit, _ in moves)
+            self._writer.create(m.to for m in moves if aged.keeps(m.kind, m.observed_at))
+            self._writer.delete(Document(m.hit.index, m.hit.id, "") for m in moves)
 
-    def _dated(self, hit: Hit, fix: Fix) -> Document | None:
+    def _dated(self, hit: Hit, fix: Fix) -> "_Move | None":
         offset_ms, received_at = (int(hit.fields[n]) for n in ("offset_ms", "received_at"))
         observed_at = fix.observed_at(offset_ms, received_at)
         if observed_at is None:
@@ -179,7 +193,37 @@ class SearchProjection:
         }
         kind = next(k for k in Kind if self._names.unsynced(k) == hit.index)
         body = json.dumps(fields, separators=(",", ":"), allow_nan=False)
-        return Document(self._names.index(kind, day), hit.id, body)
+        return _Move(hit, kind, observed_at, Document(self._names.index(kind, day), hit.id, body))
+
+
+class _Move(NamedTuple):
+    """A waiting document, and the document with a time that replaces it."""
+
+    hit: Hit
+    kind: Kind
+    observed_at: int
+    to: Document
+
+
+class _Aged:
+    """Leaves out the records of one batch that are too old, and counts them."""
+
+    def __init__(self, kept: Kept | None) -> None:
+        self._kept = kept
+        self.total = 0
+
+    def without(self, origin: BlockContext, block: Block) -> BlockContext:
+        """Returns the context of a block with its old records left out."""
+        if self._kept is None or not (old := retired(origin, block, self._kept)):
+            return origin
+        self.total += len(old - origin.left_out)
+        return replace(origin, left_out=origin.left_out | old)
+
+    def keeps(self, kind: Kind, observed_at: int) -> bool:
+        """Returns whether a record of an instant, ms since 1970 UTC, is to be written."""
+        kept = self._kept is None or self._kept.keeps(kind, observed_at)
+        self.total += not kept
+        return kept
 
 
 def _decoded(blocks: Iterable[LandedBlock]) -> Iterator[_Decoded]:
@@ -197,9 +241,6 @@ def _fixes(decoded: Iterable[_Decoded]) -> dict[_Stream, Fix]:
     """Returns the first ClockFix of each stream among the blocks."""
     found: dict[_Stream, list[Fix]] = {}
     for item in decoded:
-        first_event = item.block.last - len(item.block.events) + 1
-        for seq, timed in enumerate(item.block.events, start=first_event):
-            if isinstance(timed.event, ClockFix) and seq not in item.left_out:
-                fix = Fix(seq=seq, offset_ms=timed.offset_ms, utc_at=timed.event.utc_at)
-                found.setdefault(item.stream, []).append(fix)
+        for fix in fixes_of(item.block, item.left_out):
+            found.setdefault(item.stream, []).append(fix)
     return {s: first for s, fixes in found.items() if (first := first_fix(fixes)) is not None}

@@ -7,6 +7,7 @@ Elasticsearch has: a row is written before its document and deleted after it. If
 interrupted anywhere, the next batch therefore finds and removes its remains.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Protocol
@@ -19,11 +20,13 @@ from cloud.scoring.documents import document_of
 from cloud.scoring.forecast import TimeSpan
 from cloud.search.bulk import Document
 from cloud.search.names import IndexNames
+from cloud.search.retention import Retention
 from cloud.warehouse.engine import converted
 from cloud.warehouse.model_tables import CLOUD_PREDICTIONS
 
 __all__ = ["DocumentStore", "ForecastSink", "Indices"]
 
+_log = logging.getLogger(__name__)
 _AT_ONCE = 1000
 _TABLE = CLOUD_PREDICTIONS
 _KEY = tuple(column.name for column in _TABLE.primary_key)
@@ -53,10 +56,16 @@ class ForecastSink:
     """Writes batches; the same batch may be written again."""
 
     def __init__(
-        self, engine: Engine, documents: DocumentStore, indices: Indices, names: IndexNames
+        self,
+        engine: Engine,
+        documents: DocumentStore,
+        indices: Indices,
+        names: IndexNames,
+        retention: Retention | None = None,
     ) -> None:
         self._engine = engine
         self._indices = indices
+        self._retention = retention
         self._documents = documents
         self._names = names
 
@@ -87,13 +96,24 @@ class ForecastSink:
     def search(self, gone: Sequence[Forecast], made: Sequence[Forecast]) -> None:
         """Delete and write the documents; the second of the three writes.
 
+        Forecasts that are too old for Elasticsearch are not written; the table has them.
+
         Raises:
             ProjectionError: Not all were accepted; the same batch must be written again.
         """
         existing = self._indices.index_names(self._names.every)
         names = replace(self._names, existing=existing)
         self._documents.delete(document_of(f, names) for f in gone)
-        self._documents.index(document_of(f, names) for f in made)
+        self._documents.index(document_of(f, names) for f in self._kept(made))
+
+    def _kept(self, made: Sequence[Forecast]) -> Sequence[Forecast]:
+        if self._retention is None:
+            return made
+        kept = self._retention.kept()
+        recent = [f for f in made if kept.keeps_forecast(f.issued_at)]
+        if old := len(made) - len(recent):
+            _log.info("search: %d forecasts older than [search] keep_days not written", old)
+        return recent
 
     def drop(self, gone: Sequence[Forecast]) -> None:
         """Delete the rows of the deleted documents in one transaction; the last write.

@@ -21,6 +21,7 @@ __all__ = [
     "Document",
     "Outcome",
     "OutcomeKind",
+    "RefusedDocument",
     "RefusedDocuments",
 ]
 
@@ -70,11 +71,20 @@ class BulkTarget(Protocol):
         ...
 
 
+class RefusedDocument(NamedTuple):
+    """A document that the server refuses permanently, and the reason."""
+
+    key: str  # the record's key
+    device_id: str
+    reason: str
+    document: str  # JSON
+
+
 class RefusedDocuments(Protocol):
     """Store for documents that the server refuses permanently."""
 
-    def put(self, key: str, device_id: str, reason: str, document: str) -> None:
-        """Store a refused document; repeating it is safe."""
+    def put(self, refused: Sequence[RefusedDocument]) -> None:
+        """Store refused documents; repeating it is safe."""
         ...
 
 
@@ -172,14 +182,18 @@ class BulkWriter:
     def _settle(
         self, chunk: Sequence[Document], outcomes: Sequence[Outcome]
     ) -> tuple[list[Document], str]:
-        open_ones, reason = [], ""
+        open_ones, refused, reason = [], [], ""
         for document, outcome in zip(chunk, outcomes, strict=True):
             if outcome.kind is OutcomeKind.RETRY:
                 open_ones.append(document)
                 reason = reason or outcome.reason
             elif outcome.kind is OutcomeKind.REFUSED:
                 device_id = document.id.partition(":")[0]
-                self._refused.put(document.id, device_id, outcome.reason, document.body)
+                refused.append(
+                    RefusedDocument(document.id, device_id, outcome.reason, document.body)
+                )
+        if refused:
+            self._refused.put(refused)
         return open_ones, reason
 
 

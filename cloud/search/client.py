@@ -158,6 +158,12 @@ class SearchClient:
                 raise ConfigError(f"{self._url}: index {name}: {error['reason']}")
         self._known.add(name)
 
+    def delete_index(self, name: str) -> None:
+        """Delete the index; a missing one is not a failure."""
+        with _Converting(self._url):
+            self._client.options(ignore_status=404).indices.delete(index=name)
+        self._known.discard(name)
+
     def bulk_create(self, documents: Sequence[Document]) -> list[Outcome]:
         """Create the documents; one outcome each, in order."""
         return self._bulk(f'{{"create":{_address(d)}}}\n{d.body}' for d in documents)
@@ -214,8 +220,8 @@ class SearchClient:
             hits = answer["hits"]["hits"]
             return int(hits[0]["_source"]["received_at"]) if hits else None
 
-    def count_streams(self, alias: str) -> Iterator[StreamCount]:
-        """Return the number of documents under the alias per device and stream."""
+    def count_streams(self, alias: str, matching: Filter = EVERYTHING) -> Iterator[StreamCount]:
+        """Return the number of matching documents under the alias per device and stream."""
         sources = [{n: {"terms": {"field": n}}} for n in ("device_id", "stream_id")]
         composite: dict[str, Any] = {"size": _BUCKETS, "sources": sources}
         while True:
@@ -223,6 +229,7 @@ class SearchClient:
                 answer = self._client.search(
                     index=alias,
                     ignore_unavailable=True,
+                    query=matching.query(),
                     size=0,
                     aggs={
                         "streams": {

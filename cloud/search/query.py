@@ -2,21 +2,35 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
+
+from contract.keys import UNSYNCED_DAY
 
 __all__ = ["EVERYTHING", "Filter", "Hit", "StreamCount"]
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Filter: documents whose fields have exactly these values and that lack field `missing`."""
+    """Filter: documents that meet all of these.
+
+    Attributes:
+        terms: Fields with exactly these values.
+        missing: A field that the documents lack.
+        first_day: First event day; documents without a time meet it too.
+    """
 
     terms: tuple[tuple[str, str | int], ...] = ()
     missing: str | None = None
+    first_day: date | None = None
 
     def query(self) -> dict[str, Any]:
         """Returns the filter as query DSL."""
         body: dict[str, Any] = {"filter": [{"term": {name: v}} for name, v in self.terms]}
+        if self.first_day is not None:
+            since = {"range": {"event_day": {"gte": self.first_day.isoformat()}}}
+            undated = {"term": {"event_day": UNSYNCED_DAY.isoformat()}}
+            body["filter"].append({"bool": {"should": [since, undated]}})
         if self.missing is not None:
             body["must_not"] = [{"exists": {"field": self.missing}}]
         return {"bool": body}

@@ -6,13 +6,16 @@ stream. The projection's cursor is not used.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from cloud.clock_fix import Fix, first_fix, fixes_of
 from cloud.lake.positions import LandedFile
 from cloud.plausible import set_aside
+from cloud.search.documents import BlockContext
 from cloud.search.names import IndexNames
-from cloud.search.query import StreamCount
+from cloud.search.query import EVERYTHING, Filter, StreamCount
+from cloud.search.retention import Kept, retired
 from contract.blocks import Block, kind_of
 from contract.errors import ContractError
 from contract.records import Kind
@@ -78,17 +81,25 @@ class StreamCounts(Protocol):
         """Make written documents of the indices countable."""
         ...
 
-    def count_streams(self, alias: str) -> Iterator[StreamCount]:
-        """Return the number of documents under the alias per device and stream."""
+    def count_streams(self, alias: str, matching: Filter) -> Iterator[StreamCount]:
+        """Return the number of matching documents under the alias per device and stream."""
         ...
 
 
-def keys_in_lake(files: Iterable[LandedFile]) -> dict[StreamOfKind, Counted]:
+def keys_in_lake(
+    files: Iterable[LandedFile], kept: Kept | None = None
+) -> dict[StreamOfKind, Counted]:
     """Counts distinct keys of the readable blocks, by kind and stream.
 
-    Records that are not plausible are left out, as the search projection leaves them out.
+    Records that are not plausible or too old are left out, as the search projection leaves them
+    out.
+
+    Args:
+        files: The whole lake.
+        kept: What Elasticsearch keeps; None for everything. If given, blocks without a time stay
+            in memory until the end, because a ClockFix may date them.
     """
-    found: dict[StreamOfKind, _Spans] = {}
+    keys = _Keys(kept)
     for file in files:
         for landed in file.blocks:
             try:
@@ -96,20 +107,63 @@ def keys_in_lake(files: Iterable[LandedFile]) -> dict[StreamOfKind, Counted]:
             except ContractError:
                 continue  # in quarantine, with no records to count
             left_out = set_aside(block, landed.received_at).seqs
-            for kind, first, last in _spans(block, left_out):
-                stream = StreamOfKind(kind, landed.device_id, block.stream_id)
-                found.setdefault(stream, _Spans()).add(first, last)
-    return {stream: spans.counted() for stream, spans in found.items()}
+            origin = BlockContext(
+                device_id=landed.device_id, received_at=landed.received_at, left_out=left_out
+            )
+            keys.add(origin, block)
+    return keys.counted()
 
 
-def search_counts(server: StreamCounts, names: IndexNames) -> dict[StreamOfKind, Counted]:
-    """Counts documents of the search server, by kind and stream."""
+class _Keys:
+    """Collects the records of blocks, by kind and stream."""
+
+    def __init__(self, kept: Kept | None) -> None:
+        self._kept = kept
+        self._found: dict[StreamOfKind, _Spans] = {}
+        self._undated: list[tuple[BlockContext, Block]] = []
+        self._fixes: dict[tuple[str, str], Fix | None] = {}
+
+    def add(self, origin: BlockContext, block: Block) -> None:
+        if self._kept is None:
+            self._count(origin, block, frozenset())
+            return
+        stream = origin.device_id, block.stream_id
+        for fix in fixes_of(block, origin.left_out):
+            self._fixes[stream] = first_fix(f for f in (fix, self._fixes.get(stream)) if f)
+        if block.utc_at is None:
+            self._undated.append((origin, block))
+        else:
+            self._count(origin, block, retired(origin, block, self._kept))
+
+    def counted(self) -> dict[StreamOfKind, Counted]:
+        if self._kept is not None:
+            for origin, block in self._undated:
+                fix = self._fixes.get((origin.device_id, block.stream_id))
+                dated = replace(origin, fix=fix)
+                self._count(dated, block, retired(dated, block, self._kept))
+        self._undated = []
+        return {stream: spans.counted() for stream, spans in self._found.items()}
+
+    def _count(self, origin: BlockContext, block: Block, old: frozenset[int]) -> None:
+        for kind, first, last in _spans(block, origin.left_out | old):
+            stream = StreamOfKind(kind, origin.device_id, block.stream_id)
+            self._found.setdefault(stream, _Spans()).add(first, last)
+
+
+def search_counts(
+    server: StreamCounts, names: IndexNames, kept: Kept | None = None
+) -> dict[StreamOfKind, Counted]:
+    """Counts documents of the search server that `kept` does not retire, by kind and stream."""
     server.refresh([names.alias(kind) for kind in Kind])
     return {
         StreamOfKind(kind, c.device_id, c.stream_id): Counted(c.documents, c.seq_total)
         for kind in Kind
-        for c in server.count_streams(names.alias(kind))
+        for c in server.count_streams(names.alias(kind), _kept_of(kind, kept))
     }
+
+
+def _kept_of(kind: Kind, kept: Kept | None) -> Filter:
+    return EVERYTHING if kept is None else Filter(first_day=kept.first_day(kind))
 
 
 def compare(

@@ -13,7 +13,15 @@ from sqlalchemy.dialects import mysql
 from cloud.warehouse.tables import METADATA, OPTIONS, Instant
 from contract.records import Kind
 
-__all__ = ["DELIVERIES", "HELD", "LOSSES", "QUARANTINE", "SEARCH_REFUSED", "STARTS"]
+__all__ = [
+    "DELIVERIES",
+    "HELD",
+    "LOSSES",
+    "MORE_DOCUMENTS",
+    "QUARANTINE",
+    "SEARCH_REFUSED",
+    "STARTS",
+]
 
 _EVENT_KEY = ("device_id", "stream_id", "seq", "digest")
 
@@ -119,6 +127,7 @@ HELD = Table(
 # Grain: one row per refused block (digest of its payload) or refused document (digest of its
 # record's key), and reason. The position is that of the earliest delivery.
 SEARCH_REFUSED = "search_refused"  # code of a document that the search server refused
+MORE_DOCUMENTS = "more_documents"  # code of the row that counts a device's further refusals
 
 QUARANTINE = Table(
     "quarantine_block",

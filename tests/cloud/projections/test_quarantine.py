@@ -9,6 +9,7 @@ import pytest
 from cloud.instants import LAST_INSTANT
 from cloud.projections import quarantine_limit
 from cloud.projections.quarantine import SEARCH_REFUSED, Quarantine, QuarantineProjection
+from cloud.search.bulk import RefusedDocument
 from contract.document import document_of
 from contract.limits import NEW
 from contract.records import ClockFix
@@ -111,7 +112,8 @@ def test_the_earliest_delivery_stays_whatever_the_order(quarantine, projection, 
 
 def test_a_document_that_search_refuses_is_kept_under_its_key(quarantine):
     for _ in range(2):
-        quarantine.put("ewr-01:aaaaaaaaaaaaa:7", "ewr-01", "mapper: no\x1b[31m field", "{}")
+        key = "ewr-01:aaaaaaaaaaaaa:7"
+        quarantine.put([RefusedDocument(key, "ewr-01", "mapper: no\x1b[31m field", "{}")])
     (item,) = everything(quarantine)
     assert (item.code, item.record_key, item.payload) == (
         SEARCH_REFUSED,
@@ -175,6 +177,40 @@ def test_large_blocks_have_fewer_rows(quarantine, projection, gateway, monkeypat
     projection.apply([gateway.file(payloads=tuple(b"\x09" + bytes([n]) * 400 for n in range(9)))])
     assert len(everything(quarantine)) == 3
     assert quarantine.counted(as_of=LAST_INSTANT) == (("ewr-01", 6),)
+
+
+def refused(device_id, first, last, document="{}"):
+    keys = (f"{device_id}:aaaaaaaaaaaaa:{n}" for n in range(first, last + 1))
+    return [RefusedDocument(key, device_id, "no such field", document) for key in keys]
+
+
+@pytest.mark.usefixtures("short")
+def test_a_device_has_so_many_refused_documents_and_the_rest_is_counted(quarantine):
+    for first in (1, 51, 101):
+        quarantine.put(refused("ewr-01", first, first + 49))
+    quarantine.put(refused("other", 1, 5))
+    devices = [item.device_id for item in everything(quarantine)]
+    assert (devices.count("ewr-01"), devices.count("other")) == (10, 5)
+    assert quarantine.totals(as_of=LAST_INSTANT) == ((SEARCH_REFUSED, 15),)
+    assert quarantine.counted_documents(as_of=LAST_INSTANT) == (("ewr-01", 140),)
+    quarantine.put(refused("ewr-01", 1, 10))  # known ones are not counted
+    assert quarantine.counted_documents(as_of=LAST_INSTANT) == (("ewr-01", 140),)
+
+
+@pytest.mark.usefixtures("short")
+def test_documents_and_blocks_of_a_device_have_limits_of_their_own(quarantine, projection, gateway):
+    projection.apply([gateway.file(payloads=junk(1, 30))])
+    quarantine.put(refused("ewr-01", 1, 30))
+    assert quarantine.totals(as_of=LAST_INSTANT) == (("bad_dictionary", 10), (SEARCH_REFUSED, 10))
+    assert quarantine.counted(as_of=LAST_INSTANT) == (("ewr-01", 20),)
+    assert quarantine.counted_documents(as_of=LAST_INSTANT) == (("ewr-01", 20),)
+
+
+def test_large_documents_have_fewer_rows(quarantine, monkeypatch):
+    monkeypatch.setattr(quarantine_limit, "BYTES", 1000)
+    quarantine.put(refused("ewr-01", 1, 9, document="x" * 400))
+    assert len(everything(quarantine)) == 3
+    assert quarantine.counted_documents(as_of=LAST_INSTANT) == (("ewr-01", 6),)
 
 
 YEAR_1, YEAR_9999 = -62_135_596_800_000, 253_402_300_799_999

@@ -2,7 +2,7 @@ import json
 import random
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -18,7 +18,7 @@ from cloud.lake.store import FolderStore
 from cloud.plausible import FIRST_UTC_MS
 from cloud.projections.runner import ProjectionRunner
 from cloud.projections.search import SearchProjection
-from cloud.search.bulk import BulkLimits, BulkWriter, OutcomeKind
+from cloud.search.bulk import BulkLimits, BulkWriter, OutcomeKind, RefusedDocument
 from cloud.search.client import SearchClient
 from cloud.search.documents import BlockContext, documents
 from cloud.search.names import IndexNames
@@ -44,8 +44,8 @@ SEQUENCE = FileSequence("node-1", "1372895999000-0123abcd", Lane.LIVE)
 
 
 class Refused(list):
-    def put(self, key: str, device_id: str, reason: str, document: str) -> None:
-        self.append((key, device_id, reason, document))
+    def put(self, refused: Sequence[RefusedDocument]) -> None:
+        self.extend(refused)
 
 
 def sensor(rows=3):

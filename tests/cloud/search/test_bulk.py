@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.errors import ProjectionError
-from cloud.search.bulk import BulkLimits, BulkWriter, Document, Outcome, OutcomeKind, chunks
+from cloud.search.bulk import (
+    BulkLimits,
+    BulkWriter,
+    Document,
+    Outcome,
+    OutcomeKind,
+    RefusedDocument,
+    chunks,
+)
 from contract.errors import ConfigError
 
 SEED = 20130101
@@ -48,8 +56,8 @@ class MemoryTarget:
 
 
 class Refused(list):
-    def put(self, key: str, device_id: str, reason: str, document: str) -> None:
-        self.append((key, device_id, reason, document))
+    def put(self, refused: Sequence[RefusedDocument]) -> None:
+        self.extend(refused)
 
 
 def writer(target, refused=None, pauses=None, **limits):

@@ -5,10 +5,12 @@ import json
 import secrets
 import urllib.request
 from dataclasses import replace
+from datetime import UTC, date, datetime
 
 import pytest
 
 from cloud.commands.search import register
+from cloud.composition.search import open_retirement
 from cloud.config import CloudConfig, LakeConfig, Period, SearchConfig, WarehouseConfig, Writer
 from cloud.lake.landing import LandingWriter
 from cloud.lake.store import FolderStore
@@ -23,7 +25,7 @@ from tests.builders import landed, temperatures
 
 STREAM = "aaaaaaaaaaaaa"
 UTC_AT = 1_372_895_999_000  # 2013-07-03T23:59:59Z
-VERBS = ("setup", "run", "follow", "verify", "repair", "rebuild")
+VERBS = ("setup", "run", "follow", "verify", "repair", "retire", "rebuild")
 
 
 def parse(*words):
@@ -43,7 +45,7 @@ def test_a_section_that_is_missing_is_named(verb):
         run(CloudConfig(source="cloud.toml"), verb)
 
 
-@pytest.mark.parametrize("verb", ["setup", "verify", "repair", "rebuild"])
+@pytest.mark.parametrize("verb", ["setup", "verify", "repair", "retire", "rebuild"])
 def test_own_verbs_have_help_with_an_example(verb, capsys):
     with pytest.raises(SystemExit) as ended:
         parse(verb, "--help")
@@ -180,3 +182,91 @@ def test_an_index_that_was_deleted_and_a_document_too_many(filled, capsys):
     assert run(config, "repair") == 0
     assert "0 streams written again" in capsys.readouterr().out  # nothing is missing
     assert run(config, "verify") == 1
+
+
+JULY_2013_DAY = date(2013, 7, 3)
+
+
+def keeping(config, since):
+    """The configuration that keeps the month of a day and all later ones."""
+    days = (datetime.now(UTC).date() - since).days
+    return replace(config, search=replace(config.search, keep_days=days))
+
+
+def indices(config):
+    client = SearchClient(config.search.url)
+    found = client.index_names(f"{config.search.prefix}-*")
+    client.close()
+    return {name.removeprefix(f"{config.search.prefix}-") for name in found}
+
+
+def commit(config, number, *blocks):
+    start = f"1372895999{number:03d}-0123abcd"
+    writer = LandingWriter(FolderStore(config.lake.folder), "node-1", start)
+    writer.commit(Lane.LIVE, [landed(made, received_at=UTC_AT) for made in blocks])
+
+
+@pytest.mark.services
+def test_old_indices_are_retired_and_late_records_do_not_make_them_again(filled, capsys, caplog):
+    config, client = filled
+    fixes, all_before = {"clock-fix-2013.01", "reading-unsynced", "held-unsynced"}, indices(config)
+    assert {"reading-2013.07", "held-2013.01", *fixes} == all_before
+    assert run(keeping(config, JULY_2013_DAY), "retire") == 0
+    assert indices(config) == all_before  # July is kept whole
+
+    config = keeping(config, date(2014, 8, 1))
+    assert run(config, "retire") == 0
+    shown = capsys.readouterr().out.splitlines()
+    prefix = f"deleted {config.search.prefix}"
+    assert shown == [f"{prefix}-reading-2013.07", f"{prefix}-held-2013.01"]
+    assert indices(config) == fixes
+
+    late = replace(block(10), sensors=(temperatures((2508,), (0,)),))
+    undated = replace(block(20), stream_id=OTHER, utc_at=None)  # its fix came long ago
+    commit(config, 1, late, undated)
+    caplog.set_level("INFO")
+    assert run(config, "run") == 0
+    assert "5 records older than [search] keep_days not written" in caplog.text
+    assert indices(config) == fixes
+    assert run(config, "verify", "--json") == 0
+    verified = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert verified["lake"] == verified["search"]
+    assert (verified["lake"]["reading"], verified["lake"]["clock_fix"]) == (2, 1)
+    assert run(config, "repair") == 0
+    assert run(config, "rebuild") == 0
+    assert run(config, "run") == 0
+    assert indices(config) == fixes
+    assert run(config, "verify") == 0
+    del client
+
+
+@pytest.mark.services
+def test_a_fix_that_dates_waiting_records_too_old_deletes_them(config, capsys):
+    config = keeping(config, date(2014, 8, 1))
+    assert run(config, "setup") == 0
+    commit(config, 1, replace(block(1), utc_at=None))
+    assert run(config, "run") == 0
+    fix = TimedEvent(2000, ClockFix(utc_at=UTC_AT, uncertainty_ms=20))
+    commit(config, 2, replace(block(4), sensors=(), events=(fix,)))
+    assert run(config, "run") == 0
+    assert run(config, "verify") == 0
+    client = SearchClient(config.search.url)
+    assert {index for index, _ in everything(config, client)} == {
+        f"{config.search.prefix}-clock-fix-2013.01"
+    }
+    client.close()
+    capsys.readouterr()
+
+
+@pytest.mark.services
+def test_following_retires_at_its_start(filled):
+    config, _ = filled
+    daily = open_retirement(keeping(config, date(2014, 8, 1)))
+    daily()
+    assert "reading-2013.07" not in indices(config)
+    assert open_retirement(config) is None
+
+
+def test_nothing_is_retired_without_the_key(config, capsys):
+    assert run(config, "retire") == 0
+    assert "keep_days is not set" in capsys.readouterr().out

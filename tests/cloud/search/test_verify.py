@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from cloud.config import Period
 from cloud.lake.positions import FileSequence, LandedFile, Position
 from cloud.search.names import IndexNames
-from cloud.search.query import StreamCount
+from cloud.search.query import EVERYTHING, Filter, StreamCount
 from cloud.search.verify import (
     Counted,
     StreamComparison,
@@ -91,18 +91,21 @@ class Server:
     def __init__(self, counts) -> None:
         self.counts = counts
         self.refreshed: list[str] = []
+        self.filters: dict[str, Filter] = {}
 
     def refresh(self, indices: Sequence[str]) -> None:
         self.refreshed += indices
 
-    def count_streams(self, alias: str) -> Iterator[StreamCount]:
+    def count_streams(self, alias: str, matching: Filter) -> Iterator[StreamCount]:
         assert alias in self.refreshed
+        self.filters[alias] = matching
         return iter(self.counts.get(alias, ()))
 
 
 def test_documents_are_counted_per_kind():
     server = Server({"dewline-model-report": [StreamCount("gw-1", STREAM, 3, 6)]})
     assert search_counts(server, NAMES) == {of(Kind.MODEL_REPORT): Counted(3, 6)}
+    assert set(server.filters.values()) == {EVERYTHING}
 
 
 def test_missing_doubled_and_both_at_once_differ():
