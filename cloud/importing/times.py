@@ -27,6 +27,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _PER_MS = {"epoch_s": 1000.0, "epoch_ms": 1.0, "epoch_us": 1e-3, "epoch_ns": 1e-6}
 _OFFSET = re.compile(r"(?:GMT|UTC)\s*(?:([+-])(\d{1,2}):?(\d{2})?)?")
+_FAR_MS = 2**53  # an instant that no calendar has; an epoch may have any number of digits
 _KEPT = 200_000  # texts whose instants are remembered, some 20 MB
 
 
@@ -71,8 +72,13 @@ class TimeReader:
             at = values.fill_null(0).to_numpy().astype(np.int64) + self._shift_ms
             return at, {BAD_TIME: np.flatnonzero(empty)}
         texts, codes = coded(values)
-        naive = [datetime.fromtimestamp(int(t) / 1000, UTC).replace(tzinfo=None) for t in texts]
-        return self._looked_up([self._dated(instant) for instant in naive], codes)
+        return self._looked_up([self._from_stamp(int(text)) for text in texts], codes)
+
+    def _from_stamp(self, local_ms: int) -> int | str:
+        try:
+            return self._dated((_EPOCH + local_ms * _MS).replace(tzinfo=None))
+        except OverflowError:  # before the year 1 or after 9999
+            return BAD_TIME
 
     def _numbers(self, column: pa.Array) -> tuple[Ints, dict[str, np.ndarray]]:
         texts, codes = coded(column)
@@ -93,7 +99,8 @@ class TimeReader:
     ) -> tuple[Ints, dict[str, np.ndarray]]:
         """Returns the instant of each row; a text among the instants is the reason for none."""
         reasons = {value for value in instants if isinstance(value, str)} | {BAD_TIME}
-        table = np.array([0 if isinstance(v, str) else v for v in instants] + [0], np.int64)
+        whole = [0 if isinstance(v, str) else max(-_FAR_MS, min(v, _FAR_MS)) for v in instants]
+        table = np.array([*whole, 0], np.int64)
         why = {
             reason: np.flatnonzero(np.array([v == reason for v in instants] + [False])[codes])
             for reason in reasons
@@ -110,7 +117,7 @@ class TimeReader:
                 self._known.clear()
             try:
                 known = self._dated(self._parse(text.strip()))
-            except ValueError:
+            except (ValueError, OverflowError):
                 known = BAD_TIME
             self._known[text] = known
         return known

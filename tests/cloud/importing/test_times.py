@@ -96,6 +96,17 @@ def test_timestamps_of_parquet_are_instants_or_local():
     assert read(pa.array([None], pa.timestamp("us")), zone="UTC") == "bad_time"
 
 
+@pytest.mark.parametrize("year_ms", [-(10**15), 10**15, 2**62, -(2**62)])
+def test_timestamps_beyond_every_calendar_are_refused(year_ms):
+    stamps = pa.array([year_ms], pa.timestamp("ms"))
+    assert read(stamps, zone="Europe/Berlin") == "bad_time"
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00", "9999-12-31T23:59:59"])
+def test_the_ends_of_the_calendar_are_instants_or_have_a_reason(text):
+    assert isinstance(read(text, zone="Asia/Tokyo"), int | str)
+
+
 @given(st.lists(st.datetimes(datetime(2012, 1, 1), datetime(2030, 1, 1)), min_size=1))  # noqa: DTZ001
 def test_every_row_has_its_own_instant(instants):
     texts = pa.array([i.isoformat() for i in instants])
