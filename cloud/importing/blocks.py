@@ -20,7 +20,10 @@ from contract.records import Phase, Status
 
 __all__ = ["BlockMaker", "DeviceBlock"]
 
-_BLOCK_READINGS = 4_000  # a payload of some 8 kB, which the cloud decodes in a few ms
+# Readers of the lake hold a number of blocks in memory, and expect those of gateways, which have at
+# most some hundreds of readings.
+_BLOCK_READINGS = 500
+_ROWS = 100  # rows of a series in a block, if there are so many: a short series costs a name
 _BUFFERED = 400_000  # readings of all devices in memory, some 13 MB
 _ITEMS = 200  # series in one block; the contract's limit is 256
 _VERSION = "import"  # the program's version would change the stream's first block
@@ -180,6 +183,8 @@ class BlockMaker:
 
     def _marks(self, runs: Sequence[_Run]) -> Iterator[Mark]:
         for series, run in enumerate(runs):
+            if not run.grades.any():
+                continue
             for row in np.flatnonzero(run.grades):
                 quality, flags = self._grades[int(run.grades[row])]
                 if (quality, flags) != GOOD:
@@ -200,19 +205,37 @@ def _start(device: _Device, at_ms: int) -> Block:
 
 
 def _windows(runs: Sequence[_Run]) -> Iterator[list[_Run]]:
-    """Yields parts of consecutive times, each small enough for a block."""
+    """Yields parts that are small enough for a block, of one span of time after the other."""
     if not runs:
         return
     every = np.sort(np.concatenate([run.at_ms for run in runs]))
-    ends = np.unique(every[_BLOCK_READINGS - 1 :: _BLOCK_READINGS])
+    size = max(_BLOCK_READINGS, _ROWS * len(runs))
+    ends = np.unique(every[size - 1 :: size])
     begins = [0] * len(runs)
     for end in (*ends.tolist(), int(every[-1])):
-        part = []
+        part: list[_Run] = []
         for n, run in enumerate(runs):
             until = int(np.searchsorted(run.at_ms, end, "right"))
-            if until > begins[n]:
-                cut = slice(begins[n], until)
-                part.append(_Run(run.key, run.at_ms[cut], run.scaled[cut], run.grades[cut]))
-                begins[n] = until
-        for at in range(0, len(part), _ITEMS):
-            yield part[at : at + _ITEMS]
+            part += _slices(run, begins[n], until)
+            begins[n] = until
+        yield from _packed(part)
+
+
+def _slices(run: _Run, begin: int, end: int) -> Iterator[_Run]:
+    for at in range(begin, end, _BLOCK_READINGS):
+        cut = slice(at, min(at + _BLOCK_READINGS, end))
+        yield _Run(run.key, run.at_ms[cut], run.scaled[cut], run.grades[cut])
+
+
+def _packed(runs: Sequence[_Run]) -> Iterator[list[_Run]]:
+    """Yields runs together as long as they fit into one block."""
+    part: list[_Run] = []
+    readings = 0
+    for run in runs:
+        if part and (readings + len(run.at_ms) > _BLOCK_READINGS or len(part) == _ITEMS):
+            yield part
+            part, readings = [], 0
+        part.append(run)
+        readings += len(run.at_ms)
+    if part:
+        yield part

@@ -33,7 +33,7 @@ __all__ = ["NODE", "Importer", "Outcome", "Watch"]
 
 NODE = "import"
 
-FILE_READINGS = 100_000  # some 250 kB; projections hold the readings of one file in memory
+FILE_READINGS = 20_000  # readers of the lake hold a number of files in memory
 
 Watch = Callable[[int, int], None]  # bytes of the file that are read, readings so far
 

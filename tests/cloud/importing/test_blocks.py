@@ -109,9 +109,21 @@ def test_a_long_series_becomes_blocks_of_limited_size():
     by_device, _ = made([piece(KEYS[0], rows), piece(KEYS[1], rows)], every=1)
     blocks = by_device["gw-1"]
     assert sum(b.records_total for b in blocks) == 100_001
-    assert max(b.records_total for b in blocks) <= module._BLOCK_READINGS + 2
+    assert max(b.records_total for b in blocks) <= module._BLOCK_READINGS
     spans = [(b.sensors[0].offsets_ms[0], b.sensors[0].offsets_ms[-1]) for b in blocks[1:]]
     assert all(low <= high for low, high in spans)
+
+
+def test_many_series_share_blocks_of_limited_size():
+    keys = [SeriesKey("gw-1", Signal(f"s-{n}", Quantity.TEMPERATURE), 2) for n in range(60)]
+    pieces = [
+        piece(key, [(n, 1, 0) for n in range(1000 if i else 20_000)]) for i, key in enumerate(keys)
+    ]
+    by_device, _ = made(pieces, every=61)
+    blocks = by_device["gw-1"][1:]
+    assert sum(b.records_total for b in blocks) == 79_000
+    assert max(b.records_total for b in blocks) <= module._BLOCK_READINGS
+    assert len(blocks) < 79_000 / module._BLOCK_READINGS * 2
 
 
 def test_series_with_the_same_times_share_them():
