@@ -4,6 +4,7 @@ A mapping may begin with `extends = "NAME"`: it has the keys of the ready mappin
 its own keys replace or extend them. `--device`, `--sensor` and `--zone` do the same for one key.
 """
 
+import codecs
 import re
 import tomllib
 from collections.abc import Iterator
@@ -138,6 +139,7 @@ def mapped_signal(text: object, where: str) -> MappedSignal:
 
 def _check(mapping: Mapping, where: str) -> None:
     _check_zone(mapping.time.zone, where)
+    _check_encoding(mapping.csv.encoding, where)
     _check_ids(mapping.device.values, f"{where}: [device.values]")
     _check_ids(mapping.sensor.values, f"{where}: [sensor.values]")
     if mapping.device.id is None and mapping.device.column is None:
@@ -150,6 +152,15 @@ def _check(mapping: Mapping, where: str) -> None:
         _check_value(mapping, value, f"{where}: [[value]] {value.column}")
     for text, quality in (mapping.quality.values if mapping.quality else {}).items():
         _check_quality(quality, f"{where}: [quality.values] {text!r}")
+
+
+def _check_encoding(name: str, where: str) -> None:
+    try:
+        is_text = codecs.lookup(name)._is_text_encoding  # noqa: SLF001  # no public name exists
+    except LookupError:
+        is_text = False
+    if not is_text:
+        raise ConfigError(f"{where}: [csv] encoding: {name!r} is not an encoding, such as cp1252")
 
 
 def _check_ids(values: Table[str, Any], where: str) -> None:

@@ -6,7 +6,7 @@ row that it cannot read. It takes a few percent of an import's time.
 
 import csv
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 
 import numpy as np
@@ -45,21 +45,24 @@ class _Part:
             self._rows += rows
             self._lines += lines
             return
+        before = 0
         for row, line in zip(rows, lines, strict=True):
             if self._fits(row):
                 self._rows.append(row)
                 self._lines.append(line)
             elif row:
-                self.fault(line, ",".join(row))
+                more = sum(cell.count("\n") for cell in row)  # lines that a quote without end took
+                self.faults(range(max(before + 1, line - more), line + 1), ",".join(row))
+            before = line
 
     def _fits(self, row: list[str]) -> bool:
         """Returns whether no wanted column is missing; surplus columns must be empty."""
         at = self._columns
         return len(row) >= at.needed and not any(row[at.total :])
 
-    def fault(self, line: int, text: str) -> None:
-        """Adds a row that cannot be read."""
-        self._faults.append(Fault(line, "bad_row", text))
+    def faults(self, lines: Iterable[int], text: str) -> None:
+        """Adds lines that cannot be read."""
+        self._faults += [Fault(line, "bad_row", text) for line in lines]
 
     def taken(self, file: Opened) -> Rows:
         """Returns the rows so far, and forgets them."""
@@ -88,7 +91,7 @@ def csv_rows(source: Source, mapping: Mapping) -> Iterator[Rows]:
         part = _Part(placed(header, mapping, source.path))
         for rows, lines in _parsed(text, mapping.csv.delimiter, skipped):
             if rows is None:
-                part.fault(lines[0], "")
+                part.faults(lines, "")
             else:
                 part.add(rows, lines)
             if len(part) >= ROWS:
@@ -118,7 +121,7 @@ def _header(text: Iterator[str], mapping: Mapping, source: Source) -> tuple[int,
 def _parsed(
     text: Iterator[str], delimiter: str, skipped: int
 ) -> Iterator[tuple[list[list[str]] | None, Sequence[int]]]:
-    """Yields rows with their last lines; None with the line of a row that cannot be read."""
+    """Yields rows with their last lines; None with the lines of a row that cannot be read."""
     reader = csv.reader(text, delimiter=delimiter)
     while True:
         rows: list[list[str]] = []
@@ -126,23 +129,29 @@ def _parsed(
         try:
             rows.extend(itertools.islice(reader, ROWS))
         except csv.Error:  # such as a field of more than 131,072 characters
-            yield rows, _lines(rows, before, before + len(rows))
-            yield None, (skipped + reader.line_num,)
+            read = _lines(rows, before, None)
+            yield rows, read
+            yield None, range((read[-1] if read else before) + 1, skipped + reader.line_num + 1)
             continue
         if not rows:
             return
         yield rows, _lines(rows, before, skipped + reader.line_num)
 
 
-def _lines(rows: list[list[str]], before: int, after: int) -> Sequence[int]:
-    """Returns the last line of each row; a quoted cell may contain line ends."""
-    if after - before == len(rows):
+def _lines(rows: list[list[str]], before: int, after: int | None) -> Sequence[int]:
+    """Returns the last line of each row; a quoted cell may contain line ends.
+
+    Args:
+        rows: The rows.
+        before: Line before the first row.
+        after: Line of the last row, if it is known.
+    """
+    if after == before + len(rows):
         return range(before + 1, after + 1)
-    return list(
-        itertools.accumulate(
-            (1 + sum(cell.count("\n") for cell in row) for row in rows), initial=before
-        )
-    )[1:]
+    extents = (1 + sum(cell.count("\n") for cell in row) for row in rows)
+    lines = list(itertools.accumulate(extents, initial=before))[1:]
+    # A quote without an end takes the last line's end too.
+    return lines if after is None else [min(line, after) for line in lines]
 
 
 def annotated_rows(source: Source, mapping: Mapping) -> Iterator[Rows]:
@@ -175,12 +184,12 @@ def annotated_rows(source: Source, mapping: Mapping) -> Iterator[Rows]:
 
 def _single(text: Iterator[str], delimiter: str) -> Iterator[tuple[list[str] | None, int]]:
     for rows, lines in _parsed(text, delimiter, 0):
-        yield from zip([None] if rows is None else rows, lines, strict=True)
+        yield from zip([None] * len(lines) if rows is None else rows, lines, strict=True)
 
 
 def _add(part: _Part, row: list[str] | None, defaults: list[str], line: int) -> None:
     if row is None:
-        part.fault(line, "")
+        part.faults((line,), "")
     elif row:
         filled = [cell or default for cell, default in zip(row, defaults, strict=False)]
         part.add([filled + row[len(filled) :]], (line,))

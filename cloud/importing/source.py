@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class Source:
                     return
                 with gzip.GzipFile(fileobj=raw) as plain:
                     yield Opened(raw, plain, encoding)
-        except (OSError, EOFError, LookupError) as error:
+        except (OSError, EOFError, zlib.error, UnicodeError) as error:
             raise HistoryError(f"{self.path} cannot be read: {error}") from error
 
 

@@ -137,6 +137,34 @@ def test_a_row_that_cannot_be_read_is_refused_with_its_line(run, file_of, mappin
     assert outcome.readings == 3
 
 
+def test_a_quote_without_an_end_costs_lines_that_are_counted(run, file_of, mapping_of):
+    rows = [f"2024-01-01T00:00:{n % 60:02d}Z,gw-{n // 60},attic,1,2\n" for n in range(6000)]
+    rows[10] = '2024-01-01T00:00:10Z,"gw-0,attic,1,2\n'
+    text = "time,host,sensor,temp,hum\n" + "".join(rows)
+    outcome = run(file_of(text), mapping_of(mapping("csv")))
+    (refused,) = outcome.refused
+    assert refused.reason == "bad_row"
+    assert refused.lines[0] == 12
+    assert outcome.readings + 2 * refused.total == 12_000
+
+
+def test_a_quote_without_an_end_at_the_end_is_counted_too(run, file_of, mapping_of):
+    text = CSV + '2024-01-01T00:00:02Z,"gw\n1,2,3,4,5\n'
+    outcome = run(file_of(text), mapping_of(mapping("csv")))
+    assert [(r.reason, r.lines) for r in outcome.refused] == [("bad_row", (4, 5))]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_a_damaged_archive_names_the_file(run, file_of, mapping_of, damage):
+    packed = bytearray(gzip.compress(CSV.encode() * 50))
+    if damage == "cut":
+        packed = packed[:-20]
+    else:
+        packed[len(packed) // 2] ^= 255
+    with pytest.raises(HistoryError, match=r"file\.gz cannot be read"):
+        run(file_of(bytes(packed), "file.gz"), mapping_of(mapping("csv")))
+
+
 def test_lines_are_counted_in_cells_with_line_ends(run, file_of, mapping_of):
     text = CSV.replace("attic,20", '"at\ntic",20') + "2024-01-01T00:00:02Z,gw-1,attic,x,1\n"
     outcome = run(file_of(text), mapping_of(mapping("csv")))

@@ -49,6 +49,8 @@ quantity = "temperature"
         ),
         ("[time]", 'extends = "excel"\n[time]', "'excel' is not one of"),
         ("[[value]]", "[[value", "is not TOML"),
+        ("[time]", '[csv]\nencoding = "morse"\n[time]', "'morse' is not an encoding"),
+        ("[time]", '[csv]\nencoding = "base64"\n[time]', "'base64' is not an encoding"),
     ],
 )
 def test_a_mistake_is_named(tmp_path, old, new, message):
