@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, make_url, select
 
+from cloud.cli import main
 from cloud.warehouse.engine import connect
 from cloud.warehouse.migrate import migrate
 from cloud.warehouse.model_tables import DECISIONS
@@ -138,4 +139,17 @@ def test_the_first_cycle_is_judged_on_imported_weeks(site):
     print([(name, d["decision"], d["skill"], d["skill_low"]) for name, d in decisions.items()])
     assert {row.decision for row in rows} <= {"adopted", "refused", "insufficient_evidence"}
     assert json.loads(call(*words, "--json"))["readings"] == 0
+    engine.dispose()
+
+
+def test_elasticsearch_has_every_imported_record(site, elasticsearch):
+    """`search verify` compares the documents with the lake's keys."""
+    folder, engine = site
+    with (folder / "cloud.toml").open("a") as config:
+        config.write(f'[search]\nurl = "{elasticsearch.url}"\nprefix = "history"\n')
+    lines = (folder / "weather.csv").read_text().splitlines()[:2000]
+    (folder / "weather.csv").write_text("\n".join(lines) + "\n")
+    words = ("import", str(folder / "weather.csv"), "--mapping", str(folder / "weather.toml"))
+    for command in (words, ("search", "setup"), ("search", "run"), ("search", "verify")):
+        assert main(["--config", str(folder / "cloud.toml"), *command]) == 0
     engine.dispose()
