@@ -7,7 +7,7 @@ file's header. A name with `*` is a pattern, for headers that contain a serial n
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -238,7 +238,23 @@ class Mapping:
 
     @property
     def sha256(self) -> str:
-        """Digest of everything that decides which readings a file has; texts for people do not."""
-        told = replace(self, about="", source="")
-        table = {f.name: plain(getattr(told, f.name)) for f in fields(told)}
+        """Digest of everything that decides which readings a file has; texts for people do not.
+
+        Keys with their default are left out, so that a later release may have more keys.
+        """
+        table = _set_keys(replace(self, about="", source=""))
         return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+
+
+def _set_keys(value: Any) -> Any:
+    """Returns the JSON-ready form of a value, without keys that have their default."""
+    if isinstance(value, tuple):
+        return [_set_keys(item) for item in value]
+    if not is_dataclass(value) or isinstance(value, type):
+        return plain(value)
+    pairs = ((f, getattr(value, f.name)) for f in fields(value))
+    return {f.name: _set_keys(item) for f, item in pairs if item != _default(f)}
+
+
+def _default(own: "Field[Any]") -> Any:
+    return own.default if own.default_factory is MISSING else own.default_factory()

@@ -6,7 +6,8 @@ and the begin in `cloud.importing.state`. So a run that finds the first k of the
 the same blocks again, leaves out the first k files, and writes the others.
 
 Files of one run share a sequence, because every cursor names every sequence. Only the last file of
-a sequence can be incomplete: a run adds no file to a sequence after one that failed.
+a sequence can be incomplete: a run adds files only to the sequence that it has begun itself, and
+begins another one after a file that failed.
 """
 
 import contextlib
@@ -90,7 +91,7 @@ class Importer:
         self._now_ms = now_ms
         self._again = again
         self._file_readings = file_readings
-        self._sequence: FileSequence | None = None
+        self._own: FileSequence | None = None
 
     def run(self, path: Path, watch: Watch) -> Outcome:
         """Imports one file.
@@ -116,29 +117,25 @@ class Importer:
                 files=done.files,
                 spans=done.spans,
             )
-        begin = self._begin(state, source)
-        sequence, self._sequence = self._sequence, None  # until the file is complete
+        begin = state.begun() or self._begin(state, source)
+        own, self._own = self._own, None  # until the file is complete
         refusals = Refusals()
         outcome = self._write(source, key, begin, refusals, watch)
         self._require_same(source)
         state.finish(_done(outcome, begin))
-        self._sequence = sequence
+        self._own = own
         return outcome
 
     def _begin(self, state: ImportState, source: Source) -> Begin:
-        begin = state.begun()
-        if begin is None:
-            self._require_new(state, source)
-            sequence = self._sequence or _sequence(start_id(self._now_ms))
-            wanted = Begin(
-                file=source.path.name,
-                received_at=self._now_ms,
-                start_id=sequence.start_id,
-                first_n=_last(self._store, sequence) + 1,
-            )
-            begin = state.begin(wanted)
-        self._sequence = _sequence(begin.start_id)
-        return begin
+        self._require_new(state, source)
+        self._own = self._own or _sequence(start_id(self._now_ms))
+        begin = Begin(
+            file=source.path.name,
+            received_at=self._now_ms,
+            start_id=self._own.start_id,
+            first_n=_last(self._store, self._own) + 1,
+        )
+        return state.begin(begin)
 
     def _require_new(self, state: ImportState, source: Source) -> None:
         others = () if self._again else state.other_mappings()

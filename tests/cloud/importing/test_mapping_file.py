@@ -1,5 +1,8 @@
 """Mappings: what a file may say, and messages for what it may not."""
 
+import hashlib
+import json
+
 import pytest
 
 from cloud.importing.mapping_file import Overrides, read_mapping, ready, ready_names
@@ -92,6 +95,20 @@ def test_the_digest_is_of_what_decides_readings(mapping_of):
     assert mapping_of(ROOM).sha256 != mapping_of(ROOM, device="other").sha256
     unit = ROOM + 'unit = "°F"\n'
     assert mapping_of(ROOM).sha256 != mapping_of(unit).sha256
+
+
+def test_the_digest_does_not_depend_on_keys_with_their_default(mapping_of):
+    """So a release with more keys knows the imports of an older one."""
+    explicit = ROOM.replace("[time]", '[csv]\ndelimiter = ","\n[time]\nshift_s = 0.0')
+    assert mapping_of(ROOM).sha256 == mapping_of(explicit).sha256
+    told = {
+        "device": {"id": "store"},
+        "sensor": {"id": "room"},
+        "time": {"columns": ["time"]},
+        "value": [{"column": "temp", "quantity": "temperature"}],
+    }
+    digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    assert mapping_of(ROOM).sha256 == digest
 
 
 def test_every_ready_mapping_says_what_it_is_for_and_where_its_form_is_described():

@@ -1,12 +1,13 @@
 """A run over files: nothing twice, whatever was imported before, and whatever went wrong."""
 
+import hashlib
 import shutil
 
 import pytest
 
 from cloud.errors import HistoryError, LakeError
-from cloud.importing.run import NODE, Importer
-from cloud.importing.state import imports_of, overlapping
+from cloud.importing.run import FILE_READINGS, NODE, Importer
+from cloud.importing.state import LAYOUT, ImportKey, imports_of, overlapping
 from cloud.lake.cursors import CursorStore
 from cloud.lake.fold import fold
 from cloud.lake.positions import Cursor
@@ -15,6 +16,7 @@ from cloud.lake.reader import LakeReader
 from cloud.lake.store import FolderStore
 from cloud.lake.survey import verify
 from contract.blocks import ClockState
+from contract.keys import import_stream_id
 from contract.topics import Lane
 from contract.wire import decode
 from tests.cloud.importing.plain_mapping import NOW, ROOM
@@ -130,6 +132,31 @@ def test_files_of_a_run_share_a_sequence_until_one_fails(lake, file_of, mapping_
     assert not list(verify(lake.store, RawTable(lake.folder / "raw")))
 
 
+def test_two_runs_that_continue_one_file_do_not_mix_their_other_files(
+    lake, tmp_path, file_of, mapping_of
+):
+    """Both continue a; meanwhile the second begins c and dies, and then the first begins d."""
+    mapping = mapping_of(CSV_MAPPING)
+    a, c, d = (file_of(MANY.replace("gw-", name), f"{name}.csv") for name in "acd")
+    clean = importer(FolderStore(tmp_path / "clean"), mapping)
+    for path in (a, c, d):
+        clean.run(path, quiet)
+    with pytest.raises(LakeError):
+        importer(FailingStore(lake.folder, 2), mapping).run(a, quiet)
+    first = importer(lake.store, mapping)
+    second = importer(FailingStore(lake.folder, 4), mapping, NOW + 1)
+
+    def meanwhile(_bytes, _readings):
+        second.run(a, quiet)
+        with pytest.raises(LakeError):
+            second.run(c, quiet)
+
+    first.run(a, meanwhile)
+    first.run(d, quiet)
+    importer(lake.store, mapping, NOW + 2).run(c, quiet)
+    assert lake.blocks() == type(lake)(tmp_path / "clean").blocks()
+
+
 def test_the_same_content_by_another_mapping_needs_to_be_wanted(lake, run, file_of, mapping_of):
     path = file_of(CSV)
     run(path, mapping_of())
@@ -204,3 +231,16 @@ def test_a_cursor_of_the_fold_is_enough_to_know_the_files(lake, run, file_of, ma
     raw = RawTable(lake.folder / "raw")
     assert fold(lake.store, raw, [cursors.load()], NOW + 10**9, 0).appended_files == 1
     assert [f.position.n for f in LakeReader(lake.store, raw).after(Cursor())] == [1]
+
+
+def test_the_same_rows_become_the_same_blocks_in_every_release(lake, file_of, mapping_of):
+    """An interrupted import may be continued by a newer program: else `LAYOUT` must grow."""
+    mapping, path = mapping_of(CSV_MAPPING), file_of(MANY)
+    Importer(lake.store, mapping, NOW).run(path, quiet)
+    numbers = [[(b.device_id, b.first, b.last) for b in f.blocks] for f in lake.files()]
+    spans = [(1, 1), (2, 501), (502, 601)]
+    assert numbers == [[(f"gw-{d}", *span) for d in range(4) for span in spans]]
+    assert (LAYOUT, FILE_READINGS) == (1, 20_000)
+    key = ImportKey("ab" * 32, "cd" * 32)
+    name = hashlib.sha256(key.digest + b"gw-0").digest()
+    assert import_stream_id(name) == "imr5gux7fgenz"
