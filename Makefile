@@ -6,7 +6,7 @@ SETUP := bash deploy/local/setup/run.sh
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-hostile proof-api proof-decode proof-logstash proof-outbox proof-ansible proof-ansible-mysql proof-arm clean
+.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-import bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-hostile proof-api proof-decode proof-import proof-logstash proof-outbox proof-ansible proof-ansible-mysql proof-arm clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 30
@@ -45,6 +45,9 @@ bench-gateway: setup ## measure CPU and bytes per reading, and memory, on the ga
 bench-ingest: setup ## measure readings per second and core into the lake
 	@$(PYTHON) -m bench.ingest
 
+bench-import: environment ## measure readings per second and memory of an import of a year
+	@$(PYTHON) -m bench.importing
+
 bench-predict: setup ## measure time and memory of a forecast on the gateway
 	@$(PYTHON) -m bench.predict
 
@@ -65,6 +68,9 @@ proof-api: setup ## hold 450 slow connections at the API for two minutes, beside
 
 proof-decode: environment ## decode a million payloads that are made to be expensive (20 minutes)
 	@PYTHONPATH=. $(PYTHON) tests/faults/proof_decode.py
+
+proof-import: environment ## kill -9 an import at thirty random moments, compare the lake (a minute or two)
+	@$(PYTHON) -m pytest tests/faults/proof_import.py -s
 
 proof-logstash: environment ## send a million documents to an http input that gives every answer
 	@PYTHONPATH=. $(PYTHON) tests/faults/proof_logstash.py

@@ -7,6 +7,7 @@ Exit code: 0 done, 1 failed, 2 wrong usage or configuration. Each noun is a modu
 import argparse
 import importlib
 import importlib.util
+import keyword
 import logging
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ __all__ = ["NOUNS", "main", "parser_of"]
 
 NOUNS = (
     "ingest",
+    "import",
     "lake",
     "search",
     "logstash",
@@ -89,7 +91,8 @@ def parser_of(words: Sequence[str]) -> argparse.ArgumentParser:
         if noun in _NEEDS_SPARK and importlib.util.find_spec("pyspark") is None:
             _lacking(nouns, noun)
             continue
-        importlib.import_module(f"cloud.commands.{noun}").register(nouns)
+        name = f"{noun}_" if keyword.iskeyword(noun) else noun
+        importlib.import_module(f"cloud.commands.{name}").register(nouns)
     return parser
 
 

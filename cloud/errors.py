@@ -11,7 +11,8 @@ DewlineError
 │ └ BrokerRefused    -   the broker refuses credentials or rights: the operator must act
 ├ KibanaError        +   Kibana did not answer, or is busy
 │ └ KibanaRefused    -   Kibana did not import every object: the message names them
-└ AuthorityError     -   a certificate cannot be issued or revoked: the message says what to do
+├ AuthorityError     -   a certificate cannot be issued or revoked: the message says what to do
+└ HistoryError       -   a file cannot be imported: the message names file, line and what to do
 """
 
 from typing import ClassVar
@@ -22,6 +23,7 @@ __all__ = [
     "AuthorityError",
     "BrokerError",
     "BrokerRefused",
+    "HistoryError",
     "KibanaError",
     "KibanaRefused",
     "LakeError",
@@ -83,6 +85,10 @@ class BrokerRefused(BrokerError):
 
 class AuthorityError(DewlineError):
     """A certificate cannot be issued or revoked, or the authority's folder cannot be used."""
+
+
+class HistoryError(DewlineError):
+    """A file cannot be imported; the message names file, line and what to do."""
 
 
 class KibanaError(DewlineError):

@@ -5,9 +5,22 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-__all__ = ["UNSYNCED_DAY", "Key", "alert_id", "event_day", "payload_digest", "stream_id"]
+__all__ = [
+    "UNSYNCED_DAY",
+    "Key",
+    "alert_id",
+    "event_day",
+    "import_stream_id",
+    "is_import",
+    "payload_digest",
+    "stream_id",
+]
 
 UNSYNCED_DAY = date(1970, 1, 1)  # for rows without a trusted clock, until a ClockFix moves them
+
+
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_IMPORT = "im"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +40,22 @@ def stream_id(random_bytes: bytes) -> str:
     if len(random_bytes) != 8:
         raise ValueError(f"a stream id is made of 8 bytes, not {len(random_bytes)}")
     return base64.b32encode(random_bytes).decode("ascii").rstrip("=").lower()
+
+
+def import_stream_id(digest: bytes) -> str:
+    """Returns the id of a stream of imported records, from a digest of at least 8 bytes.
+
+    The digest is that of the imported file's content and device, so the same file has the same
+    stream. The id begins with `im` and ends with a character that no random id ends with: 64 bits
+    fill 13 characters of base32 except the last bit, which is 0 in random ids and 1 here.
+    """
+    random = stream_id(digest[:8])
+    return f"{_IMPORT}{random[2:12]}{_BASE32[_BASE32.index(random[12]) + 1]}"
+
+
+def is_import(stream: str) -> bool:
+    """Returns whether a stream's records were imported, and not sent by a gateway."""
+    return stream.startswith(_IMPORT) and len(stream) == 13 and stream[12] in _BASE32[1::2]
 
 
 def event_day(observed_at: int | None) -> date:

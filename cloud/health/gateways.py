@@ -29,6 +29,7 @@ from cloud.warehouse.ledger_tables import DELIVERIES
 from cloud.warehouse.model_tables import DESIRED
 from cloud.warehouse.tables import FACTS
 from contract.desired import DesiredBundle, decode_desired
+from contract.keys import is_import
 from contract.records import Kind
 
 __all__ = ["GatewayReader"]
@@ -102,7 +103,10 @@ def _known(
 
 
 def _streams(connection: Connection, devices: Sequence[str]) -> Mapping[str, list[tuple[int, str]]]:
-    """Returns when the last block of each stream was received, newest first."""
+    """Returns when the last block of each stream was received, newest first.
+
+    Streams of imports are left out: they say nothing about a gateway.
+    """
     at = DELIVERIES.c
     last = (
         select(at.device_id, at.stream_id, func.max(at.first_seq).label("first_seq"))
@@ -110,7 +114,7 @@ def _streams(connection: Connection, devices: Sequence[str]) -> Mapping[str, lis
         .group_by(at.device_id, at.stream_id)
         .subquery()
     )
-    came = func.max(at.received_at, type_=at.received_at.type)
+    came = func.max(at.received_at, type_=at.received_at.type).label("received_at")
     query = (
         select(at.device_id, at.stream_id, came)
         .join(
@@ -122,11 +126,15 @@ def _streams(connection: Connection, devices: Sequence[str]) -> Mapping[str, lis
         .group_by(at.device_id, at.stream_id)
     )
     found: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
-    for device_id, stream_id, received_at in connection.execute(query):
-        found[device_id].append((received_at, stream_id))
+    for row in filter(_is_sent, connection.execute(query)):
+        found[row.device_id].append((row.received_at, row.stream_id))
     for streams in found.values():
         streams.sort(reverse=True)
     return found
+
+
+def _is_sent(row: Any) -> bool:
+    return not is_import(row.stream_id)
 
 
 def _last_with(

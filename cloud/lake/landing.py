@@ -8,7 +8,7 @@ module defines the file's format and the numbering of a sequence.
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -116,12 +116,20 @@ class LandingWriter:
 
     A lane has one commit at a time; different threads may use different lanes. Number n+1 is
     written only after n is known to exist.
+
+    Args:
+        store: The lake's store.
+        node: Name of the node.
+        start: Id of the start.
+        committed: Number of files that the sequences of an earlier process have already, by lane.
     """
 
-    def __init__(self, store: Store, node: str, start: str) -> None:
+    def __init__(
+        self, store: Store, node: str, start: str, committed: Mapping[Lane, int] | None = None
+    ) -> None:
         self._store = store
         self._sequences = {lane: FileSequence(node, start, lane) for lane in Lane}
-        self._committed = dict.fromkeys(Lane, 0)
+        self._committed = dict.fromkeys(Lane, 0) | dict(committed or {})
         self._unsure: dict[Lane, _Attempt] = {}
 
     def commit(self, lane: Lane, blocks: Sequence[LandedBlock]) -> Position:

@@ -2,7 +2,8 @@
 
 A gateway runs one stream after another. Two streams at the same time mean two gateways with one
 name, such as a copied card. Streams of one outbox are not compared: each names its predecessor, and
-a clock that was set back lets them seem to overlap.
+a clock that was set back lets them seem to overlap. Imported streams are not compared either: files
+of temperatures and of humidities of one device have the same times.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from cloud.ledger.facts import StartFact
 from cloud.ledger.tally import Tally
+from contract.keys import is_import
 
 __all__ = ["Overlap", "overlaps"]
 
@@ -34,7 +36,7 @@ def overlaps(starts: Iterable[StartFact], streams: Sequence[Tally]) -> list[Over
     outbox_of = _outboxes(starts)
     newest: dict[str, tuple[int, str]] = {}  # by outbox: its latest time so far, and the stream
     found: dict[frozenset[str], Overlap] = {}
-    timed = [(t.first_at, t.last_at, t.stream_id) for t in streams]
+    timed = [(t.first_at, t.last_at, t.stream_id) for t in streams if not is_import(t.stream_id)]
     for first_at, last_at, stream_id in sorted(
         (first, last, name) for first, last, name in timed if first is not None and last is not None
     ):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import gateway, ingest
+from bench import gateway, importing, ingest
 from bench.air import NAME_SETS, Noise, layout_of, ticks
 from bench.broker import line
 from bench.errors import BenchError, NoEnvironment
@@ -40,6 +40,22 @@ def test_bench_gateway_prints_its_figures(tmp_path: Path, capsys: pytest.Capture
         "rss_mb",
     ]
     assert figures.pop("rss_mb") is None
+    assert all(value is not None and value > 0 for value in figures.values())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bench_import_prints_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    # The file reaches the hour that does not exist, in which readings are refused.
+    counts = ["--sensors", "2", "--rows", "27000", "--folder", str(tmp_path)]
+    assert importing.main(counts) == 0
+    figures = last_line(capsys.readouterr().out)
+    assert list(figures) == [
+        "readings_per_s",
+        "readings_per_cpu_s",
+        "rss_mb",
+        "rss_mb_tenth",
+        "cpu_vs_parse_only",
+    ]
     assert all(value is not None and value > 0 for value in figures.values())
     assert list(tmp_path.iterdir()) == []
 

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.keys import UNSYNCED_DAY, Key, alert_id, event_day, payload_digest, stream_id
+from contract.keys import (
+    UNSYNCED_DAY,
+    Key,
+    alert_id,
+    event_day,
+    import_stream_id,
+    is_import,
+    payload_digest,
+    stream_id,
+)
 from contract.typed import LATEST_UTC_MS
 
 HOUR_MS = 3_600_000
@@ -22,6 +31,20 @@ def test_a_stream_id_is_13_characters_that_name_their_bytes(random_bytes: bytes)
     assert re.fullmatch("[a-z2-7]{13}", found)
     bits = "".join(f"{'abcdefghijklmnopqrstuvwxyz234567'.index(c):05b}" for c in found)
     assert int(bits[:64], 2).to_bytes(8, "big") == random_bytes
+
+
+@given(st.binary(min_size=8, max_size=32))
+def test_a_stream_of_an_import_is_never_a_gateway_s(digest: bytes) -> None:
+    found = import_stream_id(digest)
+    assert re.fullmatch("[a-z2-7]{13}", found)
+    assert is_import(found)
+    assert not is_import(stream_id(digest[:8]))
+    assert found == import_stream_id(digest)
+
+
+def test_two_imports_have_two_streams() -> None:
+    digests = [hashlib.sha256(bytes([n])).digest() for n in range(200)]
+    assert len({import_stream_id(digest) for digest in digests}) == 200
 
 
 @pytest.mark.parametrize("size", [0, 7, 9])

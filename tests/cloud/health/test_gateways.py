@@ -16,6 +16,7 @@ from cloud.rollout import DesiredStates
 from cloud.warehouse.tables import FACTS
 from contract.blocks import entries, kind_of
 from contract.desired import DesiredBundle
+from contract.keys import import_stream_id
 from contract.records import Kind, ModelReport, Phase, Status
 from contract.wire import decode
 
@@ -136,6 +137,16 @@ def test_a_clock_40_years_ahead_is_no_health(ask, arrive, gateway, warehouse):
     assert ask("ewr-01", since=at + 1)[0].verdict is Verdict.HEALTHY
     assert ask("ewr-01", ledger_from=at + 1)[0].verdict is Verdict.HEALTHY
     assert ask("jfk-01")[0].verdict is Verdict.UNKNOWN
+
+
+def test_an_import_says_nothing_about_a_gateway(ask, arrive, gateway):
+    """A device with history only is unknown, and history does not hide a gateway's silence."""
+    stream_id = import_stream_id(b"a file's digest")
+    arrive(gateway.file(replace(gateway.readings("a", 1, 9), stream_id=stream_id)))
+    assert ask("ewr-01")[0].verdict is Verdict.UNKNOWN
+    started = gateway.file(gateway.start("a"))
+    arrive(started, gateway.file(replace(gateway.readings("a", 10, 19), stream_id=stream_id)))
+    assert ask("ewr-01")[0].known.heard_at == started.blocks[0].received_at
 
 
 def test_models_against_what_is_desired(ask, arrive, gateway, warehouse, bundles):

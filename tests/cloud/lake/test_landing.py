@@ -46,6 +46,15 @@ def test_each_lane_counts_for_itself(store: FolderStore, make_blocks: Blocks) ->
     assert numbers == [1, 1, 2, 3, 1]
 
 
+def test_a_sequence_of_an_earlier_process_is_continued(
+    store: FolderStore, make_blocks: Blocks
+) -> None:
+    LandingWriter(store, "node-1", START).commit(Lane.LIVE, make_blocks("attic"))
+    writer = LandingWriter(store, "node-1", START, {Lane.LIVE: 1})
+    assert writer.commit(Lane.LIVE, make_blocks("cellar")).n == 2
+    assert writer.commit(Lane.ALERT, make_blocks("attic")).n == 1
+
+
 def test_a_lost_answer_is_asked_for_again(tmp_path: Path, make_blocks: Blocks) -> None:
     store = UnsureStore(tmp_path)
     writer = LandingWriter(store, "node-1", START)

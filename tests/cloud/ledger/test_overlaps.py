@@ -1,8 +1,11 @@
 """Two gateways with one name: streams that run at the same time."""
 
+from dataclasses import replace
+
 from cloud.ledger.account import ForkKind
 from cloud.ledger.report import fork_text
 from contract.blocks import Block
+from contract.keys import import_stream_id
 from tests.builders import temperatures
 
 NEW_YEAR = 1_356_998_400_000
@@ -83,3 +86,12 @@ def test_a_long_stream_overlaps_one_inside_it(account_of, gateway):
     )
     found = forks(account_of, gateway, *blocks)
     assert [(f.stream_id[0], f.successors[0][0]) for f in found] == [("a", "b"), ("a", "c")]
+
+
+def test_an_import_beside_a_gateway_or_another_import_is_none(account_of, gateway):
+    """Two files of one device have the same times, and the gateway may have measured meanwhile."""
+    blocks = [run(gateway, "a", 2, 0, 60)]
+    for n in range(2):
+        stream_id = import_stream_id(bytes([n] * 8))
+        blocks.append(replace(run(gateway, "a", 1, 0, 90), stream_id=stream_id))
+    assert forks(account_of, gateway, *blocks) == ()

@@ -1,0 +1,1 @@
+"""Brings history into the lake: files of other systems become blocks of the contract."""
