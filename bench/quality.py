@@ -19,25 +19,22 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench.checked import Checked, Recording, checked
 from bench.faults import FAULTS, Event, with_fault
 from bench.recordings import nab, nab_windows, opensmarthome, weather
-from cloud.quality.causal import causal_spans
-from cloud.quality.days import Days, days_of
-from cloud.quality.retrospective import DeviceSpan, compared
-from cloud.quality.spans import Fault, Span
+from cloud.quality.retrospective import DeviceSpan
+from cloud.quality.spans import Fault
 from contract.quantities import Quantity
 from contract.signals import Signal
 from models.replay import Readings
 
-__all__ = ["Checked", "Found", "checked", "main", "recalled"]
+__all__ = ["Found", "main", "recalled"]
 
 SEED = 20130101
 WEEK_MS = 7 * 86_400_000
 _PAIRED = (Quantity.TEMPERATURE, Quantity.HUMIDITY)
 _DATA = Path("var/recordings")
 _ROOMS, _OFFICE = "opensmarthome", "nab"
-
-Recording = Mapping[str, Readings]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,37 +52,6 @@ class Found:
     recall: float | None
     recall_any: float | None
     false_alarms_per_week: float
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """Causal spans and days of a recording, by device and sensor."""
-
-    causal: Mapping[tuple[str, str], list[Span]]
-    days: Mapping[tuple[str, str], list[Days]]
-
-    def with_sensor(self, device: str, sensor_id: str, readings: Readings) -> "Checked":
-        """Returns the result with other readings of one sensor; only these are computed again."""
-        own = [signal for signal in readings.signals if signal.sensor_id == sensor_id]
-        rows = readings.rows(readings.are(own))
-        spans = causal_spans(rows)
-        days = [d for d in days_of(device, rows, spans) if d.signal in own]
-        key = device, sensor_id
-        return Checked({**self.causal, key: spans}, {**self.days, key: days})
-
-    def spans(self) -> list[DeviceSpan]:
-        """Returns the spans of all devices, causal and retrospective."""
-        found = [DeviceSpan(key[0], span) for key, own in self.causal.items() for span in own]
-        return [*found, *compared([d for own in self.days.values() for d in own]).spans]
-
-
-def checked(recording: Recording) -> Checked:
-    """Returns the result for a recording."""
-    found = Checked({}, {})
-    for device, readings in recording.items():
-        for sensor_id in sorted({signal.sensor_id for signal in readings.signals}):
-            found = found.with_sensor(device, sensor_id, readings)
-    return found
 
 
 def recalled(

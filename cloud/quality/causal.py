@@ -5,6 +5,7 @@ from collections.abc import Callable
 from cloud.quality.implausible import implausible
 from cloud.quality.jump import jump
 from cloud.quality.noise import noise
+from cloud.quality.out_of_range import out_of_range
 from cloud.quality.past import Series
 from cloud.quality.spans import Fault, Found, Span, spans_of
 from cloud.quality.spike import spike
@@ -20,10 +21,8 @@ DETECTORS: dict[Fault, Callable[[Series], Found]] = {
     Fault.SPIKE: spike,
     Fault.JUMP: jump,
     Fault.NOISE: noise,
+    Fault.OUT_OF_RANGE: out_of_range,
 }
-# A contact has two values, and light changes at the touch of a switch: only a value that never
-# changes says something about the sensor.
-_CHANGES_AT_ONCE = (Quantity.CONTACT, Quantity.ILLUMINANCE)
 _TOGETHER = {Fault.NOISE: 24}  # rows; the measure of noise looks back over so many
 
 
@@ -49,9 +48,12 @@ def causal_spans(readings: Readings) -> list[Span]:
 
 
 def _faults(quantity: Quantity) -> tuple[Fault, ...]:
+    # A contact has two values, and light changes at the touch of a switch.
     if quantity is Quantity.CONTACT:
-        return ()
-    return (Fault.STUCK,) if quantity in _CHANGES_AT_ONCE else tuple(DETECTORS)
+        return (Fault.OUT_OF_RANGE,)
+    if quantity is Quantity.ILLUMINANCE:
+        return (Fault.STUCK, Fault.OUT_OF_RANGE)
+    return tuple(DETECTORS)
 
 
 def _spans(signal: Signal, fault: Fault, series: Series, found: Found) -> list[Span]:

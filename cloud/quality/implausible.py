@@ -16,7 +16,7 @@ __all__ = ["implausible"]
 DRY_PCT = 1.0
 COLD_C = 0.0
 # The highest dew point ever observed outdoors is 35 °C (Dhahran 2003, WMO archive of extremes
-# candidates). Steam rooms reach about 48 °C.
+# candidates). Steam baths reach about 48 °C.
 HIGHEST_DEW_POINT_C = 60.0
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from contract.quantities import Flag
 from contract.signals import Signal
 
-__all__ = ["CAUSAL", "Fault", "Found", "Span", "spans_of", "unfit_in"]
+__all__ = ["Fault", "Found", "Span", "spans_of", "unfit_in"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -28,13 +28,9 @@ class Fault(StrEnum):
     JUMP = Flag.JUMP.value  # a change far faster than this signal's, and the new level stays
     NOISE = "noise"  # neighbouring readings differ far more than this signal's
     IMPLAUSIBLE = "implausible"  # temperature and humidity that air cannot have together
+    OUT_OF_RANGE = Flag.OUT_OF_RANGE.value  # outside the plausible range of the quantity
     DISAGREES = Flag.DISAGREES.value  # far from the signals that usually agree, for a day or more
     DRIFT = "drift"  # moves away from the signals that usually agree, over weeks
-
-
-# Computed from values up to a known instant; the others use later values too, so no model's input
-# may depend on them.
-CAUSAL = (Fault.STUCK, Fault.SPIKE, Fault.JUMP, Fault.NOISE, Fault.IMPLAUSIBLE)
 
 
 @dataclass(frozen=True, slots=True)

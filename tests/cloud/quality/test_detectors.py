@@ -114,7 +114,7 @@ def test_noise_is_found_and_a_spike_is_none(made):
         (130.0, 100.0, True),  # an SHT4x that answers with ones, humidity clipped at 100
         (40.0, 0.4, False),  # a drying box
         (-20.0, 60.0, False),
-        (46.0, 100.0, False),  # a steam room
+        (46.0, 100.0, False),  # a steam bath
         (90.0, 20.0, False),  # a sauna: its dew point is 53
     ],
 )
