@@ -74,12 +74,14 @@ def assess(
     return Assessment(
         condition_id=condition_id,
         monitoring=(whole, *parts),
-        reliability=tuple(
-            _reliable(found, condition_id, origin)
-            for origin, own in _by(outcomes, outcomes.origins)
-            for found in reliability(own.probability, own.onset)
-        ),
+        reliability=tuple(_reliabilities(outcomes, condition_id)),
     )
+
+
+def _reliabilities(outcomes: Outcomes, condition_id: str) -> Iterator[ReliabilityRow]:
+    for origin, own in _by(outcomes, outcomes.origins):
+        for found in reliability(own.probability, own.onset):
+            yield _reliable(found, condition_id, origin)
 
 
 def _parts(outcomes: Outcomes) -> Iterator[tuple[str, str, Outcomes]]:

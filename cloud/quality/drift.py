@@ -137,33 +137,33 @@ def slow_times(course: Course) -> list[Slow]:
 
 def _drifts(course: Course) -> Iterator[Slow]:
     smooth = _mean(course.days, _SMOOTH_DAYS, 3)
-    day, count = 0, len(course.days)
     with np.errstate(invalid="ignore"):
         beyond = np.abs(course.weeks - course.reference) > course.limit
-    while day < count:
-        later = np.flatnonzero(beyond[day:])
-        if not len(later):
-            return
+    day = 0
+    while len(later := np.flatnonzero(beyond[day:])):
         known = day + int(later[0])
-        reference, limit = float(course.reference[known]), float(course.limit[known])
-        over = _until(course.weeks, reference, limit, known)
-        with np.errstate(invalid="ignore"):
-            near = np.abs(smooth - reference) <= limit / 2
-        before = np.flatnonzero(near[day:known])
-        begin = day + int(before[-1]) + 1 if len(before) else max(day, known - WEEKS_DAYS + 1)
-        after = np.flatnonzero(near[known:over])
-        end = known + int(after[0]) - 1 if len(after) else over - 1
-        off = course.weeks[known:over] - reference
-        most = float(off[np.nanargmax(np.abs(off))])
-        yield Slow(
-            fault=Fault.DRIFT,
-            begin=begin,
-            end=max(end, known),
-            known=known,
-            figure=most,
-            limits=abs(most) / limit,
-        )
+        over = _until(course.weeks, float(course.reference[known]), course.limit[known], known)
+        yield _drift(course, smooth, day, (known, over))
         day = over
+
+
+def _drift(course: Course, smooth: Floats, day: int, suspect: tuple[int, int]) -> Slow:
+    """Return the drift that is known from a day on and over on another, not before `day`."""
+    known, over = suspect
+    reference, limit = float(course.reference[known]), float(course.limit[known])
+    with np.errstate(invalid="ignore"):
+        near = np.abs(smooth - reference) <= limit / 2
+    before, far = np.flatnonzero(near[day:known]), np.flatnonzero(~near[known:over])
+    off = course.weeks[known:over] - reference
+    most = float(off[np.nanargmax(np.abs(off))])
+    return Slow(
+        fault=Fault.DRIFT,
+        begin=day + int(before[-1]) + 1 if len(before) else max(day, known - WEEKS_DAYS + 1),
+        end=known + (int(far[-1]) if len(far) else 0),
+        known=known,
+        figure=most,
+        limits=abs(most) / limit,
+    )
 
 
 def _until(weeks: Floats, reference: float, limit: float, known: int) -> int:

@@ -155,12 +155,9 @@ def _of_condition(
     device_id: str, readings: Readings, condition: Condition, spans: Sequence[Span]
 ) -> pa.Table:
     steps = replay(condition, readings)
-    labels = onsets(steps, condition)
     masked = masked_labels(steps, condition, spans)
     grid = windows(readings, steps.at_ms, condition)
     made = features(grid, steps.at_ms, condition)
-    grids = grid.reshape(len(steps), _WIDTHS["grids"])
-    grids[np.arange(len(steps)) % GRID_EVERY != 0] = np.nan
     columns = {
         "device_id": pa.array([device_id] * len(steps), pa.string()),
         "condition_id": pa.array([condition.id] * len(steps), pa.string()),
@@ -171,13 +168,20 @@ def _of_condition(
         "changed": steps.changed,
         "full": steps.full,
         "usable": made.usable,
-        "labels": np.where(masked, np.nan, labels),
+        "labels": np.where(masked, np.nan, onsets(steps, condition)),
         "masked": masked,
         "fit": fit_windows(steps, condition, spans),
         "features": list_column(made.values),
-        "grids": list_column(grids),
+        "grids": list_column(_sparse(grid)),
     }
     return pa.table(columns, schema=HISTORY_SCHEMA)
+
+
+def _sparse(grid: Floats) -> Floats:
+    """Return the windows as rows; all but every `GRID_EVERY`-th are NaN."""
+    grids = grid.reshape(len(grid), _WIDTHS["grids"])
+    grids[np.arange(len(grids)) % GRID_EVERY != 0] = np.nan
+    return grids
 
 
 def list_column(rows: Floats) -> pa.Array:
