@@ -23,7 +23,7 @@ from models.conditions import Condition, all_signals
 from models.replay import Readings
 from models.skill import skill
 
-__all__ = ["Honesty", "Models", "faulty", "honesty", "trained"]
+__all__ = ["Honesty", "Models", "drifting", "faulty", "honesty", "trained"]
 
 HUMIDITY = Signal.parse("air/humidity")
 FROM_MS = 1_377_993_600_000  # 2013-09-01T00:00:00Z
@@ -85,6 +85,15 @@ def faulty(readings: Readings, fault: Fault, seed: int) -> Readings:
     changed, _ = with_fault(readings.rows(late), HUMIDITY, fault, draw)
     values = readings.values.copy()
     values[late] = changed.values
+    return Readings(readings.signals, readings.codes, readings.at_ms, values)
+
+
+def drifting(readings: Readings, pct_per_day: float) -> Readings:
+    """Returns the readings with humidity that drifts from September on."""
+    mine = readings.are((HUMIDITY,))
+    days = np.maximum(0, readings.at_ms - FROM_MS) / DAY_MS
+    changed = np.round(np.clip(readings.values + pct_per_day * days, 0, 100), 1)
+    values = np.where(mine, changed, readings.values)
     return Readings(readings.signals, readings.codes, readings.at_ms, values)
 
 

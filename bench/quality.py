@@ -13,7 +13,7 @@ Then the reported skill is compared with the true skill while a sensor is faulty
 import argparse
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from rich.table import Table
 
 from bench.checked import Checked, Recording, checked
 from bench.faults import FAULTS, Event, with_fault
-from bench.honesty import Honesty, faulty, honesty, trained
+from bench.honesty import Honesty, drifting, faulty, honesty, trained
 from bench.recordings import nab, nab_windows, opensmarthome, weather
 from cloud.quality.retrospective import DeviceSpan
 from cloud.quality.spans import Fault
@@ -163,9 +163,9 @@ def _figures(results: Mapping[Fault, Found]) -> dict[str, dict[str, float | None
 
 
 def _honesties(console: Console, seed: int) -> dict[str, dict[str, dict[str, float]]]:
-    """Prints the largest distances of the reported skill from the true one; one station a kind."""
+    """Prints the largest distances of the reported skill from the true one."""
     recording = weather()
-    clean, stations = checked(recording), sorted(recording)
+    clean = checked(recording)
     figures: dict[str, dict[str, dict[str, float]]] = {}
     shown = Table(title="largest distance of the skill from the true skill, September to December")
     for heading in ("condition", "fault", "without masks", "reported", "reported without a flag"):
@@ -173,16 +173,24 @@ def _honesties(console: Console, seed: int) -> dict[str, dict[str, dict[str, flo
     for condition in read_conditions(_CONDITIONS)[:2]:  # frost has too few events
         models = trained(recording, condition)
         own = figures[condition.id] = {}
-        for number, fault in enumerate(FAULTS):
-            device = stations[number % len(stations)]
-            changed = faulty(recording[device], fault, seed)
+        for name, device, changed in _cases(recording, seed):
             known = clean.with_sensor(device, "air", changed)
-            found = list(honesty(recording[device], changed, models, device, known))
-            own[fault.value] = _distances(found)
-            row = [f"{value:.3f}" for value in own[fault.value].values()]
-            shown.add_row(condition.id, f"{fault.value} at {device}", *row)
+            own[name] = _distances(list(honesty(recording[device], changed, models, device, known)))
+            row = [f"{value:.3f}" for value in own[name].values()]
+            shown.add_row(condition.id, name, *row)
     console.print(shown)
     return figures
+
+
+def _cases(recording: Recording, seed: int) -> Iterator[tuple[str, str, Readings]]:
+    """Yields name, station and readings: each kind at one station, drift of both signs at each."""
+    stations = sorted(recording)
+    for number, fault in enumerate(f for f in FAULTS if f is not Fault.DRIFT):
+        device = stations[number % len(stations)]
+        yield f"{fault.value} at {device}", device, faulty(recording[device], fault, seed)
+    for device in stations:
+        for rate in (-0.1, 0.1):
+            yield f"{rate:+g} % a day at {device}", device, drifting(recording[device], rate)
 
 
 def _distances(found: Sequence[Honesty]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.checked import checked
-from bench.honesty import faulty, honesty, trained
+from bench.honesty import drifting, faulty, honesty, trained
 from cloud.quality.spans import Fault
 from models.conditions import read_conditions
 
@@ -36,6 +36,15 @@ def test_humidity_that_drifts_a_tenth_per_day_deceives_nobody(year, clean, model
         one.raw - one.true > 0.04 for one in found
     )  # truth from the drifting sensor flatters
     assert not any(one.suspect for one in found[:1])  # in the first weeks there is nothing to see
+
+
+def test_a_skill_that_looks_too_bad_is_no_more_trusted(year, clean, models):
+    """Drier and drier by a tenth per day, at JFK: the skill is wrong before the drift is sure."""
+    own = drifting(year["jfk"], -0.1)
+    found = list(honesty(year["jfk"], own, models, "jfk", clean.with_sensor("jfk", "air", own)))
+    assert any(one.off > 0.05 for one in found)
+    for one in found:
+        assert one.off <= 0.05 or one.suspect
 
 
 def test_a_healthy_sensor_is_not_suspect(year, clean, models):
