@@ -4,9 +4,11 @@ PYTHON := .venv/bin/python
 SETUP := bash deploy/local/setup/run.sh
 # Two workers, because many tests wait. tests/conftest.py assigns tests to workers.
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+# Recordings outside the repository for bench-quality: opensmarthome/ and nab/.
+RECORDINGS ?= var/recordings
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-import bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-hostile proof-api proof-decode proof-import proof-logstash proof-outbox proof-ansible proof-ansible-mysql proof-arm clean
+.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-import bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-hostile proof-api proof-decode proof-import proof-logstash proof-outbox proof-ansible proof-ansible-mysql proof-arm clean bench-quality
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 30
@@ -53,6 +55,9 @@ bench-predict: setup ## measure time and memory of a forecast on the gateway
 
 bench-skill: setup ## measure skill of the candidate against the baseline over a real year
 	@$(PYTHON) -m bench.skill
+
+bench-quality: setup ## measure how well faults of sensors are found: recall and false alarms
+	@$(PYTHON) -m bench.quality --data $(RECORDINGS)
 
 figures-structure: environment ## count files per change, largest module, long lines of docs
 	@$(PYTHON) -m bench.structure

@@ -15,17 +15,20 @@ import pyarrow as pa
 from sqlalchemy import Engine
 
 from cloud.monitoring.outcomes import Baseline, join_outcomes
+from cloud.monitoring.quality_spans import write_spans
 from cloud.monitoring.rows import Outcomes
 from cloud.monitoring.store import read_outcomes, write_assessment
-from cloud.monitoring.truth import write_truth
+from cloud.monitoring.suspects import Suspects, suspects_of
+from cloud.monitoring.truth import faults_of, write_truth
 from cloud.monitoring.watch import Service, assess, drift, due
+from cloud.quality.verdicts import Verdicts
 from cloud.registry import Alias, DecisionRow, ModelRow, Registry, in_force
 from cloud.rollout import DesiredStates, known_devices, roll_out
 from cloud.training.history import History
 from cloud.training.learners import BASELINE
 from cloud.training.release import Provenance
 from cloud.training.train import Trainer, load_model
-from models.conditions import Condition
+from models.conditions import Condition, all_signals
 from models.signing import Signer
 from models.skill import Skill, skill
 
@@ -43,8 +46,15 @@ class HistorySource(Protocol):
         """Returns the version of the lake's table that `history` would read."""
         ...
 
-    def history(self, until_ms: int) -> pa.Table:
-        """Returns every step of every device up to an instant, in `HISTORY_SCHEMA`."""
+    def verdicts(self, until_ms: int) -> Verdicts:
+        """Returns the times up to an instant in which signals are unfit."""
+        ...
+
+    def history(self, until_ms: int, verdicts: Verdicts) -> pa.Table:
+        """Returns every step of every device up to an instant, in `HISTORY_SCHEMA`.
+
+        Labels that depend on readings within the spans of `verdicts` are unknown.
+        """
         ...
 
 
@@ -120,13 +130,18 @@ class Cycle:
             dataset_version=self.source.version(),
             code_version=self.code_version,
         )
-        table = self.source.history(at_ms)
-        self.told(f"{table.num_rows:,} steps from readings version {provenance.dataset_version}")
+        verdicts = self.source.verdicts(at_ms)
+        write_spans(self.engine, verdicts)
+        table = self.source.history(at_ms, verdicts)
+        self.told(
+            f"{table.num_rows:,} steps from readings version {provenance.dataset_version}, "
+            f"{len(verdicts.spans):,} spans of unfit readings"
+        )
         decisions: list[DecisionRow] = []
         judged: list[Judged] = []
         for condition in self.conditions:
             history = History.of(table, condition.id)
-            decided = self._judge(condition, history, provenance, train=train)
+            decided = self._judge(condition, history, verdicts, provenance, train=train)
             if decided is not None:
                 decisions.append(decided)
             else:
@@ -135,17 +150,25 @@ class Cycle:
         return CycleResult(decisions=tuple(decisions), told=told, judged=tuple(judged))
 
     def _judge(
-        self, condition: Condition, history: History, provenance: Provenance, *, train: bool
+        self,
+        condition: Condition,
+        history: History,
+        verdicts: Verdicts,
+        provenance: Provenance,
+        *,
+        train: bool,
     ) -> DecisionRow | None:
         at_ms = provenance.cycle_at
-        write_truth(self.engine, condition.id, history.truth())
+        faults = faults_of(verdicts, condition)
+        write_truth(self.engine, condition.id, history.truth(), faults)
         join_outcomes(self.engine, condition, history, self._baselines(condition))
         outcomes = read_outcomes(self.engine, condition.id, 0, at_ms)
         service = self._service(condition, history, outcomes, at_ms)
         last = self.trainer.decisions.last_before(at_ms, condition.id)
         reason = due(at_ms, last, service)
         drifted = None if service is None else service.drift_psi
-        found = assess(outcomes, condition.id, drifted, reason)
+        suspects = _suspects(condition, outcomes, verdicts, at_ms)
+        found = assess(outcomes, condition.id, drifted, reason, suspects)
         write_assessment(self.engine, at_ms, found)
         if reason is None or not train:
             return None
@@ -169,7 +192,7 @@ class Cycle:
             return None
         since = outcomes.since(row.created_at)
         decided = self.trainer.decisions.find(row.created_at, condition.id)  # of its cycle
-        usable = history.rows(history.forecastable)
+        usable = history.rows(history.forecastable & history.fit)
         learned = usable.begins_ms <= row.trained_to
         return Service(
             since_release=since.of_model(row.model, row.version).skill(),
@@ -222,3 +245,10 @@ def _brier_at_release(row: ModelRow, decided: DecisionRow | None) -> float | Non
     if decided is None:
         return None
     return decided.brier_baseline if row.family == BASELINE else decided.brier_model
+
+
+def _suspects(condition: Condition, outcomes: Outcomes, verdicts: Verdicts, at_ms: int) -> Suspects:
+    """Returns the sensors that are suspect in the time of the outcomes or now."""
+    from_ms = int(outcomes.issued_at.min()) if len(outcomes) else at_ms
+    devices = {standing.device_id for standing in verdicts.standings}
+    return suspects_of(verdicts, all_signals((condition,)), devices, from_ms, at_ms)

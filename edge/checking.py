@@ -10,6 +10,7 @@ from contract.errors import ConfigError
 from contract.quantities import Quantity
 from edge.configuration.config import GatewayConfig, ModelsConfig, UplinkConfig
 from edge.sensing.hardware import driver_config, quantities_of
+from models.advice import advice
 from models.conditions import MODEL_INPUTS, forecastable, inputs_of, signals_of
 from transport.tls import TlsFiles, client_context
 
@@ -44,6 +45,8 @@ def check(config: GatewayConfig) -> list[str]:
             f"[board] recording: {config.board.recording} does not exist, or this account "
             "cannot read it"
         )
+    intervals_s = {sensor.id: sensor.interval_s for sensor in config.sensor}
+    remarks += advice(config.condition, intervals_s)
     return remarks + _check_tls(config) + _check_models(config)
 
 

@@ -7,7 +7,7 @@ declaration and its checks; `models.evaluation` evaluates it. Standard library o
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +22,7 @@ __all__ = [
     "MODEL_INPUTS",
     "Comparison",
     "Condition",
+    "StepStatistic",
     "all_signals",
     "facts_of",
     "forecastable",
@@ -45,6 +46,15 @@ class Comparison(StrEnum):
     BELOW = "below"
 
 
+class StepStatistic(StrEnum):
+    """Says which statistic of a step's values is compared with the limit."""
+
+    LAST = "last"  # the value that completes the step
+    MEAN = "mean"
+    MAX = "max"
+    MIN = "min"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """Holds one declaration.
@@ -66,6 +76,8 @@ class Condition:
         step_s: Length of a step, seconds.
         max_age_s: Largest age of a value that a step may use, seconds.
         warn_at: Probability from which a forecast raises an alert.
+        statistic: Statistic of a step's values that is compared with the limit. Without it the
+            value that completes the step is compared, which is the same as `last`.
     """
 
     id: Id
@@ -82,6 +94,8 @@ class Condition:
     duration_s: Seconds = 0
     horizon_s: Seconds = 21_600
     warn_at: Annotated[float, Between(0, 1)] = 0.5
+    # None and not LAST: a bundle's declaration does not name a key that older programs do not know.
+    statistic: StepStatistic | None = None
 
 
 def signals_of(condition: Condition) -> tuple[Signal, ...]:
@@ -116,8 +130,9 @@ def facts_of(condition: Condition) -> Facts:
 
 
 def forecastable(condition: Condition) -> bool:
-    """Returns whether a model can forecast it: all its signals are of `MODEL_INPUTS`."""
-    return all(signal.quantity in MODEL_INPUTS for signal in signals_of(condition))
+    """Returns whether a model can forecast it: its last value, and signals of `MODEL_INPUTS`."""
+    known = all(signal.quantity in MODEL_INPUTS for signal in signals_of(condition))
+    return known and condition.statistic is None
 
 
 def _beside(condition: Condition, quantity: Quantity) -> Signal | None:
@@ -171,6 +186,8 @@ def load_conditions(tables: object, where: str) -> tuple[Condition, ...]:
         except ContractError as error:
             raise ConfigError(str(error).removeprefix("bad_field: ")) from error
         _check(condition, place)
+        if condition.statistic is StepStatistic.LAST:
+            condition = replace(condition, statistic=None)
         if condition.id in conditions:
             raise ConfigError(f"{place}: id: another condition has this id; choose a unique one")
         conditions[condition.id] = condition

@@ -7,6 +7,10 @@ the clock is not trusted). A step completes as soon as each signal has a usable 
 signal is overdue, the step completes when it ends, and the signal's last value is used unless it is
 older than `max_age_s`. If a signal has no value, the step has no verdict: the condition keeps its
 state, and a duration starts again.
+
+With a declared statistic, such as the maximum, a step completes when it ends. The statistic is that
+of all its values. They must cover at least half of the step, or it has no verdict. A step without a
+sample uses the last value, unless it is older than `max_age_s`.
 """
 
 from dataclasses import dataclass
@@ -14,6 +18,7 @@ from dataclasses import dataclass
 from contract.signals import Signal
 from models.conditions import Condition, signals_of
 from models.criteria import Saved, criterion_of
+from models.filling import Filling
 
 __all__ = ["Evaluator", "Sample", "Step"]
 
@@ -69,6 +74,7 @@ class Evaluator:
         self._filling_ms: int | None = None  # begin of the step that is being filled
         self._completed_ms: int | None = None  # begin of the last completed step
         self._criterion = criterion_of(condition, {"holds": holds})
+        self._values = None if condition.statistic is None else Filling(condition, {})
 
     @classmethod
     def restored(cls, condition: Condition, saved: Saved) -> "Evaluator":
@@ -78,6 +84,8 @@ class Evaluator:
         evaluator._filling_ms = saved["step_ms"]
         evaluator._completed_ms = saved["completed_ms"]
         evaluator._criterion = criterion_of(condition, saved)
+        if condition.statistic is not None:
+            evaluator._values = Filling(condition, saved.get("values", {}))
         return evaluator
 
     def saved(self) -> dict[str, object]:
@@ -87,6 +95,7 @@ class Evaluator:
             "step_ms": self._filling_ms,
             "completed_ms": self._completed_ms,
             **self._criterion.saved(),
+            **({} if self._values is None else {"values": self._values.saved()}),
         }
 
     @property
@@ -111,6 +120,11 @@ class Evaluator:
         self._latest[signal] = sample
         self._filling_ms = begins
         at_ms = max(s.at_ms for s in self._latest.values())
+        if self._values is not None:
+            value = self._value(at_ms)
+            if value is not None:
+                self._values.take(at_ms, value)
+            return steps
         if self._completed_ms != begins and self._full(begins, at_ms):
             steps += self._complete(begins, at_ms, full=True)
         return steps
@@ -126,7 +140,7 @@ class Evaluator:
         steps: list[Step] = []
         for ended in range(begins, current, self._step_ms):
             verdict = self._complete(ended, ended + self._step_ms, full=False)
-            if not verdict:
+            if not verdict and self._value(ended + self._step_ms) is None:
                 break  # there were no samples since, so the later steps have no value either
             steps += verdict
         return steps
@@ -138,6 +152,8 @@ class Evaluator:
             delta_ms: New minus old instant; None if unknown: then only `holds` is kept.
         """
         self._criterion.rebase(delta_ms)
+        if self._values is not None:
+            self._values.rebase(delta_ms)
         if delta_ms is None:
             self._latest, self._filling_ms, self._completed_ms = {}, None, None
             return
@@ -164,13 +180,18 @@ class Evaluator:
 
     def _complete(self, begins_ms: int, at_ms: int, *, full: bool) -> list[Step]:
         self._completed_ms = begins_ms
-        value = self._value(at_ms)
+        value = self._value_of_step(begins_ms, at_ms)
         if value is None:
             self._criterion.skip()
             return []
         held = self.holds
         self._criterion.judge(value, at_ms)
         return [Step(begins_ms, at_ms, value, self.holds, self.holds != held, full)]
+
+    def _value_of_step(self, begins_ms: int, at_ms: int) -> float | None:
+        if self._values is None or self._values.empty:
+            return self._value(at_ms)
+        return self._values.close(begins_ms)
 
     def _value(self, at_ms: int) -> float | None:
         fresh = [self._fresh(signal, at_ms) for signal in self._signals]

@@ -22,6 +22,7 @@ from cloud.training.mllib import MllibLearner, MllibModel
 from cloud.training.release import Publisher
 from cloud.training.train import Trainer
 from cloud.training.walk import Trained
+from models.advice import advice
 
 __all__ = ["exporter", "open_cycle"]
 
@@ -48,6 +49,8 @@ def open_cycle(config: CloudConfig, spark: SparkSession, told: Callable[[str], N
         WarehouseError: MySQL did not answer.
     """
     conditions = fleet_conditions(config)
+    for remark in advice(conditions, {}):
+        told(remark)
     engine, registry, signer = open_warehouse(config), open_registry(config), open_signer(config)
     publisher = Publisher(registry, signer, exporter(spark))
     learners = (BaselineLearner(), (SklearnLearner(), MllibLearner(spark)))

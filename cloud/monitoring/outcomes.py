@@ -37,9 +37,9 @@ def join_outcomes(
 
     A step is a piece of time in which the condition is evaluated once. A forecast belongs to the
     step that the reading at the forecast's instant completed. It is judged if the condition is
-    false after this step and the step's label is known. Forecasts for another horizon than the
-    declared one are not judged. If several forecasts of one model have the same instant, the first
-    by stream and number counts.
+    false after this step and the step's label is known; unfit readings make it unknown. Forecasts
+    for another horizon than the declared one are not judged. If several forecasts of one model have
+    the same instant, the first by stream and number counts.
 
     Args:
         engine: The warehouse.
@@ -57,7 +57,8 @@ def join_outcomes(
     """
     total = 0
     for device_id, own in history.by_device():
-        decided = own.at_ms[~np.isnan(own.labels)]
+        # Readings that prove to be unfit take their outcomes back.
+        decided = own.at_ms[~np.isnan(own.labels) | own.masked]
         if not len(decided):
             continue
         span = int(own.at_ms.min()), int(decided.max())

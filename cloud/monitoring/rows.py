@@ -81,6 +81,10 @@ class MonitoringRow:
         drift_psi: Mean PSI of the features; only in the row of all devices and origins.
         retrain: Whether to train again; only in that row.
         reason: Reason to train again, as text; only in that row.
+        suspect_limits: How far the condition's signals are from signals that usually agree, in
+            limits: 1 or more is drift. None if there is nothing to compare with.
+        suspect: Sensors whose readings cannot be trusted as truth since the model's release, as
+            text. None if there are none.
     """
 
     condition_id: str
@@ -97,6 +101,8 @@ class MonitoringRow:
     drift_psi: float | None = None
     retrain: bool = False
     reason: str | None = None
+    suspect_limits: float | None = None
+    suspect: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,13 @@ The module only computes: `cloud.monitoring.store` reads the outcomes and writes
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cloud.monitoring.rows import ALL, Assessment, MonitoringRow, Outcomes, ReliabilityRow
+from cloud.monitoring.suspects import NOBODY_SUSPECT, Suspects
 from models.features import BASELINE_NAMES
 from models.skill import ReliabilityBin, Skill, psi, reliability
 
@@ -48,6 +49,7 @@ def assess(
     condition_id: str,
     drift_psi: float | None = None,
     reason: str | None = None,
+    suspects: Suspects = NOBODY_SUSPECT,
 ) -> Assessment:
     """Return the rows of tables `monitoring` and `reliability`.
 
@@ -56,22 +58,30 @@ def assess(
         condition_id: The condition's id.
         drift_psi: The result of `drift`.
         reason: The result of `due`: the reason to train again; None if there is none.
+        suspects: Sensors that cannot be trusted as truth, from `cloud.monitoring.suspects`.
     """
-    whole = _monitored(outcomes, condition_id, ALL, ALL, drift_psi, reason)
+    whole = replace(
+        _monitored(outcomes, condition_id, ALL, ALL, suspects),
+        drift_psi=drift_psi,
+        retrain=reason is not None,
+        reason=reason,
+    )
     parts = [
-        _monitored(own, condition_id, device_id, origin)
+        _monitored(own, condition_id, device_id, origin, suspects)
         for device_id, origin, own in _parts(outcomes)
         if device_id != ALL or origin != ALL
     ]
     return Assessment(
         condition_id=condition_id,
         monitoring=(whole, *parts),
-        reliability=tuple(
-            _reliable(found, condition_id, origin)
-            for origin, own in _by(outcomes, outcomes.origins)
-            for found in reliability(own.probability, own.onset)
-        ),
+        reliability=tuple(_reliabilities(outcomes, condition_id)),
     )
+
+
+def _reliabilities(outcomes: Outcomes, condition_id: str) -> Iterator[ReliabilityRow]:
+    for origin, own in _by(outcomes, outcomes.origins):
+        for found in reliability(own.probability, own.onset):
+            yield _reliable(found, condition_id, origin)
 
 
 def _parts(outcomes: Outcomes) -> Iterator[tuple[str, str, Outcomes]]:
@@ -95,10 +105,9 @@ def _monitored(
     condition_id: str,
     device_id: str,
     origin: str,
-    drift_psi: float | None = None,
-    reason: str | None = None,
+    suspects: Suspects,
 ) -> MonitoringRow:
-    found = outcomes.skill()
+    found, suspect = outcomes.skill(), suspects.of(device_id)
     return MonitoringRow(
         condition_id=condition_id,
         device_id=device_id,
@@ -111,9 +120,8 @@ def _monitored(
         skill=found.skill,
         skill_low=found.low,
         skill_high=found.high,
-        drift_psi=drift_psi,
-        retrain=reason is not None,
-        reason=reason,
+        suspect_limits=suspect.limits,
+        suspect=suspect.text,
     )
 
 

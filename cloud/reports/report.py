@@ -156,6 +156,8 @@ class Monitored:
     drift_psi: float | None
     retrain: bool
     reason: str | None
+    suspect_limits: float | None
+    suspect: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,10 @@
 """Computes the history from the lake's table `readings`, device by device, in Spark's workers.
 
-Labels come from the same readings that the gateway's rule evaluated: all readings of usable
-quality, before any cleaning that could use values from the future.
+Steps come from the same readings that the gateway's rule evaluated: all readings of usable quality.
+Cleaning does not change a step. It makes labels unknown where the readings are unfit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -13,6 +13,8 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from cloud.errors import LakeError
 from cloud.plausible import FIRST_UTC_MS
+from cloud.quality.spans import Span
+from cloud.quality.verdicts import NOTHING_FOUND, Verdicts
 from cloud.spark import converted
 from cloud.training.history import HISTORY_SCHEMA, device_history
 from cloud.transforms.signals import as_readings, of_signals
@@ -23,7 +25,10 @@ __all__ = ["history_table", "readings_of"]
 
 
 def history_table(
-    readings: DataFrame, conditions: tuple[Condition, ...], until_ms: int
+    readings: DataFrame,
+    conditions: tuple[Condition, ...],
+    until_ms: int,
+    verdicts: Verdicts = NOTHING_FOUND,
 ) -> pa.Table:
     """Return all steps of all devices, in `HISTORY_SCHEMA`.
 
@@ -31,6 +36,7 @@ def history_table(
         readings: All of table `readings`; undated rows are left out.
         conditions: Conditions to evaluate.
         until_ms: Last instant of the readings to use, ms since 1970 UTC.
+        verdicts: Times in which signals are unfit: labels that depend on them are unknown.
 
     Raises:
         LakeError: The table cannot be read.
@@ -40,14 +46,18 @@ def history_table(
     rows = rows.where(F.col("at_ms").between(FIRST_UTC_MS, until_ms))
     with converted(LakeError, "table readings: the conditions cannot be evaluated"):
         judged = rows.groupBy("device_id").applyInArrow(
-            _judge(conditions), from_arrow_schema(HISTORY_SCHEMA)
+            _judge(conditions, verdicts.by_device()), from_arrow_schema(HISTORY_SCHEMA)
         )
         return judged.toArrow().cast(HISTORY_SCHEMA)
 
 
-def _judge(conditions: tuple[Condition, ...]) -> Callable[[pa.Table], pa.Table]:
+def _judge(
+    conditions: tuple[Condition, ...], unfit: Mapping[str, Sequence[Span]]
+) -> Callable[[pa.Table], pa.Table]:
     def judge(rows: pa.Table) -> pa.Table:
-        return device_history(rows["device_id"][0].as_py(), readings_of(rows), conditions)
+        device_id = rows["device_id"][0].as_py()
+        spans = unfit.get(device_id, ())
+        return device_history(device_id, readings_of(rows), conditions, spans)
 
     return judge
 

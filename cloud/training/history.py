@@ -5,7 +5,7 @@ device and step, grouped by device, oldest first. Truth, training data and outco
 come from the columns of this one table.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from cloud.quality.spans import Span
+from cloud.training.masks import fit_windows, masked_labels
 from models.conditions import MODEL_INPUTS, Condition
 from models.features import FEATURE_NAMES, LAGS, features, windows
 from models.replay import Interval, Readings, Steps, intervals, onsets, replay
@@ -38,6 +40,8 @@ HISTORY_SCHEMA = pa.schema(
         ("full", pa.bool_()),
         ("usable", pa.bool_()),
         ("labels", pa.float64()),
+        ("masked", pa.bool_()),
+        ("fit", pa.bool_()),
         ("features", pa.list_(pa.float64())),
         ("grids", pa.list_(pa.float64())),
     ]
@@ -58,6 +62,8 @@ class History:
         full: Whether a reading completed the step.
         usable: Whether the window has all values that a forecast needs.
         labels: 1 if the condition became true within the horizon, 0 if not, NaN if unknown.
+        masked: Whether the label is unknown because readings on which it depends are unfit.
+        fit: Whether no reading of the window is unfit.
         features: Features of the window, shape (steps, features).
         grids: Windows, shape (steps, inputs * LAGS); NaN except for every `GRID_EVERY`-th step.
     """
@@ -71,6 +77,8 @@ class History:
     full: Flags
     usable: Flags
     labels: Floats
+    masked: Flags
+    fit: Flags
     features: Floats
     grids: Floats
 
@@ -84,8 +92,8 @@ class History:
 
     @property
     def examples(self) -> "History":
-        """Steps with a forecast and a known truth."""
-        return self.rows(self.forecastable & ~np.isnan(self.labels))
+        """Steps with a forecast, a known truth and fit readings: what a model may learn from."""
+        return self.rows(self.forecastable & self.fit & ~np.isnan(self.labels))
 
     def rows(self, chosen: NDArray[Any]) -> "History":
         """Return the chosen steps."""
@@ -126,7 +134,10 @@ def _steps(own: History) -> Steps:
 
 
 def device_history(
-    device_id: str, readings: Readings, conditions: tuple[Condition, ...]
+    device_id: str,
+    readings: Readings,
+    conditions: tuple[Condition, ...],
+    spans: Sequence[Span] = (),
 ) -> pa.Table:
     """Return the history of one device, in `HISTORY_SCHEMA`.
 
@@ -134,17 +145,19 @@ def device_history(
         device_id: The device.
         readings: All its readings, in the order in which the gateway took them.
         conditions: Conditions to evaluate.
+        spans: Times in which its signals are unfit.
     """
-    parts = [_of_condition(device_id, readings, c) for c in conditions]
+    parts = [_of_condition(device_id, readings, c, spans) for c in conditions]
     return pa.concat_tables(parts) if parts else HISTORY_SCHEMA.empty_table()
 
 
-def _of_condition(device_id: str, readings: Readings, condition: Condition) -> pa.Table:
+def _of_condition(
+    device_id: str, readings: Readings, condition: Condition, spans: Sequence[Span]
+) -> pa.Table:
     steps = replay(condition, readings)
+    masked = masked_labels(steps, condition, spans)
     grid = windows(readings, steps.at_ms, condition)
     made = features(grid, steps.at_ms, condition)
-    grids = grid.reshape(len(steps), _WIDTHS["grids"])
-    grids[np.arange(len(steps)) % GRID_EVERY != 0] = np.nan
     columns = {
         "device_id": pa.array([device_id] * len(steps), pa.string()),
         "condition_id": pa.array([condition.id] * len(steps), pa.string()),
@@ -155,11 +168,20 @@ def _of_condition(device_id: str, readings: Readings, condition: Condition) -> p
         "changed": steps.changed,
         "full": steps.full,
         "usable": made.usable,
-        "labels": onsets(steps, condition),
+        "labels": np.where(masked, np.nan, onsets(steps, condition)),
+        "masked": masked,
+        "fit": fit_windows(steps, condition, spans),
         "features": list_column(made.values),
-        "grids": list_column(grids),
+        "grids": list_column(_sparse(grid)),
     }
     return pa.table(columns, schema=HISTORY_SCHEMA)
+
+
+def _sparse(grid: Floats) -> Floats:
+    """Return the windows as rows; all but every `GRID_EVERY`-th are NaN."""
+    grids = grid.reshape(len(grid), _WIDTHS["grids"])
+    grids[np.arange(len(grids)) % GRID_EVERY != 0] = np.nan
+    return grids
 
 
 def list_column(rows: Floats) -> pa.Array:

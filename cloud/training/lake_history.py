@@ -7,6 +7,8 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from cloud.errors import LakeError
+from cloud.quality.lake import verdicts_on
+from cloud.quality.verdicts import NOTHING_FOUND, Verdicts
 from cloud.spark import converted
 from cloud.training.dataset import history_table
 from cloud.training.history import HISTORY_SCHEMA
@@ -49,8 +51,21 @@ class LakeHistory:
             row = self.spark.sql(f"DESCRIBE HISTORY delta.`{path}` LIMIT 1").collect()[0]
         return str(row["version"])
 
-    def history(self, until_ms: int) -> pa.Table:
+    def verdicts(self, until_ms: int) -> Verdicts:
+        """Return the times up to an instant in which signals are unfit.
+
+        Raises:
+            LakeError: The table cannot be read.
+        """
+        readings = table_at(self.spark, self.tables.readings)
+        return NOTHING_FOUND if readings is None else verdicts_on(readings, until_ms)
+
+    def history(self, until_ms: int, verdicts: Verdicts = NOTHING_FOUND) -> pa.Table:
         """Return all steps of all devices up to an instant, in `HISTORY_SCHEMA`.
+
+        Args:
+            until_ms: Last instant of the readings to use, ms since 1970 UTC.
+            verdicts: Result of `verdicts` for the same instant.
 
         Raises:
             LakeError: The table cannot be read.
@@ -58,4 +73,4 @@ class LakeHistory:
         readings = table_at(self.spark, self.tables.readings)
         if readings is None:
             return HISTORY_SCHEMA.empty_table()
-        return history_table(readings, self.conditions, until_ms)
+        return history_table(readings, self.conditions, until_ms, verdicts)

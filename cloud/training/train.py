@@ -96,6 +96,8 @@ class Trainer:
 
     def _judge(self, condition: Condition, examples: History, cycle_at: int) -> Judgement:
         if not forecastable(condition):
+            if condition.statistic is not None:
+                return undecided(f"models forecast only the last value, not {condition.statistic}")
             seen = ", ".join(MODEL_INPUTS)
             return undecided(f"models use only {seen}, but the signal is {condition.signal}")
         if not releasable(examples):

@@ -17,7 +17,7 @@ from contract.quantities import Quality
 from contract.signals import Signal
 from models.replay import Readings
 
-__all__ = ["as_readings", "of_signals"]
+__all__ = ["as_readings", "of_signals", "usable"]
 
 _NEEDED = ("device_id", "seq", "sensor_id", "quantity", "value", "quality", "observed_at")
 
@@ -32,6 +32,16 @@ def of_signals(
         wanted: The wanted signals.
         more: More columns of `readings` to keep.
     """
+    return usable(readings, more).where(F.col("signal").isin(*map(str, wanted)))
+
+
+def usable(readings: DataFrame, more: Collection[Column | str] = ()) -> DataFrame:
+    """Return all signals: `device_id`, `seq`, `signal`, `at_ms`, `value`, and `more`.
+
+    Args:
+        readings: Rows of table `readings`, or of a batch for this table.
+        more: More columns of `readings` to keep.
+    """
     require(readings, _NEEDED)
     return readings.select(
         "device_id",
@@ -40,7 +50,7 @@ def of_signals(
         F.unix_millis("observed_at").alias("at_ms"),
         F.when(F.col("quality") != Quality.BAD.value, F.col("value")).alias("value"),
         *more,
-    ).where(F.col("signal").isin(*map(str, wanted)))
+    )
 
 
 def as_readings(rows: pa.Table) -> Readings:

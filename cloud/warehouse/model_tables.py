@@ -24,6 +24,7 @@ __all__ = [
     "MODEL_ALIASES",
     "MONITORING",
     "OUTCOMES",
+    "QUALITY_SPANS",
     "RELIABILITY",
     "TRUTH",
 ]
@@ -72,6 +73,7 @@ def _column(column: RecordColumn) -> Column[Any]:
 
 
 # Grain: one row per interval in which a condition was true; ended_at is NULL while it still is.
+# Column faults has the kinds of faults of its signals' readings, separated by commas.
 TRUTH = Table(
     "truth",
     METADATA,
@@ -81,6 +83,7 @@ TRUTH = Table(
     _instant("ended_at", nullable=True),
     _real("began_value"),
     _real("ended_value", nullable=True),
+    _word("faults", 200, nullable=True),
     PrimaryKeyConstraint("device_id", "condition_id", "began_at"),
     **OPTIONS,
 )
@@ -195,7 +198,20 @@ MONITORING = Table(
     *_reals("brier", "brier_baseline", "skill", "skill_low", "skill_high", "drift_psi"),
     _boolean("retrain"),
     _word("reason", 500, nullable=True),
+    _real("suspect_limits", nullable=True),
+    _word("suspect", 500, nullable=True),
     PrimaryKeyConstraint("cycle_at", "condition_id", "device_id", "origin"),
+    **OPTIONS,
+)
+
+# Grain: one row per span in which a signal's readings are unfit.
+QUALITY_SPANS = Table(
+    "quality_span",
+    METADATA,
+    *(_word(name) for name in ("device_id", "sensor_id", "quantity", "fault")),
+    *(_instant(name) for name in ("begin_at", "end_at", "known_at")),
+    _real("figure"),
+    PrimaryKeyConstraint("device_id", "sensor_id", "quantity", "fault", "begin_at"),
     **OPTIONS,
 )
 

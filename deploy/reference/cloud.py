@@ -54,6 +54,7 @@ _GRAINS = {
     "decision": "one cycle and condition: the decision and its figures",
     "candidate": "one model family tried in a cycle, with its score on the weeks of the choice",
     "monitoring": "one cycle, condition, device and origin; empty means all devices or origins",
+    "quality_span": "one time in which a signal's readings are unfit, with the kind of fault",
     "reliability": "one cycle, condition, origin and bin of probability",
     "desired": "the published desired state of one device",
 }

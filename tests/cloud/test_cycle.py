@@ -8,6 +8,9 @@ import pytest
 from sqlalchemy import event
 
 from cloud.cycle import Cycle
+from cloud.quality.retrospective import DeviceSpan, Standing
+from cloud.quality.spans import Fault, Span
+from cloud.quality.verdicts import NOTHING_FOUND, Verdicts
 from cloud.registry import Alias, AliasRow, DecisionRow, ModelRow, Registry
 from cloud.rollout import DesiredStates
 from cloud.training.decisions import Decisions
@@ -22,6 +25,7 @@ from cloud.warehouse.model_tables import (
     DESIRED,
     MONITORING,
     OUTCOMES,
+    QUALITY_SPANS,
     RELIABILITY,
     TRUTH,
 )
@@ -29,6 +33,7 @@ from cloud.warehouse.tables import FACTS, METADATA
 from contract.desired import decode_desired
 from contract.keys import event_day
 from contract.records import Kind
+from contract.signals import Signal
 from models.errors import BundleRefused
 from models.signing import Signer
 
@@ -52,10 +57,14 @@ class Tables:
     def version(self):
         return "7"
 
-    def history(self, until_ms):
-        if until_ms not in self._known:
-            self._known[until_ms] = self._weather.table(self._condition, until_ms)
-        return self._known[until_ms]
+    def verdicts(self, until_ms):
+        return self._weather.verdicts(until_ms)
+
+    def history(self, until_ms, verdicts=NOTHING_FOUND):
+        key = until_ms, verdicts.spans
+        if key not in self._known:
+            self._known[key] = self._weather.table(self._condition, until_ms, verdicts)
+        return self._known[key]
 
 
 class Remembering:
@@ -282,6 +291,64 @@ def _judge_in_service(desk, weather, baseline):
     assert max(begun) < weather.at(270)
 
 
+class Suspected:
+    """The weather, with one device's humidity found to drift once a cycle looks back far enough."""
+
+    def __init__(self, weather):
+        self._weather, self.table = weather, weather.table
+        self.drift = Span(
+            signal=Signal.parse("air/humidity"),
+            fault=Fault.DRIFT,
+            begin_ms=weather.at(100),
+            end_ms=weather.at(120),
+            known_ms=weather.at(130),
+            figure=4.125,
+        )
+
+    def verdicts(self, last_ms):
+        standings = [Standing("gw-1", self.drift.signal, 1.4, 2)]
+        standings.append(Standing("gw-2", self.drift.signal, 0.2, 2))
+        found = (DeviceSpan("gw-1", self.drift),) if last_ms >= self.drift.known_ms else ()
+        return Verdicts(found, tuple(standings))
+
+
+def test_a_suspect_sensor_loses_its_outcomes_and_is_named(new_desk, weather):
+    suspected, at = Suspected(weather), weather.at
+    desk = new_desk(suspected)
+    desk.cycle().run(at(90))
+    baseline = desk.registry.champion_at("damp", at(90))
+    desk.have_forecasts(at(90), at(128), baseline)
+    desk.cycle().run(at(128), train=False)
+    before, truth = desk.rows(OUTCOMES), desk.rows(TRUTH)
+    assert desk.rows(QUALITY_SPANS) == []
+    assert {r["faults"] for r in truth} == {None}
+    assert {r["suspect"] for r in desk.rows(MONITORING)} == {None}
+
+    run_twice(desk, at(131), train=False)
+    (span,) = desk.rows(QUALITY_SPANS)
+    assert (span["device_id"], span["sensor_id"], span["fault"]) == ("gw-1", "air", "drift")
+    assert (span["begin_at"], span["figure"]) == (at(100), 4.125)
+    inside = suspected.drift.begin_ms, suspected.drift.end_ms
+    gone = [r for r in before if r not in desk.rows(OUTCOMES)]
+    assert {r["device_id"] for r in gone} == {"gw-1"}
+    horizon_ms = (desk.condition.horizon_s + desk.condition.step_s) * 1000
+    assert all(inside[0] - horizon_ms <= r["issued_at"] <= inside[1] for r in gone)
+    assert len(gone) > 300
+    now = {(r["device_id"], r["began_at"]): r for r in desk.rows(TRUTH)}
+    for row in truth:  # the rule's verdicts stay
+        known = now[row["device_id"], row["began_at"]]
+        assert known["ended_at"] == row["ended_at"] or row["ended_at"] is None
+        hit = row["began_at"] <= inside[1] and (row["ended_at"] or inside[0]) >= inside[0]
+        assert known["faults"] == ("drift" if hit and row["device_id"] == "gw-1" else None)
+    told = {
+        r["device_id"]: (r["suspect_limits"], r["suspect"])
+        for r in desk.rows(MONITORING)
+        if r["cycle_at"] == at(131)
+    }
+    text = "air/humidity drift +4.12 from 2013-04-11 to 2013-05-01"
+    assert told == {"": (1.4, f"gw-1 {text}"), "gw-1": (1.4, text), "gw-2": (0.2, None)}
+
+
 def test_between_trainings_the_challenger_is_judged_on(new_desk, weather):
     desk, at = new_desk(weather), weather.at
     desk.cycle().run(at(90))
@@ -338,6 +405,9 @@ def test_too_little_to_release_is_no_failure(new_desk, made_weather):
 
 def test_an_empty_lake_is_no_failure(new_desk):
     class Empty:
+        def verdicts(self, _):
+            return NOTHING_FOUND
+
         def table(self, *_):
             return HISTORY_SCHEMA.empty_table()
 

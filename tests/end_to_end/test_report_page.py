@@ -236,6 +236,8 @@ class Made:
                     drift_psi=0.114 if not device_id else None,
                     retrain=not device_id,
                     reason="three months have passed" if not device_id else None,
+                    suspect_limits=0.31,
+                    suspect=None,
                 )
 
     def decisions(self, condition_id):

@@ -78,7 +78,7 @@ def test_run_does_what_is_due_and_says_it(config, warehouse):
     )
     assert done.returncode == 0, done.stderr
     first, second, *table, last = done.stdout.splitlines()
-    assert first == "0 steps from readings version none"
+    assert first == "0 steps from readings version none, 0 spans of unfit readings"
     assert second == "warm: insufficient_evidence: 0 windows, 1000 are needed to release a model"
     assert table[-1].split() == ["warm", *["-"] * 6, "insufficient_evidence"]
     assert last == "devices with a new desired state: none"

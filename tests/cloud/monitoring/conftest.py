@@ -127,6 +127,8 @@ class Desk:
             full=np.array(full, np.bool_),
             usable=np.array(usable, np.bool_),
             labels=np.array(labels, np.float64),
+            masked=flags,
+            fit=~flags,
             features=features,
             grids=np.full((len(rows), 3 * LAGS), np.nan),
         )

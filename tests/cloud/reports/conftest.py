@@ -216,6 +216,8 @@ class Seeder:
                     },
                     "retrain": self.random.random() < 0.5,
                     "reason": REASON if self.random.random() < 0.5 else None,
+                    "suspect_limits": self.maybe(),
+                    "suspect": "air/humidity drift +4.1" if self.random.random() < 0.5 else None,
                 }
 
     def reliability(self):

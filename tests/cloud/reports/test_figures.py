@@ -226,7 +226,7 @@ QUERIES = {
             outcomes_total, onsets_total, event_weeks, brier, brier_baseline, drift_psi,
             skill, IF(skill IS NULL, 'absent', skill_low) AS skill_low,
             IF(skill IS NULL, 'absent', skill_high) AS skill_high,
-            IF(retrain, 'yes', 'no') AS retrain, reason
+            IF(retrain, 'yes', 'no') AS retrain, reason, suspect_limits, suspect
         FROM monitoring m
         WHERE cycle_at = (SELECT MAX(cycle_at) FROM monitoring n
                           WHERE n.condition_id = m.condition_id)

@@ -69,6 +69,8 @@ def _plain(begins_ms, labels, features=(), device="gw-1"):
         full=yes,
         usable=yes,
         labels=np.array(labels, np.float64),
+        masked=no,
+        fit=yes,
         features=rows,
         grids=np.full((count, 3 * LAGS), np.nan),
     )
