@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Engine
 
+from cloud.monitoring.excursions import write_excursions
 from cloud.monitoring.outcomes import Baseline, join_outcomes
 from cloud.monitoring.rows import Outcomes
 from cloud.monitoring.store import read_outcomes, write_assessment
@@ -139,6 +140,7 @@ class Cycle:
     ) -> DecisionRow | None:
         at_ms = provenance.cycle_at
         write_truth(self.engine, condition.id, history.truth())
+        write_excursions(self.engine, condition, history)
         join_outcomes(self.engine, condition, history, self._baselines(condition))
         outcomes = read_outcomes(self.engine, condition.id, 0, at_ms)
         service = self._service(condition, history, outcomes, at_ms)

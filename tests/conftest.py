@@ -45,7 +45,14 @@ settings.load_profile("patient")
 # Rooms whose tests share the one Spark session of a process.
 SPARK = tuple(
     f"tests/cloud/{room}"
-    for room in ("scoring/", "search/kibana/", "training/", "transforms/", "test_spark.py")
+    for room in (
+        "aggregates/",
+        "scoring/",
+        "search/kibana/",
+        "training/",
+        "transforms/",
+        "test_spark.py",
+    )
 )
 
 
