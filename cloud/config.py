@@ -9,6 +9,7 @@ import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar
+from zoneinfo import available_timezones
 
 from cloud.api_section import ApiConfig
 from cloud.sections import (
@@ -22,6 +23,7 @@ from cloud.sections import (
     RegistryConfig,
     RolloutConfig,
     SearchConfig,
+    SiteConfig,
     SparkConfig,
     WarehouseConfig,
     Writer,
@@ -44,6 +46,7 @@ __all__ = [
     "RegistryConfig",
     "RolloutConfig",
     "SearchConfig",
+    "SiteConfig",
     "SparkConfig",
     "WarehouseConfig",
     "Writer",
@@ -70,6 +73,7 @@ class _Sections:
     ca: CaConfig | None = None
     health: HealthConfig | None = None
     fleet: FleetConfig | None = None
+    site: tuple[SiteConfig, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +103,7 @@ def load_config(path: Path) -> CloudConfig:
     except ContractError as error:
         raise ConfigError(str(error).removeprefix(f"{error.code}: ")) from error
     _check_tls(sections, str(path))
+    _check_sites(sections.site, str(path))
     parts = {f.name: getattr(sections, f.name) for f in fields(_Sections)}
     return CloudConfig(source=str(path), **parts)
 
@@ -118,6 +123,22 @@ def _check_tls(sections: _Sections, where: str) -> None:
     if (search.username is None) != (search.password_file is None):
         raise ConfigError(f"{where}: [search] username and password_file: set both or neither")
     _check_logstash(search, f"{where}: [search]")
+
+
+def _check_sites(sites: tuple[SiteConfig, ...], where: str) -> None:
+    site_of: dict[str, str] = {}
+    for number, site in enumerate(sites, start=1):
+        place = f"{where}: [[site]] {site.id}"
+        if site.id in {earlier.id for earlier in sites[: number - 1]}:
+            raise ConfigError(f"{place}: id: another site has this id; choose a unique one")
+        if site.time_zone not in available_timezones():
+            raise ConfigError(
+                f"{place}: time_zone: {site.time_zone!r} is not a time zone of this host's "
+                "database; expected a name such as Europe/Berlin"
+            )
+        for device_id in site.devices:
+            if (other := site_of.setdefault(device_id, site.id)) != site.id:
+                raise ConfigError(f"{place}: devices: {device_id} is also a device of site {other}")
 
 
 def _check_clients(api: ApiConfig, where: str) -> None:

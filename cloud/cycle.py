@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Engine
 
+from cloud.monitoring.excursions import write_excursions
 from cloud.monitoring.outcomes import Baseline, join_outcomes
 from cloud.monitoring.quality_spans import write_spans
 from cloud.monitoring.rows import Outcomes
@@ -161,6 +162,7 @@ class Cycle:
         at_ms = provenance.cycle_at
         faults = faults_of(verdicts, condition)
         write_truth(self.engine, condition.id, history.truth(), faults)
+        write_excursions(self.engine, condition, history)
         join_outcomes(self.engine, condition, history, self._baselines(condition))
         outcomes = read_outcomes(self.engine, condition.id, 0, at_ms)
         service = self._service(condition, history, outcomes, at_ms)

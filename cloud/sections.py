@@ -22,6 +22,7 @@ __all__ = [
     "RegistryConfig",
     "RolloutConfig",
     "SearchConfig",
+    "SiteConfig",
     "SparkConfig",
     "WarehouseConfig",
     "Writer",
@@ -181,6 +182,9 @@ class WarehouseConfig:
         database: Name of the database.
         ca_file: CA certificates (PEM) that may sign the server's certificate; if set, only TLS
             connections are made.
+        readings_days: Days for which MySQL keeps single readings; absent: for ever. The lake and
+            the summaries keep everything.
+        minutes_days: Days for which MySQL keeps summaries of a minute; absent: for ever.
     """
 
     host: Text = "127.0.0.1"
@@ -189,6 +193,8 @@ class WarehouseConfig:
     password_file: Text | None = None
     database: Text = "dewline"
     ca_file: Text | None = None
+    readings_days: Annotated[int, Between(1, 36_500)] | None = None
+    minutes_days: Annotated[int, Between(1, 36_500)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,3 +320,18 @@ class FleetConfig:
     """
 
     conditions_file: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteConfig:
+    """A table `[[site]]`: a place with devices, which share its local days.
+
+    Attributes:
+        id: Name of the site.
+        time_zone: Time zone of the site's local days, such as `Europe/Berlin`.
+        devices: Ids of the devices at the site; a device has at most one site.
+    """
+
+    id: Id
+    time_zone: Text
+    devices: tuple[Id, ...]

@@ -46,7 +46,12 @@ settings.load_profile("patient")
 SPARK = tuple(
     f"tests/cloud/{room}"
     for room in (
-        *("quality/test_lake.py", "scoring/", "search/kibana/", "training/", "transforms/"),
+        "aggregates/",
+        "quality/test_lake.py",
+        "scoring/",
+        "search/kibana/",
+        "training/",
+        "transforms/",
         "test_spark.py",
     )
 )

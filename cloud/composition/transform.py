@@ -1,16 +1,19 @@
-"""Builds the transform: its tables in the lake, its cursors, its loader into the warehouse.
+"""Builds the transform: its tables in the lake, its cursors, its ways into the warehouse.
 
 This module imports Spark. The verbs import it only when they run, so that --help needs no Spark.
 """
 
 from pyspark.sql import SparkSession
 
+from cloud.aggregates.dimensions import Declared
+from cloud.aggregates.run import Summaries
 from cloud.composition.lake import open_store
 from cloud.composition.servers import open_warehouse
-from cloud.config import CloudConfig, SparkConfig, need
+from cloud.config import CloudConfig, SparkConfig, fleet_conditions, need
 from cloud.lake.cursors import RAW_CURSOR, TRANSFORM_CURSOR, CursorStore
 from cloud.transforms.delta import Tables
 from cloud.transforms.run import Transform
+from cloud.warehouse.jdbc import JdbcWriter
 from cloud.warehouse.jdbc_tls import JdbcTls
 from cloud.warehouse.loader import StagingLoader
 
@@ -35,17 +38,27 @@ def open_transform(config: CloudConfig, spark: SparkSession) -> Transform:
         SchemaOutdated: The warehouse has another schema version.
         WarehouseError: MySQL did not answer.
     """
-    store = open_store(config)
+    store, engine = open_store(config), open_warehouse(config)
+    tls = _tls(config)
     return Transform(
         spark,
         tables_of(config),
         folded=CursorStore(store, RAW_CURSOR),
         cursor=CursorStore(store, TRANSFORM_CURSOR),
-        loader=_loader(config),
+        loader=StagingLoader(engine, tls),
+        summarizer=Summaries(
+            spark=spark,
+            tables=tables_of(config),
+            engine=engine,
+            writer=JdbcWriter(engine, tls),
+            declared=Declared(
+                sites=config.site,
+                conditions=None if config.fleet is None else fleet_conditions(config),
+            ),
+        ),
     )
 
 
-def _loader(config: CloudConfig) -> StagingLoader:
+def _tls(config: CloudConfig) -> JdbcTls:
     ca_file = need(config.warehouse, "warehouse", config).ca_file
-    tls = JdbcTls(ca_file, local=(config.spark or SparkConfig()).local)
-    return StagingLoader(open_warehouse(config), tls)
+    return JdbcTls(ca_file, local=(config.spark or SparkConfig()).local)

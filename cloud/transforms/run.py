@@ -1,4 +1,4 @@
-"""Runs the transform: raw -> warehouse -> Delta tables -> cursor, in this order.
+"""Runs the transform: raw -> warehouse -> Delta tables -> summaries -> cursor, in this order.
 
 The warehouse (MySQL) is written before the Delta tables, because the rows that wait for a ClockFix
 are read from the Delta tables. If these rows were moved there first, a run that was killed before
@@ -26,7 +26,7 @@ from cloud.transforms.delta import Tables
 from cloud.transforms.load import Loader, load
 from contract.records import Kind
 
-__all__ = ["CursorReader", "CursorWriter", "Transform", "TransformResult"]
+__all__ = ["CursorReader", "CursorWriter", "Summarizer", "Transform", "TransformResult"]
 
 
 class CursorReader(Protocol):
@@ -49,6 +49,18 @@ class CursorWriter(Protocol):
         ...
 
 
+class Summarizer(Protocol):
+    """Summaries of readings, such as hourly means."""
+
+    def mark(self, batch: Batch) -> None:
+        """Record which days a batch changes, before the tables change."""
+        ...
+
+    def catch_up(self) -> int:
+        """Summarize the recorded days from the tables; return their number."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransformResult:
     """Result of one run.
@@ -65,7 +77,7 @@ class TransformResult:
 class Transform:
     """Runs the projection; the caller starts and stops the Spark session."""
 
-    def __init__(  # the composition of a projection: its sources and targets
+    def __init__(  # noqa: PLR0913 - the composition of a projection: its sources and targets
         self,
         spark: SparkSession,
         tables: Tables,
@@ -73,6 +85,7 @@ class Transform:
         folded: CursorReader,
         cursor: CursorWriter,
         loader: Loader,
+        summarizer: Summarizer | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spark = spark
@@ -80,6 +93,7 @@ class Transform:
         self._folded = folded
         self._cursor = cursor
         self._loader = loader
+        self._summarizer = summarizer
         self._now_s = now_s
 
     def run(self) -> TransformResult | None:
@@ -96,6 +110,7 @@ class Transform:
         began_s = self._now_s()
         batch = batch_after(self._spark, self._tables, self._cursor.load(), self._folded.load())
         if batch is None:
+            self._catch_up()  # days that a migration or a changed declaration has marked
             return None
         seconds = {"decode": self._now_s() - began_s} | self._write(batch)
         return TransformResult(rows=counts_of(batch.parts), seconds=seconds)
@@ -103,7 +118,9 @@ class Transform:
     def _write(self, batch: Batch) -> dict[str, float]:
         steps: Mapping[str, Callable[[], None]] = {
             "warehouse": lambda: load(batch, self._loader),
+            "marks": lambda: self._mark(batch),
             "tables": lambda: _write_tables(batch, self._tables),
+            "summaries": self._catch_up,
             "cursor": lambda: self._cursor.save(batch.cursor),
         }
         seconds = {}
@@ -112,6 +129,14 @@ class Transform:
             step()
             seconds[name] = self._now_s() - began_s
         return seconds
+
+    def _mark(self, batch: Batch) -> None:
+        if self._summarizer is not None:
+            self._summarizer.mark(batch)
+
+    def _catch_up(self) -> None:
+        if self._summarizer is not None:
+            self._summarizer.catch_up()
 
 
 def _write_tables(batch: Batch, tables: Tables) -> None:

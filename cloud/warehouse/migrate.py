@@ -1,4 +1,4 @@
-"""Migrates the warehouse's schema to the version of this program; writes no rows."""
+"""Migrates the warehouse's schema and views to the version of this program."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 
 from cloud.errors import SchemaOutdated, WarehouseError
 from cloud.warehouse.engine import converted
+from cloud.warehouse.views import create_views
 
 __all__ = ["current", "head", "migrate"]
 
@@ -69,6 +70,7 @@ def _upgrade(connection: Connection) -> None:
         raise SchemaOutdated(
             f"{error}: a newer program has made this schema. Update dewline"
         ) from error
+    create_views(connection)
     connection.commit()
 
 

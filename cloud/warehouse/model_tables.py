@@ -96,6 +96,7 @@ CLOUD_PREDICTIONS = Table(
     *map(_column, FORECAST_COLUMNS),
     PrimaryKeyConstraint("device_id", "stream_id", "seq", "condition_id", "model", "version"),
     Index("ix_cloud_prediction_issued", "condition_id", "device_id", "issued_at"),
+    Index("ix_cloud_prediction_time", "issued_at", "device_id"),
     **OPTIONS,
 )
 

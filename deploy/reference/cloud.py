@@ -1,4 +1,4 @@
-"""Generates the tables of docs/cloud.md: configuration keys, commands, tables of the warehouse.
+"""Generates the tables of docs/cloud.md: configuration keys, commands, panels of Kibana.
 
 `python -m deploy.reference.cloud docs/cloud.md` rewrites the text between the markers `<!-- table:
 NAME -->` and `<!-- end of table -->`. With `--check` it writes nothing and exits with 1 if the page
@@ -10,16 +10,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Table
-
 from cloud import config
 from cloud.cli import parser_of
-from cloud.columns import COLUMNS, COMMON
 from cloud.search.kibana.objects import DASHBOARDS
 from cloud.search.kibana.panel import Dashboard, Panel
-from cloud.warehouse.tables import FACTS, METADATA, STAGING
 from contract.quantities import Quantity
-from contract.records import RECORD_TYPES
 from deploy.reference import page
 from deploy.reference.settings import keys_table
 
@@ -31,6 +26,7 @@ SECTIONS: dict[str, Any] = {
     "search": config.SearchConfig,
     "kibana": config.KibanaConfig,
     "warehouse": config.WarehouseConfig,
+    "site": config.SiteConfig,
     "spark": config.SparkConfig,
     "fleet": config.FleetConfig,
     "registry": config.RegistryConfig,
@@ -40,24 +36,6 @@ SECTIONS: dict[str, Any] = {
     "ca": config.CaConfig,
 }
 _EXAMPLE = "example: dewline-cloud --config cloud.toml "
-_GRAINS = {
-    "ledger_delivery": "one readable block in a committed file",
-    "ledger_stream": "one Status of phase `start`: a stream and its predecessor",
-    "ledger_loss": "one Loss record",
-    "ledger_held": "one Held record",
-    "quarantine_block": "one refused block or document, with the reason",
-    "truth": "one interval in which a condition held",
-    "cloud_prediction": "one forecast of the cloud",
-    "outcome": "one forecast, compared with the known truth",
-    "model": "one version of a model",
-    "model_alias": "one change of an alias",
-    "decision": "one cycle and condition: the decision and its figures",
-    "candidate": "one model family tried in a cycle, with its score on the weeks of the choice",
-    "monitoring": "one cycle, condition, device and origin; empty means all devices or origins",
-    "quality_span": "one time in which a signal's readings are unfit, with the kind of fault",
-    "reliability": "one cycle, condition, origin and bin of probability",
-    "desired": "the published desired state of one device",
-}
 
 
 def tables() -> dict[str, str]:
@@ -70,8 +48,6 @@ def tables() -> dict[str, str]:
         | {
             "commands": _commands(),
             "options": _options(),
-            "kinds": _kinds(),
-            "other tables": _other_tables(),
         }
     )
 
@@ -129,26 +105,6 @@ def _options() -> str:
                 takers.setdefault((f"`{shown}`", action.help or ""), []).append(f"`{name}`")
     rows = [(option, ", ".join(names), text) for (option, text), names in takers.items()]
     return page.table(("option", "of", "meaning"), rows)
-
-
-def _kinds() -> str:
-    rows = []
-    for kind, columns in COLUMNS.items():
-        about = (RECORD_TYPES[kind].__doc__ or "").strip().splitlines()[0]
-        own = ", ".join(f"`{column.name}`" for column in columns[len(COMMON) :])
-        rows.append((f"`{FACTS[kind].name}`", f"`{kind}`", about, own))
-    return page.table(("table", "kind", "purpose of a row", "its own columns"), rows)
-
-
-def _other_tables() -> str:
-    kinds = {table.name for table in (*FACTS.values(), *STAGING.values())}
-    others = [t for name, t in sorted(METADATA.tables.items()) if name not in kinds]
-    rows = [(f"`{t.name}`", _GRAINS[t.name], _key(t)) for t in others]
-    return page.table(("table", "one row is", "key"), rows)
-
-
-def _key(table: Table) -> str:
-    return ", ".join(f"`{column.name}`" for column in table.primary_key)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

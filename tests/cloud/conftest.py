@@ -11,6 +11,7 @@ from cloud.ledger.facts import BlockFact, HeldFact, LossFact, StartFact, facts_o
 from cloud.ledger.tally import tallies
 from cloud.quality.verdicts import NOTHING_FOUND
 from cloud.training.history import device_history
+from cloud.warehouse.aggregate_tables import DUE
 from cloud.warehouse.engine import connect
 from cloud.warehouse.ledger_tables import DELIVERIES
 from cloud.warehouse.migrate import migrate
@@ -28,6 +29,7 @@ from models.replay import Readings
 from tests.builders import landed, temperatures
 
 assert DELIVERIES.metadata is METADATA  # the ledger's tables are known as well
+assert DUE.metadata is METADATA  # and those of summaries
 
 NEW_YEAR = 1_356_998_400_000  # 2013-01-01T00:00:00Z
 
@@ -136,9 +138,10 @@ def empty(database):
     """The database without any table."""
     engine = connect(database.url)
     with engine.begin() as connection:
-        rows = connection.exec_driver_sql("SHOW TABLES").all()
-        for (name,) in rows:
-            connection.exec_driver_sql(f"DROP TABLE `{name}`")
+        rows = connection.exec_driver_sql("SHOW FULL TABLES").all()
+        for name, kind in rows:
+            dropped = "VIEW" if kind == "VIEW" else "TABLE"
+            connection.exec_driver_sql(f"DROP {dropped} `{name}`")
     yield engine
     engine.dispose()
 
