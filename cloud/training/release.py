@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud.registry import ModelRow, Registry
+from cloud.training.boosting import SEED, TREES, BlendModel
 from cloud.training.export import PARITY_ROWS, check_parity
 from cloud.training.history import History
 from cloud.training.learners import CLIP, LOGIT_WEIGHT, REGULARISATION
@@ -25,7 +26,7 @@ __all__ = ["MIN_EXAMPLES", "Provenance", "Publisher", "TooFewGolden", "releasabl
 Export = Callable[[Trained], bytes]
 MIN_EXAMPLES = PARITY_ROWS
 _GOLDEN_ROWS = (32, 64)
-_SEED = 0  # seed of the skill's bootstrap; the training of logistic regressions is not random
+_SEED = SEED  # of trees and of the skill's bootstrap; logistic regressions are not random
 
 
 class TooFewGolden(DewlineError):
@@ -102,7 +103,8 @@ class Publisher:
         model = self._export(trained)
         parity = check_parity(trained, model, examples.features)
         counter = self._registry.next_counter(condition.id)
-        manifest = _manifest(condition, family, examples, provenance, counter)
+        parameters = _parameters(family, trained)
+        manifest = _manifest(condition, family, examples, provenance, (counter, parameters))
         golden = golden_of(condition, examples, Inference(model))
         card = _card(manifest, len(examples), parity)
         data = pack(manifest, model, golden, card, self._signer)
@@ -112,8 +114,13 @@ class Publisher:
 
 
 def _manifest(
-    condition: Condition, family: str, examples: History, provenance: Provenance, counter: int
+    condition: Condition,
+    family: str,
+    examples: History,
+    provenance: Provenance,
+    counter_and_parameters: tuple[int, str],
 ) -> Manifest:
+    counter, parameters = counter_and_parameters
     return Manifest(
         model=condition.id,
         version=version_of(provenance.cycle_at, family),
@@ -124,23 +131,29 @@ def _manifest(
         feature_names=FEATURE_NAMES,
         counter=counter,
         created_at=provenance.cycle_at,
-        lineage=Lineage(
-            dataset_version=provenance.dataset_version,
-            code_version=provenance.code_version,
-            trained_from=_iso(int(examples.begins_ms.min())),
-            trained_to=_iso(int(examples.begins_ms.max())),
-            parameters=_parameters(family),
-            seed=str(_SEED),
-        ),
+        lineage=_lineage(examples, provenance, parameters),
     )
 
 
-def _parameters(family: str) -> str:
+def _lineage(examples: History, provenance: Provenance, parameters: str) -> Lineage:
+    return Lineage(
+        dataset_version=provenance.dataset_version,
+        code_version=provenance.code_version,
+        trained_from=_iso(int(examples.begins_ms.min())),
+        trained_to=_iso(int(examples.begins_ms.max())),
+        parameters=parameters,
+        seed=str(_SEED),
+    )
+
+
+def _parameters(family: str, trained: Trained) -> str:
     found = {
         "regularisation": None if family == Family.BASELINE.value else REGULARISATION,
         "logit_weight": LOGIT_WEIGHT,
         "clip": CLIP,
     }
+    if isinstance(trained, BlendModel):
+        found |= {"trees_weight": trained.weight, **(TREES if trained.boosted else {})}
     return json.dumps(found, sort_keys=True)
 
 
