@@ -16,7 +16,7 @@ from cloud.training.learners import CLIP, LOGIT_WEIGHT, REGULARISATION
 from cloud.training.walk import Trained
 from contract.errors import DewlineError
 from models.bundle import Family, Golden, Lineage, Manifest, pack
-from models.conditions import MODEL_INPUTS, Condition
+from models.conditions import MODEL_INPUTS, Condition, inputs_of
 from models.features import FEATURE_NAMES, FEATURES_VERSION, LAGS, features
 from models.inference import Inference
 from models.signing import Signer
@@ -204,6 +204,12 @@ def _row(
     )
 
 
+def _inputs(condition: Condition) -> list[str]:
+    """Return the declared inputs."""
+    pairs = zip(MODEL_INPUTS, inputs_of(condition), strict=True)
+    return [quantity.value for quantity, signal in pairs if signal is not None]
+
+
 def _card(manifest: Manifest, windows_total: int, parity: float) -> str:
     hours = manifest.horizon_s / 3600
     lineage = manifest.lineage
@@ -214,8 +220,8 @@ def _card(manifest: Manifest, windows_total: int, parity: float) -> str:
         f"- Trained on {windows_total} windows, {lineage.trained_from} to {lineage.trained_to}, "
         f"data version {lineage.dataset_version}, program {lineage.code_version}.\n"
         f"- The ONNX file differs from the trained model by at most {parity:.1g}.\n"
-        f"- Input: {', '.join(MODEL_INPUTS)} of the past day, and the hour in UTC. The model does "
-        "not know the season or other sites. Weather unlike its training data may give poor "
-        "forecasts.\n"
+        f"- Input: {', '.join(_inputs(manifest.condition))} of the past day, and the hour in UTC. "
+        "The model does not know the season or other sites. Weather unlike its training data may "
+        "give poor forecasts.\n"
         "- If values of the window are missing, no forecast is made.\n"
     )

@@ -29,6 +29,7 @@ from models.inference import Inference
 
 NEW_YEAR, HOUR = 1_356_998_400_000, 3_600_000
 COUNT = 150 * 24
+MOIST = ("humidity", "dew_point", "margin")
 
 
 def drawn(plain_history, odds_of):
@@ -170,6 +171,20 @@ def test_exact_thresholds_would_not_pass(bent):
         apart.append(np.abs(found - blend.probability(values)).max())
     assert apart[0] > 0.1
     assert apart[1] <= PARITY_LIMIT
+
+
+def test_columns_that_are_0_for_a_cooler_without_humidity(bent):
+    features = bent.features.copy()
+    features[:, [i for i, name in enumerate(FEATURE_NAMES) if name.startswith(MOIST)]] = 0.0
+    cooler = replace(bent, features=features)
+    model = BlendModel(SklearnLearner().fit(cooler), BoostingLearner().fit(cooler), 0.5)
+    data = blend_to_onnx(model)
+    assert check_parity(model, data, features) <= PARITY_LIMIT
+    moved = features[:100].copy()
+    moved[:, FEATURE_NAMES.index("humidity_change_1h")] = 3.0
+    np.testing.assert_array_equal(
+        Inference(data).probability(moved), Inference(data).probability(features[:100])
+    )
 
 
 def test_another_weight_is_refused(half, bent):
