@@ -6,7 +6,7 @@ have similar weather and are not independent. So the bounds are those of a boots
 weeks, all sites together (block bootstrap; Künsch 1989, Annals of Statistics 17, 1217). Uses numpy.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,23 +90,26 @@ def skill(
     }
     if not len(onset):
         return Skill(**counts)
-    share = np.full(len(onset), 1.0) if weight is None else weight
+    share = np.ones(len(onset)) if weight is None else weight
     errors = [
         np.bincount(of_week, share * (p - onset) ** 2, len(week)).astype(np.float64)
         for p in (model, baseline)
     ]
-    brier_model, brier_baseline = (float(e.sum() / share.sum()) for e in errors)
-    if brier_baseline == 0.0:  # skill is not defined: no model is better than a perfect baseline
-        return Skill(**counts, brier_baseline=0.0, brier_model=brier_model)
-    low, high = _bounds(errors[0], errors[1], seed)
-    return Skill(
-        **counts,
-        brier_baseline=brier_baseline,
-        brier_model=brier_model,
-        skill=1 - brier_model / brier_baseline,
-        low=low,
-        high=high,
-    )
+    scores = _scores(errors[0], errors[1], float(share.sum()), seed)
+    return replace(Skill(**counts), **scores)
+
+
+def _scores(model: Floats, baseline: Floats, total: float, seed: int) -> dict[str, float]:
+    """Returns the fields of `Skill` that compare the weeks' sums of squared errors."""
+    briers = {
+        "brier_baseline": float(baseline.sum() / total),
+        "brier_model": float(model.sum() / total),
+    }
+    if briers["brier_baseline"] == 0.0:  # no model is better than a perfect baseline
+        return briers
+    low, high = _bounds(model, baseline, seed)
+    ratio = briers["brier_model"] / briers["brier_baseline"]
+    return {**briers, "skill": 1 - ratio, "low": low, "high": high}
 
 
 def recent_weight(at_ms: Ints, now_ms: int) -> Floats:

@@ -141,13 +141,10 @@ def judge(
     known = None
     if champion is not None:
         kept = _service(examples, condition, baseline, champion, span)
-        known = _Known(
-            _brier(examples, walked, champion.model), kept.skill or 0.0, kept.high or 0.0
-        )
+        known = _known(kept, _brier(examples, walked, champion.model))
     decision, text = _decide(found, known)
-    return Judgement(
-        decision=decision, reason=text, winner=chosen.family, scores=scores, skill=found
-    )
+    winner = chosen.family
+    return Judgement(decision=decision, reason=text, winner=winner, scores=scores, skill=found)
 
 
 def _enough(examples: History, span: tuple[int, int]) -> bool:
@@ -225,6 +222,10 @@ class _Known:
     brier: float
     skill: float
     high: float
+
+
+def _known(kept: Skill, brier: float) -> _Known:
+    return _Known(brier=brier, skill=kept.skill or 0.0, high=kept.high or 0.0)
 
 
 def _brier(examples: History, walked: Walked, model: Trained) -> float:

@@ -9,8 +9,8 @@ import pytest
 
 from cloud.monitoring import watch
 from cloud.registry import Alias
-from cloud.training.export import PARITY_LIMIT
 from cloud.training import judge
+from cloud.training.export import PARITY_LIMIT
 from cloud.training.judge import Decision
 from cloud.training.learners import CLIP
 from cloud.training.release import _GOLDEN_ROWS, MIN_EXAMPLES, version_of
