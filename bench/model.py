@@ -1,7 +1,7 @@
 """Makes signed bundles for the benches and installs them in a gateway's slots.
 
-A slot holds the bundle that a gateway runs for a condition. The models have invented weights, but
-the format, size and features of real ones.
+A slot holds the bundle that a gateway runs for a condition. The models have invented weights, or
+are trained on invented windows, but have the format, size and features of real ones.
 """
 
 import hashlib
@@ -9,15 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from cloud.training.boosting import BlendModel, BoostingLearner
+from cloud.training.export_blend import blend_to_onnx
+from cloud.training.history import History
+from cloud.training.learners import SklearnLearner
 from edge.bundles.slot_store import SlotStore
 from models.bundle import Family, Golden, Lineage, Manifest, pack
 from models.conditions import Condition
 from models.features import FEATURE_NAMES, FEATURES_VERSION, LAGS, features
 from models.signing import Signer
 
-__all__ = ["Models", "lay_models", "logistic"]
+__all__ = ["Models", "blend", "lay_models", "logistic"]
 
 _ROWS = 64
 _OPSET, _IR = 18, 9
@@ -64,13 +69,45 @@ def logistic() -> bytes:
     return made
 
 
-def lay_models(folder: Path, conditions: tuple[Condition, ...]) -> Models:
-    """Installs one bundle for each condition in its slot, and returns the paths."""
+def blend() -> bytes:
+    """Returns a blend, trained as in a cycle but on invented windows; all its trees are full."""
+    count, columns = 6000, len(FEATURE_NAMES)
+    draw = np.random.default_rng(3)
+    rows = draw.normal(0, 1, (count, columns))
+    odds = np.abs(rows[:, -9:]).sum(axis=1) - 7 + rows[:, 0]
+    examples = _history(rows, (draw.random(count) < 1 / (1 + np.exp(-odds))).astype(np.float64))
+    logistic_part, boosted = SklearnLearner().fit(examples), BoostingLearner().fit(examples)
+    return blend_to_onnx(BlendModel(logistic_part, boosted, 0.5))
+
+
+def _history(rows: NDArray[np.float64], labels: NDArray[np.float64]) -> History:
+    count = len(rows)
+    at_ms = _MADE_MS + np.arange(count) * 3_600_000
+    yes, no = np.ones(count, np.bool_), np.zeros(count, np.bool_)
+    return History(
+        devices=np.array(["gw-1"] * count, np.object_),
+        begins_ms=at_ms,
+        at_ms=at_ms,
+        values=rows[:, 0],
+        holds=no,
+        changed=no,
+        full=yes,
+        usable=yes,
+        labels=labels,
+        masked=no,
+        fit=yes,
+        features=rows,
+        grids=np.empty((count, 0)),
+    )
+
+
+def lay_models(folder: Path, conditions: tuple[Condition, ...], model: bytes) -> Models:
+    """Installs a bundle with this model for each condition in its slot, and returns the paths."""
     signer, models = Signer.generate(), Models(folder / "models", folder / "trusted.pem")
     models.trusted_key.write_text(signer.public_pem(), encoding="ascii")
     slots = SlotStore(models.folder)
     for condition in conditions:
-        bundle = pack(_manifest(condition), logistic(), _golden(condition), "# made", signer)
+        bundle = pack(_manifest(condition), model, _golden(condition), "# made", signer)
         sha256 = hashlib.sha256(bundle).hexdigest()
         slots.part(sha256).write_bytes(bundle)
         slots.stage(sha256)
@@ -82,7 +119,7 @@ def _manifest(condition: Condition) -> Manifest:
     return Manifest(
         model=f"{condition.id}-bench",
         version="1",
-        family=Family.SKLEARN,
+        family=Family.BLEND,
         condition=condition,
         horizon_s=condition.horizon_s,
         features_version=FEATURES_VERSION,

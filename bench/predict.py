@@ -2,9 +2,9 @@
 
     make bench-predict
 
-Time: from window to features to probability, per step, in a process with only the edge's packages.
-Memory: a real gateway process that has loaded three models and forecasts during the whole run. The
-last line is JSON.
+Time: from window to features to probability, per step, in a process with only the edge's packages,
+for a logistic regression and for a blend. Memory: a real gateway process that has loaded three
+blends and forecasts during the whole run. The last line is JSON.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from bench.broker import Line, line
 from bench.errors import BenchError, NoEnvironment
 from bench.machine import machine
-from bench.model import Models, lay_models, logistic
+from bench.model import Models, blend, lay_models, logistic
 from bench.resident import RESIDENT_DB, edge_python, run_gateway
 from contract.errors import DewlineError
 from contract.quantities import Quantity
@@ -50,6 +50,8 @@ class _Figures:
     rss_onnx_mb: float | None
     predict_p50_us: float
     predict_p99_us: float
+    predict_blend_p50_us: float
+    predict_blend_p99_us: float
 
     def line(self) -> str:
         rounded = {name: _rounded(getattr(self, name)) for name in self.__dataclass_fields__}
@@ -70,10 +72,21 @@ class _Asked:
     after_mb: float
 
 
-def _print_time(python: Path, folder: Path, steps: int) -> tuple[float, float]:
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """Holds a model's name for the output, and its ONNX file."""
+
+    name: str
+    data: bytes
+
+
+def _print_time(python: Path, folder: Path, steps: int, model: _Model) -> tuple[float, float]:
     """Prints how long a forecast takes; returns p50 and p99 of wall time, microseconds."""
-    found = _asked(python, folder, steps)
-    print(f"\nfeatures and inference, window of 3 signals and 37 h, {steps} steps, in microseconds")
+    found = _asked(python, folder, steps, model.data)
+    print(
+        f"\nfeatures and inference, {model.name} of {len(model.data) / 1000:.0f} kB, "
+        f"window of 3 signals and 37 h, {steps} steps, in microseconds"
+    )
     for name, spent_us in (("wall", found.wall_us), ("CPU", found.cpu_us)):
         print(
             f"  {name:5}p50 {_quantile(spent_us, 0.5):6.0f}, p99 {_quantile(spent_us, 0.99):6.0f}, "
@@ -92,9 +105,9 @@ def _quantile(ordered: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, round(len(ordered) * share))]
 
 
-def _asked(python: Path, folder: Path, steps: int) -> _Asked:
+def _asked(python: Path, folder: Path, steps: int, data: bytes) -> _Asked:
     model = folder / "model.onnx"
-    model.write_bytes(logistic())
+    model.write_bytes(data)
     command = [str(python), "-m", "bench.inference", "--model", str(model), "--steps", str(steps)]
     try:
         done = subprocess.run(
@@ -109,17 +122,17 @@ def _asked(python: Path, folder: Path, steps: int) -> _Asked:
     return _Asked(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def _print_memory(python: Path, folder: Path, to: Line, seconds: float) -> float:
-    """Prints a gateway's memory with models; returns the resident MB at the end."""
+def _print_memory(python: Path, folder: Path, to: Line, seconds: float, model: _Model) -> float:
+    """Prints a gateway's memory with three such models; returns the resident MB at the end."""
     conditions = load_conditions([{**_TIMES, **table} for table in _CONDITIONS], "bench")
-    models = lay_models(folder, conditions)
+    models = lay_models(folder, conditions, model.data)
     _store_window(folder)
     run = run_gateway(python, folder, to, seconds, _more(models))
     if not run.predictions_total:
         raise BenchError("gateway: no forecast was committed during the run")
     print(
-        f"\nmemory of a gateway, 8 signals at 1 Hz and a DHT22, {len(conditions)} models, "
-        f"{run.predictions_total} forecasts in {seconds:g} s"
+        f"\nmemory of a gateway, 8 signals at 1 Hz and a DHT22, {len(conditions)} models "
+        f"({model.name}), {run.predictions_total} forecasts in {seconds:g} s"
     )
     print(
         f"  after 10 s {run.settled.resident_mb:.1f} MB, at the end {run.end.resident_mb:.1f} "
@@ -181,12 +194,13 @@ def _measure(args: argparse.Namespace) -> _Figures:
     python = args.python or _edge_python()
     with TemporaryDirectory(prefix="predict-", dir=args.folder.resolve()) as name:
         folder = Path(name)
-        p50_us, p99_us = _print_time(python, folder, args.steps)
+        plain, blended = _Model("logistic", logistic()), _Model("blend", blend())
+        times_us = [_print_time(python, folder, args.steps, m) for m in (plain, blended)]
         rss_mb = None
         if args.seconds:
             with line(folder) as to:
-                rss_mb = _print_memory(python, folder, to, args.seconds)
-    return _Figures(rss_mb, p50_us, p99_us)
+                rss_mb = _print_memory(python, folder, to, args.seconds, blended)
+    return _Figures(rss_mb, *times_us[0], *times_us[1])
 
 
 def _edge_python() -> Path:

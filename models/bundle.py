@@ -61,6 +61,7 @@ class Family(StrEnum):
 
     BASELINE = "baseline"
     SKLEARN = "sklearn"
+    BLEND = "blend"
     MLLIB = "mllib"
 
 

@@ -130,20 +130,40 @@ def features(grid: Floats, at_ms: NDArray[np.int64], condition: Condition) -> Fe
         at_ms: The same instants, ms since 1970 UTC; the hour of day is in UTC.
         condition: The condition; the distance is measured to its limit.
     """
-    temperature, humidity, pressure = grid[:, 0], grid[:, 1], grid[:, 2]
-    dew_point = dew_point_c(temperature, np.where(humidity > 0, humidity, np.nan), np)
-    signals = (temperature, humidity, dew_point, temperature - dew_point)
+    signals = _signals(grid, condition)
+    dew_point = signals[2]
+    beside = signals[0] if _moist(condition) else dew_point  # no difference without humidity
     distance = _distance(condition, grid)
     columns = [*_baseline(distance[:, 0], at_ms)]
     horizon_h = min(LAGS - 1, max(1, round(condition.horizon_s / 3600)))
     for signal in signals:
         columns += _changes(signal, LAGS - 1 - horizon_h)
-    columns += _of_the_day(distance, temperature, dew_point, LAGS - 1 - horizon_h)
+    columns += _of_the_day(distance, beside, dew_point, LAGS - 1 - horizon_h)
     columns += _by_hour(dew_point[:, 0] - dew_point[:, 3], at_ms)
-    columns += _tendency(pressure)
+    columns += _tendency(grid[:, 2])
     values = np.stack(columns, axis=1)
     usable = np.logical_and.reduce(np.isfinite(values), axis=1)
     return Features(values, usable)
+
+
+def _signals(grid: Floats, condition: Condition) -> tuple[Floats, Floats, Floats, Floats]:
+    """Returns temperature, humidity, dew point and margin, each of shape (instants, LAGS).
+
+    A signal without a declared input is 0 everywhere, so its columns are constant and no model can
+    learn from them. A declared input without a value is NaN, so the window is not usable.
+    """
+    nothing = np.zeros(grid[:, 0].shape)
+    has = [signal is not None for signal in inputs_of(condition)]
+    temperature, humidity = (grid[:, i] if has[i] else nothing for i in (0, 1))
+    if not _moist(condition):
+        return temperature, humidity, nothing, nothing
+    dew_point = dew_point_c(temperature, np.where(humidity > 0, humidity, np.nan), np)
+    return temperature, humidity, dew_point, temperature - dew_point
+
+
+def _moist(condition: Condition) -> bool:
+    """Returns whether temperature and humidity are declared, which a dew point needs."""
+    return None not in inputs_of(condition)[:2]
 
 
 def _distance(condition: Condition, grid: Floats) -> Floats:

@@ -6,18 +6,30 @@ have similar weather and are not independent. So the bounds are those of a boots
 weeks, all sites together (block bootstrap; Künsch 1989, Annals of Statistics 17, 1217). Uses numpy.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MIN_EVENT_WEEKS", "WEEK_MS", "ReliabilityBin", "Skill", "psi", "reliability", "skill"]
+__all__ = [
+    "HALF_LIFE_MS",
+    "MIN_EVENT_WEEKS",
+    "WEEK_MS",
+    "ReliabilityBin",
+    "Skill",
+    "psi",
+    "recent_weight",
+    "reliability",
+    "skill",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MIN_EVENT_WEEKS = 8  # fewer weeks with events are not enough evidence
 WEEK_MS = 7 * 86_400_000
+HALF_LIFE_MS = 26 * WEEK_MS  # the same season of the year before still counts a quarter
 _ROUNDS = 2000
 _WORST = -1000.0  # replaces -infinity, for a draw in which only the model has errors
 _BINS = 10
@@ -53,7 +65,14 @@ class Skill:
         return self.event_weeks >= MIN_EVENT_WEEKS
 
 
-def skill(model: Floats, baseline: Floats, onset: Floats, at_ms: Ints, seed: int = 0) -> Skill:
+def skill(
+    model: Floats,
+    baseline: Floats,
+    onset: Floats,
+    at_ms: Ints,
+    seed: int = 0,
+    weight: Floats | None = None,
+) -> Skill:
     """Compares two sets of probabilities for the same windows.
 
     Args:
@@ -62,6 +81,7 @@ def skill(model: Floats, baseline: Floats, onset: Floats, at_ms: Ints, seed: int
         onset: 1 where the condition became true within the horizon, else 0.
         at_ms: Time of each forecast, ms since 1970 UTC; it determines the week.
         seed: Random seed of the bootstrap.
+        weight: Weight of each forecast, above 0; None for equal weights. See `recent_weight`.
     """
     week, of_week = np.unique(at_ms // WEEK_MS, return_inverse=True)
     counts = {
@@ -71,22 +91,32 @@ def skill(model: Floats, baseline: Floats, onset: Floats, at_ms: Ints, seed: int
     }
     if not len(onset):
         return Skill(**counts)
+    share = np.ones(len(onset)) if weight is None else weight
     errors = [
-        np.bincount(of_week, weights=(p - onset) ** 2, minlength=len(week)).astype(np.float64)
+        np.bincount(of_week, share * (p - onset) ** 2, len(week)).astype(np.float64)
         for p in (model, baseline)
     ]
-    brier_model, brier_baseline = (float(e.sum()) / len(onset) for e in errors)
-    if brier_baseline == 0.0:  # skill is not defined: no model is better than a perfect baseline
-        return Skill(**counts, brier_baseline=0.0, brier_model=brier_model)
-    low, high = _bounds(errors[0], errors[1], seed)
-    return Skill(
-        **counts,
-        brier_baseline=brier_baseline,
-        brier_model=brier_model,
-        skill=1 - brier_model / brier_baseline,
-        low=low,
-        high=high,
-    )
+    scores = _scores(errors[0], errors[1], float(share.sum()), seed)
+    return replace(Skill(**counts), **scores)
+
+
+def _scores(model: Floats, baseline: Floats, total: float, seed: int) -> dict[str, Any]:
+    """Returns the fields of `Skill` that compare the weeks' sums of squared errors."""
+    briers = {
+        "brier_baseline": float(baseline.sum() / total),
+        "brier_model": float(model.sum() / total),
+    }
+    if briers["brier_baseline"] == 0.0:  # no model is better than a perfect baseline
+        return briers
+    low, high = _bounds(model, baseline, seed)
+    ratio = briers["brier_model"] / briers["brier_baseline"]
+    return {**briers, "skill": 1 - ratio, "low": low, "high": high}
+
+
+def recent_weight(at_ms: Ints, now_ms: int) -> Floats:
+    """Returns weights of forecasts that halve with each `HALF_LIFE_MS` of age."""
+    found: Floats = 0.5 ** ((now_ms - at_ms) / HALF_LIFE_MS)
+    return found
 
 
 def _bounds(model: Floats, baseline: Floats, seed: int) -> tuple[float, float]:

@@ -14,8 +14,10 @@ from cloud.composition.servers import open_warehouse
 from cloud.composition.transform import open_transform, tables_of
 from cloud.config import CloudConfig, fleet_conditions
 from cloud.cycle import Cycle
+from cloud.training.boosting import BlendLearner, BlendModel
 from cloud.training.decisions import Decisions
 from cloud.training.export import mllib_to_onnx, sklearn_to_onnx
+from cloud.training.export_blend import blend_to_onnx
 from cloud.training.lake_history import LakeHistory
 from cloud.training.learners import BaselineLearner, SklearnLearner, SklearnModel
 from cloud.training.mllib import MllibLearner, MllibModel
@@ -33,6 +35,8 @@ def exporter(spark: SparkSession) -> Callable[[Trained], bytes]:
     def export(trained: Trained) -> bytes:
         if isinstance(trained, MllibModel):
             return mllib_to_onnx(trained.beyond, trained.model, spark)
+        if isinstance(trained, BlendModel):
+            return blend_to_onnx(trained)
         if isinstance(trained, SklearnModel):
             return sklearn_to_onnx(trained.pipeline, trained.slope, trained.offset)
         raise TypeError(f"no exporter for {type(trained).__name__}")
@@ -53,7 +57,7 @@ def open_cycle(config: CloudConfig, spark: SparkSession, told: Callable[[str], N
         told(remark)
     engine, registry, signer = open_warehouse(config), open_registry(config), open_signer(config)
     publisher = Publisher(registry, signer, exporter(spark))
-    learners = (BaselineLearner(), (SklearnLearner(), MllibLearner(spark)))
+    learners = (BaselineLearner(), (BlendLearner(), SklearnLearner(), MllibLearner(spark)))
     trainer = Trainer(registry, Decisions(engine), publisher, learners, signer.trusted(), told)
     source = LakeHistory(
         spark=spark,

@@ -33,16 +33,24 @@ from skl2onnx.common.data_types import FloatTensorType
 from cloud.training.learners import CLIP, FIRST, LOGIT_WEIGHT, Beyond, logit
 from cloud.training.walk import Trained
 from contract.errors import DewlineError
-from models.features import FEATURE_NAMES
 from models.inference import Inference
 
-__all__ = ["PARITY_LIMIT", "ParityError", "check_parity", "mllib_to_onnx", "sklearn_to_onnx"]
+__all__ = [
+    "IR",
+    "OPSETS",
+    "PARITY_LIMIT",
+    "ParityError",
+    "check_parity",
+    "mllib_to_onnx",
+    "sklearn_to_onnx",
+]
 
 Floats = NDArray[np.float64]
 PARITY_LIMIT = 1e-5  # largest difference of a probability
 PARITY_ROWS = 1000
 _OPSET = 15  # old runtimes support this version
-_IR = 8
+OPSETS = {"": _OPSET, "ai.onnx.ml": 1}
+IR = 8
 
 
 class ParityError(DewlineError):
@@ -53,7 +61,7 @@ def sklearn_to_onnx(pipeline: Any, slope: float, offset: float) -> bytes:
     """Convert a fitted classifier of all features, with its calibration."""
     core = convert_sklearn(
         pipeline,
-        initial_types=[("features", FloatTensorType([None, len(FEATURE_NAMES)]))],
+        initial_types=[("features", FloatTensorType([None, pipeline.n_features_in_]))],
         options={id(pipeline.steps[-1][1]): {"zipmap": False, "raw_scores": True}},
         target_opset=_OPSET,
     )
@@ -64,10 +72,10 @@ def mllib_to_onnx(beyond: Beyond, model: Any, spark: Any) -> bytes:
     """Convert an MLlib model of the columns that `beyond` makes."""
     before = convert_sklearn(
         beyond,
-        initial_types=[("features", FloatTensorType([None, len(FEATURE_NAMES)]))],
+        initial_types=[("features", FloatTensorType([None, beyond.n_features_in_]))],
         target_opset=_OPSET,
     )
-    width = len(FEATURE_NAMES) - FIRST + 1
+    width = beyond.n_features_in_ - FIRST + 1
     # The converter leaves temporary files (onnxmltools#648) and prints its progress.
     with _private_folder(), redirect_stdout(io.StringIO()):
         core = convert_sparkml(
@@ -110,7 +118,7 @@ def _joined(
     first: ModelProto, second: ModelProto, io_map: dict[str, str], outputs: list[str]
 ) -> ModelProto:
     for model in (first, second):
-        model.ir_version = _IR
+        model.ir_version = IR
         kept = {entry.domain: entry.version for entry in model.opset_import} | {"": _OPSET}
         if any(node.domain == "ai.onnx.ml" for node in model.graph.node):
             kept["ai.onnx.ml"] = 1
@@ -202,18 +210,17 @@ def unlikely(rows: Floats) -> Iterator[Floats]:
 
 
 def _shape_of_beyond(operator: Any) -> None:
-    rows = operator.inputs[0].get_first_dimension()
-    operator.outputs[0].type = FloatTensorType([rows, len(FEATURE_NAMES) - FIRST + 1])
+    rows, width = operator.inputs[0].get_first_dimension(), operator.raw_operator.n_features_in_
+    operator.outputs[0].type = FloatTensorType([rows, width - FIRST + 1])
 
 
 def _convert_beyond(scope: Any, operator: Any, container: Any) -> None:
     beyond, values = operator.raw_operator, operator.inputs[0]
     to = {"op_version": container.target_opset}
     weights, bias = _linear(beyond)
-    width = len(FEATURE_NAMES)
     first = _columns(values, 0, FIRST, to)
     score = OnnxAdd(OnnxMatMul(first, weights, **to), bias, **to)
-    rest = _columns(values, FIRST, width, to)
+    rest = _columns(values, FIRST, beyond.n_features_in_, to)
     mean, scale = (_float(v) for v in (beyond.scaler_.mean_, beyond.scaler_.scale_))
     scaled = OnnxDiv(OnnxSub(rest, mean, **to), scale, **to)
     clipped = OnnxClip(scaled, _float(-CLIP), _float(CLIP), **to)

@@ -16,13 +16,24 @@ from numpy.typing import NDArray
 from cloud.training.history import History
 from cloud.training.walk import Learner, Trained, Walked, folds, learnable, month_starts, walk
 from models.conditions import Condition
-from models.skill import MIN_EVENT_WEEKS, WEEK_MS, Skill, skill
+from models.skill import MIN_EVENT_WEEKS, WEEK_MS, Skill, recent_weight, skill
 
-__all__ = ["CandidateScore", "Decision", "Judgement", "fresh_from", "judge", "undecided"]
+__all__ = [
+    "CandidateScore",
+    "Champion",
+    "Decision",
+    "Judgement",
+    "fresh_from",
+    "judge",
+    "undecided",
+]
 
 Floats = NDArray[np.float64]
 
 CLEARLY = 0.99  # share of the first candidate's Brier score; a smaller difference is chance
+LONG_MONTHS = 6  # fewest months of a history of which the first decision judges half
+FIRST_MONTHS = 12  # most months that the first decision judges
+YEAR_MS = 366 * 86_400_000
 SELECTION_MONTHS = 1  # months before the judged weeks on which candidates are compared
 _NO_WINDOWS = Skill(windows_total=0, onsets_total=0, event_weeks=0)
 
@@ -34,7 +45,7 @@ class Decision(StrEnum):
     REFUSED = "refused"  # the candidate is not better than the baseline, or not certainly
     INSUFFICIENT_EVIDENCE = "insufficient_evidence"  # too few weeks with events
     KEPT = "kept"  # a learned champion stays: the candidate is not better
-    BASELINE = "baseline"  # a learned champion is withdrawn: it is worse than the baseline
+    BASELINE = "baseline"  # a learned champion is withdrawn: it is certainly worse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,19 +86,36 @@ def fresh_from(first_ms: int, now_ms: int, last_decision_ms: int | None) -> int:
     """Return the instant from which no decision has seen the data.
 
     For the first decision this is the begin of the last month: the months before are needed for
-    the selection.
+    the selection. With a long history, such as an imported one, it judges the later half, at most
+    a year, so that all seasons of that year count.
     """
     if last_decision_ms is not None:
         return last_decision_ms
     starts = [start for start in month_starts(first_ms, now_ms) if start < now_ms]
-    return starts[-1] if starts else now_ms
+    if not starts:
+        return now_ms
+    judged = min(FIRST_MONTHS, len(starts) // 2) if len(starts) >= LONG_MONTHS else 1
+    return starts[-judged]
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """A learned model in force.
+
+    Attributes:
+        model: The model.
+        since_ms: Instant of its release, ms since 1970 UTC; it has seen no later data.
+    """
+
+    model: Trained
+    since_ms: int
 
 
 def judge(
     examples: History,
     condition: Condition,
     learners: tuple[Learner, Sequence[Learner]],
-    champion: Trained | None,
+    champion: Champion | None,
     span: tuple[int, int],
 ) -> Judgement:
     """Select a candidate and judge it.
@@ -110,10 +138,13 @@ def judge(
     if not found.enough:
         text = f"{found.event_weeks} weeks with events, {MIN_EVENT_WEEKS} are needed"
         return undecided(text, found, chosen.family, scores)
-    decision, text = _decide(found, _against_champion(examples, walked, champion))
-    return Judgement(
-        decision=decision, reason=text, winner=chosen.family, scores=scores, skill=found
-    )
+    known = None
+    if champion is not None:
+        kept = _service(examples, condition, baseline, champion, span)
+        known = _known(kept, _brier(examples, walked, champion.model))
+    decision, text = _decide(found, known)
+    winner = chosen.family
+    return Judgement(decision=decision, reason=text, winner=winner, scores=scores, skill=found)
 
 
 def _enough(examples: History, span: tuple[int, int]) -> bool:
@@ -179,32 +210,67 @@ def _skill(examples: History, walked: Walked) -> Skill:
 
 
 @dataclass(frozen=True, slots=True)
-class _Champion:
-    """Brier score and skill of a learned champion on the same windows."""
+class _Known:
+    """Figures of a learned champion.
+
+    Attributes:
+        brier: Brier score on the judged weeks, to compare it with the candidate.
+        skill: Skill against the baseline in its service.
+        high: Upper bound of this skill.
+    """
 
     brier: float
     skill: float
+    high: float
 
 
-def _against_champion(
-    examples: History, walked: Walked, champion: Trained | None
-) -> _Champion | None:
-    if champion is None:
-        return None
-    answers = champion.probability(examples.features[walked.rows])
-    onset = examples.labels[walked.rows]
-    baseline = walked.probability[:, 0]
-    found = skill(answers, baseline, onset, examples.begins_ms[walked.rows])
-    return _Champion(found.brier_model or 0.0, found.skill or 0.0)
+def _known(kept: Skill, brier: float) -> _Known:
+    return _Known(brier=brier, skill=kept.skill or 0.0, high=kept.high or 0.0)
 
 
-def _decide(found: Skill, champion: _Champion | None) -> tuple[Decision, str]:
+def _brier(examples: History, walked: Walked, model: Trained) -> float:
+    rows, baseline = walked.rows, walked.probability[:, 0]
+    answers = model.probability(examples.features[rows])
+    found = skill(answers, baseline, examples.labels[rows], examples.begins_ms[rows])
+    return found.brier_model or 0.0
+
+
+def _service(
+    examples: History,
+    condition: Condition,
+    baseline: Learner,
+    champion: Champion,
+    span: tuple[int, int],
+) -> Skill:
+    """Return the champion's skill since its release, at most a year back, recent weeks first.
+
+    The judged weeks are a part of it. Earlier ones were part of earlier decisions; they prove
+    nothing about the candidate, but they are evidence about a model that had not seen them.
+    """
+    begin_ms = min(span[0], max(champion.since_ms, span[1] - YEAR_MS))
+    walked = walk(examples, folds(begin_ms, span[1], condition), [baseline])
+    if not len(walked.rows):
+        return _NO_WINDOWS
+    begins = examples.begins_ms[walked.rows]
+    return skill(
+        champion.model.probability(examples.features[walked.rows]),
+        walked.probability[:, 0],
+        examples.labels[walked.rows],
+        begins,
+        weight=recent_weight(begins, span[1]),
+    )
+
+
+def _decide(found: Skill, champion: _Known | None) -> tuple[Decision, str]:
     bounds = f"skill {found.skill:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
     earned = found.low is not None and found.low > 0
     if earned and (champion is None or (found.brier_model or 0.0) < champion.brier):
         return Decision.ADOPTED, f"{bounds}: better than the baseline, lower bound above zero"
-    if champion is not None and champion.skill >= 0:
+    # It was proven before. One poor season does not disprove it, and withdrawing it for every poor
+    # month would cost more than it saves.
+    if champion is not None and champion.high >= 0:
         return Decision.KEPT, f"{bounds}: not better than the champion, Brier {champion.brier:.4f}"
     if champion is not None:
-        return Decision.BASELINE, f"the champion's skill fell to {champion.skill:+.3f}; {bounds}"
+        fell = f"{champion.skill:+.3f}, certainly below zero (at most {champion.high:+.3f})"
+        return Decision.BASELINE, f"the champion's skill fell to {fell}; {bounds}"
     return Decision.REFUSED, f"{bounds}: the lower bound is not above zero"

@@ -68,6 +68,7 @@ class Beyond(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
     Attributes:
         baseline_: The fitted baseline.
         scaler_: The scaler with mean and deviation of the changes.
+        n_features_in_: Number of columns of the features.
     """
 
     def fit(self, values: Floats, onset: Floats) -> Self:
@@ -75,6 +76,7 @@ class Beyond(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         with threadpool_limits(_THREADS, user_api="blas"):
             self.baseline_ = baseline_pipeline().fit(values, onset)
             self.scaler_ = StandardScaler().fit(values[:, FIRST:])
+        self.n_features_in_ = values.shape[1]
         return self
 
     def transform(self, values: Floats) -> Floats:

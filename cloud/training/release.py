@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud.registry import ModelRow, Registry
+from cloud.training.boosting import SEED, TREES, BlendModel
 from cloud.training.export import PARITY_ROWS, check_parity
 from cloud.training.history import History
 from cloud.training.learners import CLIP, LOGIT_WEIGHT, REGULARISATION
 from cloud.training.walk import Trained
 from contract.errors import DewlineError
 from models.bundle import Family, Golden, Lineage, Manifest, pack
-from models.conditions import MODEL_INPUTS, Condition
+from models.conditions import MODEL_INPUTS, Condition, inputs_of
 from models.features import FEATURE_NAMES, FEATURES_VERSION, LAGS, features
 from models.inference import Inference
 from models.signing import Signer
@@ -25,7 +26,7 @@ __all__ = ["MIN_EXAMPLES", "Provenance", "Publisher", "TooFewGolden", "releasabl
 Export = Callable[[Trained], bytes]
 MIN_EXAMPLES = PARITY_ROWS
 _GOLDEN_ROWS = (32, 64)
-_SEED = 0  # seed of the skill's bootstrap; the training of logistic regressions is not random
+_SEED = SEED  # of trees and of the skill's bootstrap; logistic regressions are not random
 
 
 class TooFewGolden(DewlineError):
@@ -102,7 +103,8 @@ class Publisher:
         model = self._export(trained)
         parity = check_parity(trained, model, examples.features)
         counter = self._registry.next_counter(condition.id)
-        manifest = _manifest(condition, family, examples, provenance, counter)
+        parameters = _parameters(family, trained)
+        manifest = _manifest(condition, family, examples, provenance, (counter, parameters))
         golden = golden_of(condition, examples, Inference(model))
         card = _card(manifest, len(examples), parity)
         data = pack(manifest, model, golden, card, self._signer)
@@ -112,8 +114,13 @@ class Publisher:
 
 
 def _manifest(
-    condition: Condition, family: str, examples: History, provenance: Provenance, counter: int
+    condition: Condition,
+    family: str,
+    examples: History,
+    provenance: Provenance,
+    counter_and_parameters: tuple[int, str],
 ) -> Manifest:
+    counter, parameters = counter_and_parameters
     return Manifest(
         model=condition.id,
         version=version_of(provenance.cycle_at, family),
@@ -124,23 +131,29 @@ def _manifest(
         feature_names=FEATURE_NAMES,
         counter=counter,
         created_at=provenance.cycle_at,
-        lineage=Lineage(
-            dataset_version=provenance.dataset_version,
-            code_version=provenance.code_version,
-            trained_from=_iso(int(examples.begins_ms.min())),
-            trained_to=_iso(int(examples.begins_ms.max())),
-            parameters=_parameters(family),
-            seed=str(_SEED),
-        ),
+        lineage=_lineage(examples, provenance, parameters),
     )
 
 
-def _parameters(family: str) -> str:
+def _lineage(examples: History, provenance: Provenance, parameters: str) -> Lineage:
+    return Lineage(
+        dataset_version=provenance.dataset_version,
+        code_version=provenance.code_version,
+        trained_from=_iso(int(examples.begins_ms.min())),
+        trained_to=_iso(int(examples.begins_ms.max())),
+        parameters=parameters,
+        seed=str(_SEED),
+    )
+
+
+def _parameters(family: str, trained: Trained) -> str:
     found = {
         "regularisation": None if family == Family.BASELINE.value else REGULARISATION,
         "logit_weight": LOGIT_WEIGHT,
         "clip": CLIP,
     }
+    if isinstance(trained, BlendModel):
+        found |= {"trees_weight": trained.weight, **(TREES if trained.boosted else {})}
     return json.dumps(found, sort_keys=True)
 
 
@@ -191,6 +204,12 @@ def _row(
     )
 
 
+def _inputs(condition: Condition) -> list[str]:
+    """Return the declared inputs."""
+    pairs = zip(MODEL_INPUTS, inputs_of(condition), strict=True)
+    return [quantity.value for quantity, signal in pairs if signal is not None]
+
+
 def _card(manifest: Manifest, windows_total: int, parity: float) -> str:
     hours = manifest.horizon_s / 3600
     lineage = manifest.lineage
@@ -201,8 +220,8 @@ def _card(manifest: Manifest, windows_total: int, parity: float) -> str:
         f"- Trained on {windows_total} windows, {lineage.trained_from} to {lineage.trained_to}, "
         f"data version {lineage.dataset_version}, program {lineage.code_version}.\n"
         f"- The ONNX file differs from the trained model by at most {parity:.1g}.\n"
-        f"- Input: {', '.join(MODEL_INPUTS)} of the past day, and the hour in UTC. The model does "
-        "not know the season or other sites. Weather unlike its training data may give poor "
-        "forecasts.\n"
+        f"- Input: {', '.join(_inputs(manifest.condition))} of the past day, and the hour in UTC. "
+        "The model does not know the season or other sites. Weather unlike its training data may "
+        "give poor forecasts.\n"
         "- If values of the window are missing, no forecast is made.\n"
     )

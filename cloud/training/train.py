@@ -11,7 +11,7 @@ from typing import Protocol
 from cloud.registry import Alias, AliasRow, DecisionRow, ModelRow, Registry
 from cloud.training.decisions import Decisions
 from cloud.training.history import History
-from cloud.training.judge import Decision, Judgement, fresh_from, judge, undecided
+from cloud.training.judge import Champion, Decision, Judgement, fresh_from, judge, undecided
 from cloud.training.learners import BASELINE
 from cloud.training.release import MIN_EXAMPLES, Provenance, releasable
 from cloud.training.walk import Learner, Trained, learnable
@@ -107,8 +107,11 @@ class Trainer:
         span = (fresh_from(int(examples.begins_ms.min()), cycle_at, last), cycle_at)
         champion = self.registry.champion_at(condition.id, cycle_at - 1)
         learned = champion is not None and champion.family != BASELINE
-        model = load_model(self.registry, champion, self.trusted) if champion and learned else None
-        return judge(examples, condition, self.learners, model, span)
+        known = None
+        if champion is not None and learned:
+            model = load_model(self.registry, champion, self.trusted)
+            known = Champion(model, champion.created_at)
+        return judge(examples, condition, self.learners, known, span)
 
     def _release(
         self, condition: Condition, examples: History, provenance: Provenance, judgement: Judgement

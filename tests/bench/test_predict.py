@@ -15,9 +15,13 @@ def test_bench_predict_prints_its_figures(tmp_path: Path, capsys: pytest.Capture
     arguments = ["--python", sys.executable, "--steps", "20", "--seconds", "12"]
     assert predict.main([*arguments, "--folder", str(tmp_path)]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert list(figures) == ["rss_onnx_mb", "predict_p50_us", "predict_p99_us"]
+    assert list(figures) == [
+        *("rss_onnx_mb", "predict_p50_us", "predict_p99_us"),
+        *("predict_blend_p50_us", "predict_blend_p99_us"),
+    ]
     assert 20 < figures["rss_onnx_mb"] < 1000
     assert 0 < figures["predict_p50_us"] <= figures["predict_p99_us"]
+    assert 0 < figures["predict_blend_p50_us"] <= figures["predict_blend_p99_us"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from cloud.monitoring import watch
 from cloud.registry import Alias
+from cloud.training import judge
 from cloud.training.export import PARITY_LIMIT
 from cloud.training.judge import Decision
 from cloud.training.learners import CLIP
@@ -86,6 +87,10 @@ def test_the_judges_numbers_are_the_programs():
     assert f"the first {alone_ms // 3_600_000} h, plus horizon and a step" in text
     assert f"Fewer than {skill.MIN_EVENT_WEEKS} weeks" in text
     assert f"{skill._ROUNDS} draws" in text
+    assert f"each {skill.HALF_LIFE_MS // skill.WEEK_MS} weeks" in text
+    assert (judge.LONG_MONTHS, judge.FIRST_MONTHS) == (6, 12)
+    assert "six months or more" in text
+    assert f"at most {judge.FIRST_MONTHS} months" in text
 
 
 def test_members_have_their_limits():

@@ -106,6 +106,41 @@ def test_a_plain_condition_measures_its_own_distance():
     assert named(day(), damp)["distance"] == pytest.approx(-25.0)
 
 
+MOIST = ("humidity", "dew_point", "margin")
+
+
+def test_a_condition_of_temperature_alone_has_usable_windows():
+    """A cooler has no humidity sensor: its columns are 0, and all others are the same."""
+    keys = {"id": "frost", "derived": None, "signal": "air/temperature", "limit": 0.0}
+    both = named(day(lambda lag: 3.0 - lag), condition(temperature=None, **keys))
+    rows = [row for row in rows_of(day(lambda lag: 3.0 - lag)) if row[0] == "air/temperature"]
+    alone = named(readings(rows), condition(temperature=None, humidity=None, pressure=None, **keys))
+    for name, value in alone.items():
+        if name.startswith(MOIST):
+            assert value == 0.0, name
+        elif not name.startswith("pressure"):
+            assert value == both[name], name
+    assert alone["pressure_missing"] == 1.0
+
+
+def test_a_condition_of_humidity_alone_has_usable_windows():
+    keys = {"id": "damp", "derived": None, "signal": "air/humidity", "comparison": "above"}
+    rows = [row for row in rows_of(day(humidity=lambda lag: 70.0 - lag)) if "humidity" in row[0]]
+    found = named(readings(rows), condition(temperature=None, humidity=None, limit=75.0, **keys))
+    assert (found["distance"], found["humidity_change_3h"]) == (-5.0, 3.0)
+    others = ("temperature", "dew_point", "margin")
+    assert {value for name, value in found.items() if name.startswith(others)} == {0.0}
+
+
+@pytest.mark.parametrize("missing", ["air/humidity", "air/temperature"])
+def test_a_declared_signal_without_values_still_forbids_a_forecast(missing):
+    rows = [row for row in rows_of(day()) if row[0] != missing]
+    damp = condition(derived=None, signal="air/humidity", humidity=None, limit=75.0)
+    frost = condition(derived=None, signal="air/temperature", temperature=None, limit=0.0)
+    assert not at(readings(rows), damp).usable[0]
+    assert not at(readings(rows), frost).usable[0]
+
+
 @pytest.mark.parametrize("quantity", [q for q in Quantity if q not in MODEL_INPUTS])
 def test_no_forecast_of_what_models_do_not_look_at(quantity):
     """Pressure, or any other input, must not take the place of the signal."""
@@ -145,11 +180,6 @@ def test_no_forecast_without_a_value_that_is_young_enough():
 
 def test_no_forecast_where_the_air_holds_no_water():
     assert not at(day(humidity=lambda lag: 0.0 if lag == 2 else 50.0)).usable[0]
-
-
-def test_no_forecast_for_a_condition_that_declares_no_temperature():
-    alone = condition(derived=None, signal="air/humidity", temperature=None, humidity=None)
-    assert not at(day(), alone).usable[0]
 
 
 samples = st.lists(

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.skill import MIN_EVENT_WEEKS, ReliabilityBin, Skill, psi, reliability, skill
+from models.skill import (
+    HALF_LIFE_MS,
+    MIN_EVENT_WEEKS,
+    ReliabilityBin,
+    Skill,
+    psi,
+    recent_weight,
+    reliability,
+    skill,
+)
 
 WEEK = 7 * 86_400_000
 
@@ -47,6 +56,19 @@ def test_a_draw_takes_whole_weeks_of_every_site():
     assert (crowded.low, crowded.high) == (one_a_week.low, one_a_week.high) == (0.0, 1.0)
     apart = compare([0.0] * 500 + [0.5] * 500, [0.5] * 1000, [0] * 1000, range(1000))
     assert 0.45 < apart.low < 0.5 < apart.high < 0.55
+
+
+def test_older_weeks_count_less():
+    at_ms = np.array([0, HALF_LIFE_MS, 2 * HALF_LIFE_MS], np.int64)
+    weight = recent_weight(at_ms, 2 * HALF_LIFE_MS)
+    np.testing.assert_allclose(weight, [0.25, 0.5, 1.0])
+    model, baseline = np.array([0.4, 0.4, 0.1]), np.array([0.2, 0.2, 0.2])
+    found = skill(model, baseline, np.zeros(3), at_ms, weight=weight)
+    assert found.brier_baseline == pytest.approx(0.04)
+    assert found.brier_model == pytest.approx((0.16 * 0.75 + 0.01) / 1.75)
+    equal = skill(model, baseline, np.zeros(3), at_ms, weight=np.full(3, 7.0))
+    plain = skill(model, baseline, np.zeros(3), at_ms)
+    assert (equal.skill, equal.low) == pytest.approx((plain.skill, plain.low))
 
 
 def test_bounds_depend_on_the_seed_alone():

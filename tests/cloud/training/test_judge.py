@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cloud.training.history import History
-from cloud.training.judge import Decision, fresh_from, judge
+from cloud.training.judge import Champion, Decision, fresh_from, judge
 from cloud.training.learners import BaselineLearner, SklearnLearner
 from cloud.training.walk import MIN_ONSETS
 from deploy.local.weather import recorded_ms
@@ -65,7 +65,8 @@ def year(plain_history):
 
 
 def judged(examples, dampness, candidates=(GOOD, POOR), champion=None, span=(FRESH, END)):
-    return judge(examples, dampness, (BASELINE, candidates), champion, span)
+    known = None if champion is None else Champion(champion, span[0])
+    return judge(examples, dampness, (BASELINE, candidates), known, span)
 
 
 def test_the_better_one_is_adopted_for_its_figures_on_fresh_weeks(year, dampness):
@@ -188,6 +189,65 @@ def test_against_a_learned_champion(year, dampness, candidate, champion, decisio
     assert says in verdict.reason
 
 
+def test_a_champion_that_is_worse_by_chance_stays(year, dampness):
+    """Its mean is worse than the baseline, but two weeks make it so."""
+    examples = year((0.3, 0.3), (0.1, 0.2))
+    fresh_day = (examples.begins_ms - FRESH) // DAY
+    unlucky, other = (fresh_day >= 70) & (fresh_day < 84), (fresh_day >= 0) & (fresh_day < 70)
+    examples.features[unlucky, 2] = told(examples.labels[unlucky], -0.2)
+    examples.features[other, 2] = told(examples.labels[other], 0.25)
+    verdict = judged(examples, dampness, (GOOD,), champion=POOR)
+    baseline, champion = (
+        ((examples.features[fresh_day >= 0, column] - examples.labels[fresh_day >= 0]) ** 2).mean()
+        for column in (0, 2)
+    )
+    assert champion > baseline
+    assert verdict.decision is Decision.KEPT
+
+
+def seasons(plain_history, seed):
+    """Three years in which the candidate helps in winter and hurts a little in summer."""
+    begins = np.arange(BEGIN, BEGIN + 3 * 365 * DAY, 3 * HOUR)
+    draw, week = np.random.default_rng(seed), begins // (7 * DAY)
+    season = np.cos(2 * np.pi * (begins - BEGIN) / (365 * DAY))
+    luck = draw.normal(0, 0.12, week.max() + 1)[week]
+    labels = (np.arange(len(begins)) % 7 == 0).astype(float)
+    columns = [told(labels, 0.2), told(labels, 0.2 + 0.05 + 0.09 * season + luck)]
+    return plain_history(begins, labels, columns)
+
+
+def realised(examples, dampness):
+    """Share of the gain of always using the candidate, and the changes of the champion."""
+    gain = (examples.features[:, 0] - examples.labels) ** 2
+    gain = gain - (examples.features[:, 1] - examples.labels) ** 2
+    begin, champion, last, used, changes = int(examples.begins_ms.min()), None, None, 0.0, 0
+    always_from = begin + 90 * DAY
+    for at in range(always_from, int(examples.begins_ms.max()), 28 * DAY):
+        known = examples.rows(examples.begins_ms < at)
+        span = (fresh_from(begin, at, last), at)
+        verdict = judge(known, dampness, (BASELINE, [GOOD]), champion, span)
+        if verdict.decision is not Decision.INSUFFICIENT_EVIDENCE or last is None:
+            last = at
+        before = champion
+        if verdict.decision is Decision.ADOPTED:
+            champion = Champion(GOOD, at)
+        elif verdict.decision is Decision.BASELINE:
+            champion = None
+        changes += (before is None) != (champion is None)
+        used += gain[(examples.begins_ms >= at) & (examples.begins_ms < at + 28 * DAY)].sum() * (
+            champion is not None
+        )
+    return used / gain[examples.begins_ms >= always_from].sum(), changes
+
+
+def test_decisions_over_seasons_realise_most_of_the_gain(plain_history, dampness):
+    """A champion that is withdrawn for each poor month misses much of the winter after it."""
+    found = [realised(seasons(plain_history, seed), dampness) for seed in range(4)]
+    print([f"{share:.2f} of the gain, {changes} changes" for share, changes in found])
+    assert np.mean([share for share, _ in found]) >= 0.8
+    assert max(changes for _, changes in found) <= 3
+
+
 def test_a_champion_does_not_matter_without_evidence(year, dampness):
     examples = year((0.3, 0.3), (0.9, -0.9))
     verdict = judged(examples, dampness, (GOOD,), champion=POOR, span=(END - 20 * DAY, END))
@@ -204,6 +264,8 @@ def test_a_champion_does_not_matter_without_evidence(year, dampness):
         ("2013-01-01", "2013-04-02", None, "2013-04-01"),
         ("2013-01-01", "2013-07-01", "2013-04-01", "2013-04-01"),
         ("2013-03-05", "2013-03-20", None, "2013-03-20"),  # no month has begun: nothing is fresh
+        ("2012-11-01", "2013-04-02", None, "2013-02-01"),  # half of six months
+        ("2008-01-01", "2013-01-01", None, "2012-01-01"),  # a year of an imported history
     ],
 )
 def test_fresh_is_what_no_decision_has_seen(first, now, last, expected):
@@ -217,7 +279,8 @@ def learned(weather, dampness, days, champion=None):
     """The verdict of real learners over days (from, to), with the history up to the last."""
     span = tuple(weather.at(day) for day in days)
     examples = History.of(weather.table(dampness, span[1]), "damp").examples
-    return judge(examples, dampness, (BaselineLearner(), [SklearnLearner()]), champion, span)
+    known = None if champion is None else Champion(champion, span[0])
+    return judge(examples, dampness, (BaselineLearner(), [SklearnLearner()]), known, span)
 
 
 def test_a_planted_predictor_is_found(made_weather, dampness):
@@ -226,6 +289,18 @@ def test_a_planted_predictor_is_found(made_weather, dampness):
     assert verdict.decision is Decision.ADOPTED
     assert verdict.skill.low > 0.3
     print(verdict.reason)
+
+
+def test_a_long_history_is_judged_in_the_first_cycle(made_weather, dampness):
+    """Without it, a first decision had one month, which is too few weeks."""
+    weather = made_weather(1, 270, day_0="pressure")
+    now = weather.at(270)
+    assert learned(weather, dampness, (240, 270)).decision is Decision.INSUFFICIENT_EVIDENCE
+    span = (fresh_from(weather.at(0), now, None), now)
+    examples = History.of(weather.table(dampness, now), "damp").examples
+    verdict = judge(examples, dampness, (BaselineLearner(), [SklearnLearner()]), None, span)
+    assert verdict.decision is Decision.ADOPTED
+    assert verdict.skill.event_weeks >= MIN_EVENT_WEEKS
 
 
 def test_where_nothing_was_planted_nothing_is_found(made_weather, dampness):

@@ -9,8 +9,10 @@ from sqlalchemy import select
 
 from cloud.errors import WarehouseError
 from cloud.registry import DecisionRow, Registry, bundle_path
+from cloud.training.boosting import TREES, BlendLearner, BlendModel, BoostingLearner
 from cloud.training.decisions import Decisions
 from cloud.training.export import ParityError, sklearn_to_onnx
+from cloud.training.export_blend import blend_to_onnx
 from cloud.training.history import History
 from cloud.training.judge import CandidateScore
 from cloud.training.learners import BaselineLearner, SklearnLearner, SklearnModel
@@ -36,6 +38,8 @@ DAY = 86_400_000
 
 
 def export(model):
+    if isinstance(model, BlendModel):
+        return blend_to_onnx(model)
     return sklearn_to_onnx(model.pipeline, model.slope, model.offset)
 
 
@@ -129,15 +133,38 @@ def test_what_is_recorded_is_taken_as_it_is(desk, dampness, examples, provenance
     assert len(list((desk.folder / "bundles").iterdir())) == 2
 
 
-def test_the_same_is_released_in_the_same_bytes(desk, dampness, examples, provenance, warehouse):
+@pytest.mark.parametrize("learner", [BaselineLearner(), SklearnLearner(), BlendLearner()])
+def test_the_same_is_released_in_the_same_bytes(
+    desk, dampness, examples, provenance, warehouse, learner
+):
     rows = []
     for _ in range(2):
-        model = SklearnLearner().fit(examples)
-        rows.append(desk.publisher.publish(dampness, "sklearn", model, examples, provenance))
+        model = learner.fit(examples)
+        rows.append(desk.publisher.publish(dampness, learner.family, model, examples, provenance))
         with warehouse.begin() as connection:
             connection.execute(MODELS.delete())
     assert rows[0] == rows[1]
     assert len(list((desk.folder / "bundles").iterdir())) == 1
+
+
+def test_a_blend_says_its_weight_and_its_trees(desk, dampness, examples, provenance):
+    model = BlendLearner().fit(examples)
+    half = BlendModel(model.logistic, BoostingLearner().fit(examples), 0.5)
+    row = desk.publisher.publish(dampness, "blend", half, examples, provenance)
+    told = json.loads(row.parameters)
+    assert told["trees_weight"] == 0.5
+    assert {name: told[name] for name in TREES} == TREES
+    bundle = unpack(desk.registry.bundle_bytes(row.sha256), desk.signer.trusted())
+    assert bundle.manifest.family is Family.BLEND
+    check_golden(
+        bundle.golden,
+        lambda grids, at_ms: features(grids, at_ms, dampness).values,
+        Inference(bundle.model).probability,
+    )
+    later = replace(provenance, cycle_at=provenance.cycle_at + DAY)
+    alone = BlendModel(model.logistic, None, 0.0)
+    told = json.loads(desk.publisher.publish(dampness, "blend", alone, examples, later).parameters)
+    assert (told["trees_weight"], "max_iter" in told) == (0.0, False)
 
 
 def test_nothing_is_recorded_of_an_export_that_differs(desk, dampness, examples, provenance):

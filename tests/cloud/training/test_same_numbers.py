@@ -15,8 +15,10 @@ import pytest
 from cloud.scoring.champions import Term
 from cloud.scoring.forecast import DeviceReadings, TimeSpan, forecasts, warm_days
 from cloud.scoring.predict import OnnxModel, probabilities
+from cloud.training.boosting import BlendModel, BoostingLearner
 from cloud.training.dataset import history_table
 from cloud.training.export import mllib_to_onnx, sklearn_to_onnx
+from cloud.training.export_blend import blend_to_onnx
 from cloud.training.history import History
 from cloud.training.learners import SklearnLearner
 from cloud.training.mllib import MllibLearner
@@ -124,13 +126,15 @@ def trained(spark, batch):
     """Family to (trained model, ONNX bytes)."""
     known = batch.examples
     sklearn, mllib = SklearnLearner().fit(known), MllibLearner(spark).fit(known)
+    blend = BlendModel(sklearn, BoostingLearner().fit(known), 0.5)
     return {
+        "blend": (blend, blend_to_onnx(blend)),
         "sklearn": (sklearn, sklearn_to_onnx(sklearn.pipeline, sklearn.slope, sklearn.offset)),
         "mllib": (mllib, mllib_to_onnx(mllib.beyond, mllib.model, spark)),
     }
 
 
-@pytest.mark.parametrize("family", ["sklearn", "mllib"])
+@pytest.mark.parametrize("family", ["sklearn", "blend", "mllib"])
 def test_probabilities_everywhere(family, trained, edge, batch, late, condition):
     model, onnx = trained[family]
     inference = Inference(onnx)
