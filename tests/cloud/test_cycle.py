@@ -306,9 +306,9 @@ class Suspected:
         )
 
     def verdicts(self, last_ms):
-        standings = [Standing("gw-1", self.drift.signal, 1.4, 2)]
-        standings.append(Standing("gw-2", self.drift.signal, 0.2, 2))
         found = (DeviceSpan("gw-1", self.drift),) if last_ms >= self.drift.known_ms else ()
+        standings = [Standing("gw-1", self.drift.signal, 1.4 if found else 0.4, 2)]
+        standings.append(Standing("gw-2", self.drift.signal, 0.2, 2))
         return Verdicts(found, tuple(standings))
 
 
