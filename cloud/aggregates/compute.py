@@ -12,6 +12,7 @@ from cloud.aggregates.conditions import condition_rows
 from cloud.aggregates.days import Part
 from cloud.aggregates.schema import SUMMARIES
 from cloud.aggregates.series import series_rows
+from cloud.plausible import AHEAD_MS, FIRST_UTC_MS
 from cloud.transforms.schema import require
 from contract.quantities import Quality
 from contract.records import Statistic
@@ -21,7 +22,7 @@ __all__ = ["summaries", "touched_days"]
 
 _NEEDED = (
     *("device_id", "event_day", "stream_id", "seq", "sensor_id", "quantity", "value", "quality"),
-    *("observed_at", "calibration", "statistic"),
+    *("observed_at", "received_at", "calibration", "statistic"),
 )
 _GROUP = ["device_id", "part"]
 Work = Callable[[tuple[pa.Scalar, ...], pa.Table], pa.Table]
@@ -51,7 +52,7 @@ def summaries(
     require(readings, (*_NEEDED, "event_period"))
     wanted = _wanted(readings.sparkSession, parts)
     periods = sorted({period_of(day) for part in parts for day in part.needed()})
-    rows = readings.where(F.col("event_period").isin(periods)).select(
+    rows = readings.where(F.col("event_period").isin(periods) & _is_plausible()).select(
         "device_id",
         "event_day",
         F.concat_ws("/", "sensor_id", "quantity").alias("signal"),
@@ -70,6 +71,12 @@ def summaries(
 def _wanted(spark: SparkSession, parts: Iterable[Part]) -> DataFrame:
     rows = [(p.device_id, day, p.number) for p in parts for day in p.needed()]
     return spark.createDataFrame(rows, "device_id string, event_day date, part int")
+
+
+def _is_plausible() -> Column:
+    # Only an older program has stored other rows, see `cloud.plausible`.
+    at_ms, latest_ms = F.unix_millis("observed_at"), F.unix_millis("received_at") + AHEAD_MS
+    return (at_ms >= FIRST_UTC_MS) & (at_ms <= latest_ms)
 
 
 def _is_sample() -> Column:

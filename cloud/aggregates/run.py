@@ -5,8 +5,8 @@ the transaction that replaces its summaries. So a run that is killed at any mome
 behind: the next run summarizes the days that are still marked.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
 from pyspark.sql import DataFrame, SparkSession
@@ -32,6 +32,8 @@ from cloud.warehouse.aggregate_rows import (
 )
 from cloud.warehouse.aggregate_tables import STAGED_ROWS
 from cloud.warehouse.jdbc import JdbcWriter
+from cloud.warehouse.partitions import add_months
+from cloud.warehouse.retention import MONTHLY, Kept, retire, utc_today
 from contract.records import Kind
 
 __all__ = ["Summaries"]
@@ -49,6 +51,8 @@ class Summaries:
         engine: The warehouse.
         writer: Appends Spark's rows to the staging table.
         declared: Sites and conditions of the configuration.
+        kept: How long MySQL keeps rows.
+        today: Returns the present UTC day.
     """
 
     spark: SparkSession
@@ -56,9 +60,11 @@ class Summaries:
     engine: Engine
     writer: JdbcWriter
     declared: Declared
+    kept: Kept = field(default_factory=Kept)
+    today: Callable[[], date] = utc_today
 
     def mark(self, batch: Batch) -> None:
-        """Mark the days that a batch touches; call before the lake's tables are written.
+        """Mark the days that a batch touches; call before a table is written.
 
         Raises:
             WarehouseError: Nothing is marked.
@@ -67,6 +73,8 @@ class Summaries:
             readings = batch.rows.where(F.col("kind") == Kind.READING.value)
             with converted(WarehouseError, "the days of a batch cannot be listed"):
                 days = touched_days(readings)
+            for table in MONTHLY:
+                add_months(self.engine, table, {day for _, day in days})
             mark_due(self.engine, days)
 
     def catch_up(self) -> int:
@@ -86,6 +94,7 @@ class Summaries:
             )
             self._summarize(parts)
             done += len(due)
+        retire(self.engine, self.kept, self.today())
         return done
 
     def _summarize(self, parts: Sequence[Part]) -> None:

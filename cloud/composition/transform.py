@@ -16,6 +16,7 @@ from cloud.transforms.run import Transform
 from cloud.warehouse.jdbc import JdbcWriter
 from cloud.warehouse.jdbc_tls import JdbcTls
 from cloud.warehouse.loader import StagingLoader
+from cloud.warehouse.retention import Kept
 
 __all__ = ["open_transform", "tables_of"]
 
@@ -55,8 +56,14 @@ def open_transform(config: CloudConfig, spark: SparkSession) -> Transform:
                 sites=config.site,
                 conditions=None if config.fleet is None else fleet_conditions(config),
             ),
+            kept=_kept(config),
         ),
     )
+
+
+def _kept(config: CloudConfig) -> Kept:
+    section = need(config.warehouse, "warehouse", config)
+    return Kept(readings_days=section.readings_days, minutes_days=section.minutes_days)
 
 
 def _tls(config: CloudConfig) -> JdbcTls:

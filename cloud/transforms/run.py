@@ -117,8 +117,8 @@ class Transform:
 
     def _write(self, batch: Batch) -> dict[str, float]:
         steps: Mapping[str, Callable[[], None]] = {
-            "warehouse": lambda: load(batch, self._loader),
             "marks": lambda: self._mark(batch),
+            "warehouse": lambda: load(batch, self._loader),
             "tables": lambda: _write_tables(batch, self._tables),
             "summaries": self._catch_up,
             "cursor": lambda: self._cursor.save(batch.cursor),

@@ -205,3 +205,38 @@ def test_what_does_not_go_together_on_the_way_through_logstash(
     file.write_text(f'[search]\nurl = "http://e:9200"\n{keys}\n')
     with pytest.raises(ConfigError, match=rf"cloud\.toml.*search.*{says}"):
         load_config(file)
+
+
+SITE = '[[site]]\nid = "{id}"\ntime_zone = "{zone}"\ndevices = {devices}\n'
+
+
+def sites(*given: tuple[str, str, str]) -> str:
+    return "".join(SITE.format(id=i, zone=zone, devices=devices) for i, zone, devices in given)
+
+
+def test_sites_have_a_time_zone_and_devices(file: Path) -> None:
+    file.write_text(sites(("mill", "Europe/Berlin", '["gw-1"]'), ("barn", "UTC", "[]")))
+    assert [(s.id, s.time_zone, s.devices) for s in load_config(file).site] == [
+        ("mill", "Europe/Berlin", ("gw-1",)),
+        ("barn", "UTC", ()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ([("mill", "Europe/Berlni", "[]")], "site.. mill: time_zone: 'Europe/Berlni' is not"),
+        ([("mill", "UTC", "[]"), ("mill", "UTC", "[]")], "another site has this id"),
+        (
+            [("mill", "UTC", '["gw-1"]'), ("barn", "UTC", '["gw-1"]')],
+            "site.. barn: devices: gw-1 is also a device of site mill",
+        ),
+        ([("mill", "UTC", '["GW"]')], "expected 1 to 63 of a-z"),
+    ],
+)
+def test_a_wrong_site_is_refused_with_what_to_correct(
+    file: Path, given: list[tuple[str, str, str]], says: str
+) -> None:
+    file.write_text(sites(*given))
+    with pytest.raises(ConfigError, match=says):
+        load_config(file)

@@ -4,10 +4,16 @@ import json
 import random
 from datetime import UTC, datetime
 
+import pandas as pd
+import pyarrow as pa
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
+from cloud.aggregates.days import Due, parts_of
+from cloud.aggregates.series import series_rows
 from cloud.warehouse import model_tables as models
+from cloud.warehouse.aggregate_rows import StagedDay, replace_days
+from cloud.warehouse.aggregate_tables import STAGED_ROWS
 from cloud.warehouse.ledger_tables import DELIVERIES, HELD, LOSSES, STARTS
 from cloud.warehouse.tables import FACTS
 from contract.desired import Desired, DesiredBundle, encode_desired
@@ -375,4 +381,31 @@ def seeded(warehouse, request):
     """The warehouse with rows."""
     print(f"seed {request.param}")
     Seeder(warehouse, request.param).write()
+    summarize(warehouse)
     return warehouse
+
+
+def summarize(engine):
+    """Fills the summaries from the readings, as a transform does from the lake."""
+    at = FACTS[Kind.READING].c
+    query = select(FACTS[Kind.READING]).where(at.observed_at.is_not(None))
+    with engine.connect() as connection:
+        rows = pd.DataFrame(connection.execute(query.order_by(at.observed_at, at.seq)).mappings())
+    rows["signal"] = rows.sensor_id + "/" + rows.quantity
+    rows["value"] = rows.value.where(rows.quality != "bad")
+    rows["is_sample"] = True
+    dues = {Due(*day) for day in rows[["device_id", "event_day"]].itertuples(index=False)}
+    staged, days = [], []
+    for part in parts_of(dues, {}, 0):
+        own = rows[(rows.device_id == part.device_id) & rows.event_day.isin(part.needed())]
+        names = {"signal": own.signal, "at_ms": own.observed_at, "value": own.value}
+        table = pa.table(names | {"calibration": own.calibration, "is_sample": own.is_sample})
+        table = table.set_column(3, "calibration", table["calibration"].cast(pa.string()))
+        staged += series_rows(table, part).to_pylist()
+        days += [StagedDay("utc", part.device_id, day) for day in part.due]
+    for row in staged:
+        for name in ("begin_at", "last_at"):
+            row[name] = None if row[name] is None else round(row[name].timestamp() * 1000)
+    with engine.begin() as connection:
+        connection.execute(insert(STAGED_ROWS), [row | {"attempt": "a"} for row in staged])
+    replace_days(engine, "a", days)

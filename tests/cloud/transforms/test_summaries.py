@@ -334,6 +334,8 @@ def test_one_device_with_most_rows_one_with_nulls_and_thinned_rows(new_site):
         *stored("empty", at(0), [None] * 144),
         *stored("ewr-01", at(0), [21.0] * 9),
         *stored("ewr-01", at(0), [99.0] * 9, statistic="max", stream_id="c" * 13),
+        # an older program stored what its clock said
+        *stored("ewr-01", at(9), [99.0], received_at=datetime(2013, 1, 2, tzinfo=UTC), seq=99),
     ]
     append(site, *rows)
     site.summaries().catch_up()

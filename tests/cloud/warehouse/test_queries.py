@@ -42,8 +42,7 @@ def signals(device_id, day):
     for calendar in ("utc", "site") if device_id == "gw-1" else ("utc",):
         cells = {"calendar": calendar, "last_at": at + DAY_MS - 1}
         yield summaries.DAYS, when | SIGNAL | FIGURES | local | cells
-    for number in range(8):
-        yield summaries.CONDITION_DAYS, when | STEPS | {"condition_id": f"damp-{number}"}
+    yield summaries.CONDITION_DAYS, when | STEPS | {"condition_id": "damp"}
 
 
 def events(device_id, day):
@@ -108,7 +107,7 @@ WEEK = {
     "latest": 12,
     "hourly": 12 * 7 * 24,
     "daily": 12 * 7,
-    "conditions": 12 * 7 * 8,
+    "conditions": 12 * 7,
     "excursions": 12 * 7,
     "forecasts": 12 * 7 * 12,
     "losses": 12 * 7,
@@ -121,7 +120,8 @@ def test_queries_have_the_rows_of_their_days_and_devices_and_use_indexes(filled)
     assert {q.view for q in QUERIES.values()} <= {v.name for v in VIEWS}
     for query in QUERIES.values():
         assert len(ask(filled, query, asked()).rows) == WEEK[query.name], query.name
-        assert scanned(filled, query, asked()) == [], query.name
+        # A planner may rightly read a small table as a whole for a sixth of its rows.
+        assert scanned(filled, query, asked(first=10, last=10)) == [], query.name
         if query.by_device:
             rows = ask(filled, query, asked("gw-1")).rows
             assert len(rows) == WEEK[query.name] / len(DEVICES), query.name
