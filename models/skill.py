@@ -7,7 +7,6 @@ weeks, all sites together (block bootstrap; Künsch 1989, Annals of Statistics 1
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,21 +95,17 @@ def skill(
         np.bincount(of_week, share * (p - onset) ** 2, len(week)).astype(np.float64)
         for p in (model, baseline)
     ]
-    scores = _scores(errors[0], errors[1], float(share.sum()), seed)
-    return replace(Skill(**counts), **scores)
+    return _scored(Skill(**counts), (errors[0], errors[1]), float(share.sum()), seed)
 
 
-def _scores(model: Floats, baseline: Floats, total: float, seed: int) -> dict[str, Any]:
-    """Returns the fields of `Skill` that compare the weeks' sums of squared errors."""
-    briers = {
-        "brier_baseline": float(baseline.sum() / total),
-        "brier_model": float(model.sum() / total),
-    }
-    if briers["brier_baseline"] == 0.0:  # no model is better than a perfect baseline
-        return briers
-    low, high = _bounds(model, baseline, seed)
-    ratio = briers["brier_model"] / briers["brier_baseline"]
-    return {**briers, "skill": 1 - ratio, "low": low, "high": high}
+def _scored(counts: Skill, errors: tuple[Floats, Floats], total: float, seed: int) -> Skill:
+    """Returns the counts with the scores of the weeks' sums of squared errors."""
+    brier_model, brier_baseline = (float(e.sum() / total) for e in errors)
+    found = replace(counts, brier_baseline=brier_baseline, brier_model=brier_model)
+    if brier_baseline == 0.0:  # skill is not defined: no model is better than a perfect baseline
+        return found
+    low, high = _bounds(*errors, seed)
+    return replace(found, skill=1 - brier_model / brier_baseline, low=low, high=high)
 
 
 def recent_weight(at_ms: Ints, now_ms: int) -> Floats:
