@@ -17,7 +17,7 @@ from cloud.commands.arguments import Verbs
 from cloud.config import CloudConfig, load_config
 from contract.errors import ConfigError, DewlineError
 
-__all__ = ["NOUNS", "main", "parser_of"]
+__all__ = ["NOUNS", "main", "module_of", "parser_of"]
 
 NOUNS = (
     "ingest",
@@ -91,9 +91,13 @@ def parser_of(words: Sequence[str]) -> argparse.ArgumentParser:
         if noun in _NEEDS_SPARK and importlib.util.find_spec("pyspark") is None:
             _lacking(nouns, noun)
             continue
-        name = f"{noun}_" if keyword.iskeyword(noun) else noun
-        importlib.import_module(f"cloud.commands.{name}").register(nouns)
+        importlib.import_module(f"cloud.commands.{module_of(noun)}").register(nouns)
     return parser
+
+
+def module_of(noun: str) -> str:
+    """Returns the name of a noun's module; a keyword of Python has an underscore added."""
+    return f"{noun}_" if keyword.iskeyword(noun) else noun
 
 
 def _lacking(nouns: Verbs, noun: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud.cli import NOUNS, main
+from cloud.cli import NOUNS, main, module_of
 
 
 @pytest.fixture
@@ -59,4 +59,4 @@ def test_every_verb_has_help_with_an_example(noun: str) -> None:
 
 def test_every_noun_is_a_module() -> None:
     folder = Path(importlib.import_module("cloud.commands").__path__[0])
-    assert {noun for noun in NOUNS if not (folder / f"{noun}.py").is_file()} == set()
+    assert {noun for noun in NOUNS if not (folder / f"{module_of(noun)}.py").is_file()} == set()
