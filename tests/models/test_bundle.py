@@ -416,7 +416,7 @@ def told(path, value):
         (told("model", ...), "key 'model' is missing"),
         (told("model", "../dew"), "model: expected"),
         (told("version", 1), "version: expected a text"),
-        (told("family", "forest"), "family: expected one of baseline, sklearn, mllib"),
+        (told("family", "forest"), "family: expected one of baseline, sklearn, blend, mllib"),
         (told("counter", 0), "counter: expected"),
         (told("counter", "1"), "counter: expected a whole number"),
         (told("counter", 1.0), "counter: expected a whole number"),
