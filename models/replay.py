@@ -4,7 +4,7 @@ The gateway evaluates sample by sample, the cloud evaluates years at once; both 
 `models.evaluation`. This module passes samples to it and collects the steps. Requires numpy.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from contract.signals import Signal
 from models.conditions import Condition, signals_of
 from models.evaluation import Evaluator, Sample
 
-__all__ = ["Interval", "Readings", "Steps", "intervals", "onsets", "replay"]
+__all__ = ["Interval", "Readings", "Steps", "interval_rows", "intervals", "onsets", "replay"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -157,11 +157,31 @@ def intervals(steps: Steps) -> list[Interval]:
 
     An interval that began before the first step is left out.
     """
-    found: list[Interval] = []
-    for row in np.flatnonzero(steps.changed).tolist():
-        at_ms, value = int(steps.at_ms[row]), round(float(steps.values[row]), 6)
-        if steps.holds[row]:
-            found.append(Interval(at_ms, value))
-        elif found:
-            found[-1] = Interval(found[-1].began_at, found[-1].began_value, at_ms, value)
+    found = []
+    for began, ended in interval_rows(steps.changed, steps.holds):
+        begin = _moment(steps, began)
+        end = (None, None) if ended is None else _moment(steps, ended)
+        found.append(Interval(*begin, *end))
     return found
+
+
+def _moment(steps: Steps, row: int) -> tuple[int, float]:
+    return int(steps.at_ms[row]), round(float(steps.values[row]), 6)
+
+
+def interval_rows(changed: Flags, holds: Flags) -> Iterator[tuple[int, int | None]]:
+    """Yields the rows of the steps at which each interval began and ended; None if it still holds.
+
+    Args:
+        changed: Whether each step changed `holds`, oldest first.
+        holds: Whether the condition holds after each step.
+    """
+    began: int | None = None
+    for row in np.flatnonzero(changed).tolist():
+        if holds[row]:
+            began = row
+        elif began is not None:
+            yield began, row
+            began = None
+    if began is not None:
+        yield began, None

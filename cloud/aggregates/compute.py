@@ -14,15 +14,15 @@ from cloud.aggregates.schema import SUMMARIES
 from cloud.aggregates.series import series_rows
 from cloud.plausible import AHEAD_MS, FIRST_UTC_MS
 from cloud.transforms.schema import require
-from contract.quantities import Quality
+from cloud.transforms.signals import usable
 from contract.records import Statistic
 from models.conditions import Condition
 
 __all__ = ["summaries", "touched_days"]
 
 _NEEDED = (
-    *("device_id", "event_day", "stream_id", "seq", "sensor_id", "quantity", "value", "quality"),
-    *("observed_at", "received_at", "calibration", "statistic"),
+    *("event_day", "event_period", "stream_id", "observed_at", "received_at", "calibration"),
+    "statistic",
 )
 _GROUP = ["device_id", "part"]
 Work = Callable[[tuple[pa.Scalar, ...], pa.Table], pa.Table]
@@ -49,20 +49,12 @@ def summaries(
         conditions: Conditions to summarize.
         period_of: Returns the value of the table's partition column for a day.
     """
-    require(readings, (*_NEEDED, "event_period"))
+    require(readings, _NEEDED)
     wanted = _wanted(readings.sparkSession, parts)
     periods = sorted({period_of(day) for part in parts for day in part.needed()})
-    rows = readings.where(F.col("event_period").isin(periods) & _is_plausible()).select(
-        "device_id",
-        "event_day",
-        F.concat_ws("/", "sensor_id", "quantity").alias("signal"),
-        F.unix_millis("observed_at").alias("at_ms"),
-        "seq",
-        "stream_id",
-        F.when(F.col("quality") != Quality.BAD.value, F.col("value")).alias("value"),
-        "calibration",
-        _is_sample().alias("is_sample"),
-    )
+    own = readings.where(F.col("event_period").isin(periods) & _is_plausible())
+    more = ("event_day", "stream_id", "calibration", _is_sample().alias("is_sample"))
+    rows = usable(own, more)
     joined = rows.join(F.broadcast(wanted), ["device_id", "event_day"]).drop("event_day")
     grouped = joined.groupBy(*_GROUP)
     return grouped.applyInArrow(_work(parts, conditions), from_arrow_schema(SUMMARIES))

@@ -20,6 +20,7 @@ from cloud.warehouse.engine import converted
 from cloud.warehouse.tables import FACTS
 from contract.records import Kind
 from models.conditions import Condition, signals_of
+from models.replay import interval_rows
 
 __all__ = ["AFTER_GAP", "DATA_GAP", "Excursion", "excursions", "write_excursions"]
 
@@ -61,15 +62,9 @@ class Excursion:
 def excursions(history: History, condition: Condition) -> Iterator[Excursion]:
     """Yield the intervals of `History.truth` with their figures, by device, oldest first."""
     for device_id, own in history.by_device():
-        began: int | None = None
-        for row in np.flatnonzero(own.changed).tolist():
-            if own.holds[row]:
-                began = row
-            elif began is not None:
-                yield _excursion(device_id, own, slice(began, row), condition)
-                began = None
-        if began is not None:
-            yield _excursion(device_id, own, slice(began, len(own)), condition)
+        for began, ended in interval_rows(own.changed, own.holds):
+            rows = slice(began, len(own) if ended is None else ended)
+            yield _excursion(device_id, own, rows, condition)
 
 
 def _excursion(device_id: str, own: History, rows: slice, condition: Condition) -> Excursion:

@@ -10,18 +10,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from cloud.errors import LakeError
-from cloud.plausible import FIRST_UTC_MS
 from cloud.quality.causal import causal_spans
 from cloud.quality.days import Days, days_of
 from cloud.quality.retrospective import DeviceSpan, compared
 from cloud.quality.spans import Fault, Span
 from cloud.quality.verdicts import Verdicts
 from cloud.spark import converted
-from cloud.transforms.signals import as_readings, usable
+from cloud.transforms.signals import dated_until, readings_of, usable
 from contract.signals import Signal
 from models.replay import Readings
 
@@ -54,7 +52,7 @@ def verdicts_on(readings: DataFrame, until_ms: int) -> Verdicts:
     Raises:
         LakeError: The table cannot be read.
     """
-    rows = usable(readings).where(F.col("at_ms").between(FIRST_UTC_MS, until_ms))
+    rows = dated_until(usable(readings), until_ms)
     with converted(LakeError, "table readings: the readings cannot be checked"):
         found = rows.groupBy("device_id").applyInArrow(_checked, from_arrow_schema(CHECKED_SCHEMA))
         table = found.toArrow().to_pylist()
@@ -64,8 +62,7 @@ def verdicts_on(readings: DataFrame, until_ms: int) -> Verdicts:
 
 
 def _checked(rows: pa.Table) -> pa.Table:
-    ordered = rows.sort_by([("at_ms", "ascending"), ("seq", "ascending")])
-    return checked(rows["device_id"][0].as_py(), as_readings(ordered))
+    return checked(rows["device_id"][0].as_py(), readings_of(rows))
 
 
 def checked(device_id: str, readings: Readings) -> pa.Table:

@@ -8,20 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from cloud.errors import LakeError
-from cloud.plausible import FIRST_UTC_MS
 from cloud.quality.spans import Span
 from cloud.quality.verdicts import NOTHING_FOUND, Verdicts
 from cloud.spark import converted
 from cloud.training.history import HISTORY_SCHEMA, device_history
-from cloud.transforms.signals import as_readings, of_signals
+from cloud.transforms.signals import dated_until, of_signals, readings_of
 from models.conditions import Condition, all_signals
-from models.replay import Readings
 
-__all__ = ["history_table", "readings_of"]
+__all__ = ["history_table"]
 
 
 def history_table(
@@ -41,9 +38,7 @@ def history_table(
     Raises:
         LakeError: The table cannot be read.
     """
-    rows = of_signals(readings, all_signals(conditions))
-    # An older program may have stored readings from before the first plausible instant.
-    rows = rows.where(F.col("at_ms").between(FIRST_UTC_MS, until_ms))
+    rows = dated_until(of_signals(readings, all_signals(conditions)), until_ms)
     with converted(LakeError, "table readings: the conditions cannot be evaluated"):
         judged = rows.groupBy("device_id").applyInArrow(
             _judge(conditions, verdicts.by_device()), from_arrow_schema(HISTORY_SCHEMA)
@@ -60,12 +55,3 @@ def _judge(
         return device_history(device_id, readings_of(rows), conditions, spans)
 
     return judge
-
-
-def readings_of(rows: pa.Table) -> Readings:
-    """Return the readings of one device's rows, in the order in which the gateway took them.
-
-    Args:
-        rows: Columns `signal`, `at_ms`, `seq` and `value`.
-    """
-    return as_readings(rows.sort_by([("at_ms", "ascending"), ("seq", "ascending")]))

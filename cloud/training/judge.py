@@ -229,6 +229,7 @@ def _known(kept: Skill, brier: float) -> _Known:
 
 
 def _brier(examples: History, walked: Walked, model: Trained) -> float:
+    # The same sums as the candidate's score: equal answers must not differ by rounding.
     rows, baseline = walked.rows, walked.probability[:, 0]
     answers = model.probability(examples.features[rows])
     found = skill(answers, baseline, examples.labels[rows], examples.begins_ms[rows])

@@ -103,8 +103,8 @@ class Publisher:
         model = self._export(trained)
         parity = check_parity(trained, model, examples.features)
         counter = self._registry.next_counter(condition.id)
-        parameters = _parameters(family, trained)
-        manifest = _manifest(condition, family, examples, provenance, (counter, parameters))
+        lineage = _lineage(examples, provenance, _parameters(family, trained))
+        manifest = _manifest(condition, family, provenance.cycle_at, counter, lineage)
         golden = golden_of(condition, examples, Inference(model))
         card = _card(manifest, len(examples), parity)
         data = pack(manifest, model, golden, card, self._signer)
@@ -114,24 +114,19 @@ class Publisher:
 
 
 def _manifest(
-    condition: Condition,
-    family: str,
-    examples: History,
-    provenance: Provenance,
-    counter_and_parameters: tuple[int, str],
+    condition: Condition, family: str, cycle_at: int, counter: int, lineage: Lineage
 ) -> Manifest:
-    counter, parameters = counter_and_parameters
     return Manifest(
         model=condition.id,
-        version=version_of(provenance.cycle_at, family),
+        version=version_of(cycle_at, family),
         family=Family(family),
         condition=condition,
         horizon_s=condition.horizon_s,
         features_version=FEATURES_VERSION,
         feature_names=FEATURE_NAMES,
         counter=counter,
-        created_at=provenance.cycle_at,
-        lineage=_lineage(examples, provenance, parameters),
+        created_at=cycle_at,
+        lineage=lineage,
     )
 
 

@@ -12,12 +12,13 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
 
+from cloud.plausible import FIRST_UTC_MS
 from cloud.transforms.schema import require
 from contract.quantities import Quality
 from contract.signals import Signal
 from models.replay import Readings
 
-__all__ = ["as_readings", "of_signals", "usable"]
+__all__ = ["as_readings", "dated_until", "of_signals", "readings_of", "usable"]
 
 _NEEDED = ("device_id", "seq", "sensor_id", "quantity", "value", "quality", "observed_at")
 
@@ -51,6 +52,23 @@ def usable(readings: DataFrame, more: Collection[Column | str] = ()) -> DataFram
         F.when(F.col("quality") != Quality.BAD.value, F.col("value")).alias("value"),
         *more,
     )
+
+
+def dated_until(rows: DataFrame, until_ms: int) -> DataFrame:
+    """Return the rows of `usable` up to an instant, ms since 1970 UTC; undated ones are left out.
+
+    An older program may have stored readings from before the first plausible instant.
+    """
+    return rows.where(F.col("at_ms").between(FIRST_UTC_MS, until_ms))
+
+
+def readings_of(rows: pa.Table) -> Readings:
+    """Return the readings of one device's rows, in the order in which the gateway took them.
+
+    Args:
+        rows: Columns `signal`, `at_ms`, `seq` and `value`.
+    """
+    return as_readings(rows.sort_by([("at_ms", "ascending"), ("seq", "ascending")]))
 
 
 def as_readings(rows: pa.Table) -> Readings:

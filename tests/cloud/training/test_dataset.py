@@ -1,13 +1,11 @@
 """History made by Spark's workers is, number for number, what the driver makes."""
 
-import datetime as dt
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from cloud.config import Period
-from cloud.training.dataset import history_table, readings_of
+from cloud.training.dataset import history_table
 from cloud.training.history import HISTORY_SCHEMA, device_history
 from cloud.training.lake_history import LakeHistory
 from cloud.transforms.delta import Tables
@@ -97,22 +95,6 @@ def test_a_missing_column_is_told(spark, demo_conditions, missing):
     frame = spark.createDataFrame([], SCHEMA).drop(missing)
     with pytest.raises(MissingColumns, match=f"missing columns: {missing};"):
         history_table(frame, demo_conditions, 0)
-
-
-def test_readings_come_in_the_order_in_which_they_were_taken():
-    at = int(dt.datetime(2013, 1, 1, tzinfo=dt.UTC).timestamp() * 1000)
-    table = pa.table(
-        {
-            "signal": [f"{name}/humidity" for name in "cbda"],
-            "at_ms": [at + 1, at, at + 1, at],
-            "seq": [9, 2, 10, 1],
-            "value": [3.0, 2.0, None, 1.0],
-        }
-    )
-    found = readings_of(table)
-    assert [found.signals[code].sensor_id for code in found.codes] == ["a", "b", "c", "d"]
-    assert found.at_ms.tolist() == [at, at, at + 1, at + 1]
-    np.testing.assert_array_equal(found.values, [1.0, 2.0, 3.0, np.nan])
 
 
 def test_the_lake_says_which_state_was_read(spark, recording, demo_conditions, tmp_path):
