@@ -8,6 +8,7 @@ order of its times), then the events.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from contract.quantities import Flag, Quality, Quantity
 from contract.records import EVENT_TYPES, Event, Kind, Reading, Record, Statistic
@@ -43,9 +44,11 @@ class Series:
     decimals: int
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Gives the quality of one value that is not `good`, by its series and row in the sensor."""
+class Mark(NamedTuple):
+    """Gives the quality of one value that is not `good`, by its series and row in the sensor.
+
+    A tuple, because a block may have thousands.
+    """
 
     series: int
     row: int

@@ -4,18 +4,30 @@ The parser ignores unknown fields. It refuses an unknown schema, kind or quantit
 guessing would store wrong numbers, while the cloud quarantines refused bytes and keeps them.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from itertools import accumulate, pairwise
 from typing import Annotated, Any
 
-from contract.blocks import Block, SensorColumns, Series, TimedEvent, kind_of
+from contract.blocks import Block, Mark, SensorColumns, Series, TimedEvent, kind_of
 from contract.errors import ContractError
 from contract.limits import NEW, Limits, counts_of
 from contract.marks import check_marks, parse_marks
 from contract.quantities import Quantity
 from contract.records import EVENT_TYPES, Event, Statistic
-from contract.typed import LARGEST, LATEST_UTC_MS, Between, Id, Seq, StreamId, UtcMs, build, plain
+from contract.typed import (
+    LARGEST,
+    LATEST_UTC_MS,
+    Between,
+    Id,
+    Seq,
+    StreamId,
+    UtcMs,
+    build,
+    pattern_of,
+    plain,
+)
 
 __all__ = ["SCHEMA", "Header", "document_of", "parse_document", "parse_header"]
 
@@ -96,6 +108,11 @@ class _Extras:
     statistic: Statistic | None = None
     span_s: Annotated[float, Between(0, 1e9)] | None = None
     counts: tuple[Offset, ...] = ()
+
+
+_IS_ID = re.compile(pattern_of(Id).regex).fullmatch
+_EXTRA_KEYS = frozenset(field.name for field in fields(_Extras))
+_NO_EXTRAS = _Extras()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +199,10 @@ def _check_latest(block: Block) -> None:
 
 
 def _parse_at(head: _Head) -> _At:
+    if head.clock == "synced" and len(head.at) == 2:
+        offset_ms, utc_at = head.at
+        if 0 <= offset_ms <= LARGEST and 0 <= utc_at <= LATEST_UTC_MS:  # nearly always
+            return _At(offset_ms=offset_ms, utc_at=utc_at)
     wanted = {"synced": 2, "unsynced": 1}.get(head.clock)
     if wanted is None or len(head.at) != wanted:
         raise ContractError(
@@ -208,8 +229,8 @@ class _Named:
 
 
 def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
-    sensor_id = build(_Named, table, where, ignore_unknown=True).sensor
-    series = tuple(_series(item, where) for item in _list(table, "series", where))
+    sensor_id = _sensor_id(table, where)
+    series = tuple([_series(item, where) for item in _list(table, "series", where)])
     data = _list(table, "data", where)
     if not series or not data or len(data) % (1 + len(series)):
         raise ContractError(
@@ -217,11 +238,15 @@ def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
         )
     rows = len(data) // (1 + len(series))
     offsets = _offsets(data[:rows], offset_ms, where)
-    columns = tuple(tuple(data[i : i + rows]) for i in range(rows, len(data), rows))
-    _check_numbers(data, columns, where)
-    marks = parse_marks(_list(table, "marks", where), len(series), rows, where)
-    check_marks(columns, marks, where)
-    extras = build(_Extras, table, where, ignore_unknown=True)
+    columns = tuple([tuple(data[i : i + rows]) for i in range(rows, len(data), rows)])
+    is_whole = _are_whole(data)
+    if not is_whole:
+        _check_columns(columns, where)
+    marks: tuple[Mark, ...] = ()
+    if not is_whole or "marks" in table:  # a null needs a mark
+        marks = parse_marks(_list(table, "marks", where), len(series), rows, where)
+        check_marks(columns, marks, where)
+    extras = _extras(table, where)
     if extras.counts and len(extras.counts) != rows:
         raise ContractError("bad_columns", f"{where}: {len(extras.counts)} counts for {rows} rows")
     return SensorColumns(
@@ -235,6 +260,20 @@ def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
         span_s=extras.span_s,
         counts=extras.counts,
     )
+
+
+def _sensor_id(table: Any, where: str) -> str:
+    if type(table) is dict:
+        sensor_id = table.get("sensor")
+        if type(sensor_id) is str and _IS_ID(sensor_id):
+            return sensor_id
+    return build(_Named, table, where, ignore_unknown=True).sensor
+
+
+def _extras(table: Document, where: str) -> _Extras:
+    if _EXTRA_KEYS.isdisjoint(table):  # nearly always
+        return _NO_EXTRAS
+    return build(_Extras, table, where, ignore_unknown=True)
 
 
 def _series(item: Any, where: str) -> Series:
@@ -276,9 +315,13 @@ def _offsets(differences: list[Any], offset_ms: int, where: str) -> tuple[int, .
     return offsets
 
 
-def _check_numbers(numbers: list[Any], columns: tuple[tuple[Any, ...], ...], where: str) -> None:
-    if set(map(type, numbers)) == {int} and min(numbers) >= -LARGEST and max(numbers) <= LARGEST:
-        return
+def _are_whole(numbers: list[Any]) -> bool:
+    """Returns whether all are whole numbers within the limits, as nearly always."""
+    are_ints = set(map(type, numbers)) == {int}
+    return are_ints and min(numbers) >= -LARGEST and max(numbers) <= LARGEST
+
+
+def _check_columns(columns: tuple[tuple[Any, ...], ...], where: str) -> None:
     for column in columns:
         if not set(map(type, column)) <= {int, type(None)}:
             raise ContractError(

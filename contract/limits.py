@@ -134,6 +134,8 @@ def _shape_of(sensor: Any) -> tuple[int, int]:
 def _parts_of(event: Any) -> int:
     try:
         table = event[2]
+        if "spans" not in table and "receipts" not in table:  # nearly always
+            return 0
         return _length(table.get("spans")) + _length(table.get("receipts"))
     except (TypeError, LookupError, AttributeError):
         return 0

@@ -141,10 +141,12 @@ def _table_check(cls: type, ignore_unknown: bool) -> Check:
         if not ignore_unknown:
             _refuse_unknown(table, known)
         values = {}
+        get = table.get
         for name, checked, required in plan:
-            if name in table:
+            value = get(name, MISSING)
+            if value is not MISSING:
                 try:
-                    values[name] = checked(table[name])
+                    values[name] = checked(value)
                 except _FieldError as wrong:
                     raise wrong.inside(f": {name}") from None
             elif required:
@@ -185,7 +187,7 @@ def _compiled(hint: Any, ignore_unknown: bool) -> Check:
         return _quick(arguments[0], arguments[1:], check)
     if origin in (types.UnionType, typing.Union):
         inner = next(a for a in arguments if a is not type(None))
-        return _or_none(_compiled(inner, ignore_unknown))
+        return _or_none(inner, _compiled(inner, ignore_unknown))
     if origin is tuple:
         return _each(_compiled(arguments[0], ignore_unknown))
     if hint is dict or origin is dict:
@@ -249,11 +251,12 @@ def _matching(inner: Check, pattern: Pattern) -> Check:
     return check
 
 
-def _or_none(inner: Check) -> Check:
-    def check(value: Any) -> Any:
-        return None if value is None else inner(value)
-
-    return check
+def _or_none(hint: Any, inner: Check) -> Check:
+    match typing.get_args(hint):
+        case builtins.int, Between(low, high):  # in one function, as in `_quick`
+            return lambda v: v if v is None or (type(v) is int and low <= v <= high) else inner(v)
+        case _:
+            return lambda v: None if v is None else inner(v)
 
 
 def _each(inner: Check) -> Check:
