@@ -1,11 +1,11 @@
 """Reads a condition's signal over time, for charts only.
 
 Long periods are drawn from the summaries: a measured signal by day, a derived one from its inputs'
-hourly means. Only short periods are read as single readings. Table `truth`, not this signal, gives
-the times when the condition was true.
+hourly means. Short periods are read as single readings, and so are long ones without summaries.
+Table `truth`, not this signal, gives the times when the condition was true.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from typing import Any
@@ -39,19 +39,27 @@ class SignalReader:
     def points(self, device_id: str, condition: Condition) -> tuple[Point, ...]:
         """Return a condition's signal on one device: one point a day, or a step if few days."""
         signals, derived = signals_of(condition), condition.derived
-        ends = [self._ends(device_id, signal) for signal in signals]
-        known = [end for end in ends if end is not None]
-        if len(known) < len(signals):
-            return ()
-        first, last = min(end[0] for end in known), max(end[1] for end in known)
-        if (last - first).days < _SHORT_DAYS:
-            step_s = condition.step_s
-            steps = [self._steps(device_id, signal, step_s) for signal in signals]
-            return tuple(_binned(_derived(steps, derived), step_s, step_s))
+        if not self._has_long_summaries(device_id, signals):
+            return tuple(self._from_readings(device_id, condition))
         if derived is None:
             return tuple(self._days(device_id, signals[0]))
         hours = [self._hours(device_id, signal) for signal in signals]
         return tuple(_binned(_derived(hours, derived), _HOUR_S, _DAY_S))
+
+    def _has_long_summaries(self, device_id: str, signals: Sequence[Signal]) -> bool:
+        ends = [self._ends(device_id, signal) for signal in signals]
+        known = [end for end in ends if end is not None]
+        if len(known) < len(signals):  # after an update, until the next `transform run`
+            return False
+        return (max(last for _, last in known) - min(day for day, _ in known)).days >= _SHORT_DAYS
+
+    def _from_readings(self, device_id: str, condition: Condition) -> Iterator[Point]:
+        step_s = condition.step_s
+        steps = [self._steps(device_id, signal, step_s) for signal in signals_of(condition)]
+        values = _derived(steps, condition.derived)
+        if values:
+            is_short = (max(values) - min(values)) * step_s < _SHORT_DAYS * _DAY_S
+            yield from _binned(values, step_s, step_s if is_short else max(_DAY_S, step_s))
 
     def _ends(self, device_id: str, signal: Signal) -> tuple[date, date] | None:
         at = DIM_SENSORS.c

@@ -63,7 +63,9 @@ def test_run_until_empty_then_show(command, gateway, tmp_path):
 
     (run,) = command("run", "--until-empty")
     assert run["rows"] == {"reading": 9, "status": 1}
-    assert list(run["seconds"]) == ["decode", "warehouse", "tables", "cursor"]
+    assert list(run["seconds"]) == [
+        *("decode", "marks", "warehouse", "tables", "summaries", "cursor")
+    ]
     (shown,) = command("show")
     assert {kind: rows for kind, rows in shown["rows"].items() if rows} == run["rows"]
     assert shown["cursor"] == {"node-1/1356998400000-0000abcd/live": 1}
