@@ -113,6 +113,7 @@ class _Extras:
 _IS_ID = re.compile(pattern_of(Id).regex).fullmatch
 _EXTRA_KEYS = frozenset(field.name for field in fields(_Extras))
 _NO_EXTRAS = _Extras()
+_NO_MARKS: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,13 +240,9 @@ def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
     rows = len(data) // (1 + len(series))
     offsets = _offsets(data[:rows], offset_ms, where)
     columns = tuple([tuple(data[i : i + rows]) for i in range(rows, len(data), rows)])
-    is_whole = _are_whole(data)
-    if not is_whole:
-        _check_columns(columns, where)
-    marks: tuple[Mark, ...] = ()
-    if not is_whole or "marks" in table:  # a null needs a mark
-        marks = parse_marks(_list(table, "marks", where), len(series), rows, where)
-        check_marks(columns, marks, where)
+    marks = _NO_MARKS
+    if "marks" in table or not _are_whole(data):  # a null needs a mark
+        marks = _marks(table, columns, rows, where)
     extras = _extras(table, where)
     if extras.counts and len(extras.counts) != rows:
         raise ContractError("bad_columns", f"{where}: {len(extras.counts)} counts for {rows} rows")
@@ -260,6 +257,15 @@ def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
         span_s=extras.span_s,
         counts=extras.counts,
     )
+
+
+def _marks(
+    table: Document, columns: tuple[tuple[Any, ...], ...], rows: int, where: str
+) -> tuple[Mark, ...]:
+    _check_columns(columns, where)
+    marks = parse_marks(_list(table, "marks", where), len(columns), rows, where)
+    check_marks(columns, marks, where)
+    return marks
 
 
 def _sensor_id(table: Any, where: str) -> str:

@@ -1,5 +1,6 @@
 """Parses and checks marks, which give the quality of values that are not `good`."""
 
+from operator import itemgetter
 from typing import Any
 
 from contract.blocks import Mark
@@ -10,6 +11,7 @@ __all__ = ["check_marks", "parse_marks"]
 
 _QUALITIES = {quality.value: quality for quality in Quality}
 _FLAGS = {flag.value: flag for flag in Flag}
+_FIELDS = itemgetter(0, 1, 2, 3)
 
 
 def parse_marks(items: list[Any], series_total: int, rows: int, where: str) -> tuple[Mark, ...]:
@@ -24,23 +26,35 @@ def parse_marks(items: list[Any], series_total: int, rows: int, where: str) -> t
     Raises:
         ContractError: `bad_columns`: an item is not a mark, or names no value.
     """
-    return tuple(
-        _mark(item, series_total, rows) or _checked_mark(item, series_total, rows, where)
-        for item in items
-    )
+    marks = _marks(items, series_total, rows)
+    if marks is None:
+        return tuple(_checked_mark(item, series_total, rows, where) for item in items)
+    return marks
 
 
-def _mark(item: Any, series_total: int, rows: int) -> Mark | None:
-    """Returns the mark, or None if anything is wrong; there may be thousands of marks."""
+def _marks(items: list[Any], series_total: int, rows: int) -> tuple[Mark, ...] | None:
+    """Returns the marks, or None if anything is wrong; there may be thousands, so by column."""
+    if not items:
+        return ()
     try:
-        series, row, quality, flags = item[:4]
-        is_whole = type(series) is int and type(row) is int and type(flags) is list
-        if is_whole and 0 <= series < series_total and 0 <= row < rows:
-            named = tuple(map(_FLAGS.__getitem__, flags))
-            return Mark(series, row, _QUALITIES[quality], named)
+        series, row, qualities, flags = zip(*map(_FIELDS, items), strict=True)
+        if not (_are_below(series, series_total) and _are_below(row, rows)):
+            return None
+        if set(map(type, flags)) != {list}:
+            return None
+        texts = [tuple(texts) for texts in flags]
+        named = {known: tuple(map(_FLAGS.__getitem__, known)) for known in set(texts)}
+        columns = zip(
+            *(series, row, map(_QUALITIES.__getitem__, qualities), map(named.__getitem__, texts)),
+            strict=True,
+        )
+        return tuple(map(Mark._make, columns))
     except (TypeError, ValueError, LookupError):
-        pass
-    return None
+        return None
+
+
+def _are_below(numbers: tuple[Any, ...], limit: int) -> bool:
+    return set(map(type, numbers)) == {int} and min(numbers) >= 0 and max(numbers) < limit
 
 
 def _checked_mark(item: Any, series_total: int, rows: int, where: str) -> Mark:
@@ -66,14 +80,14 @@ def check_marks(
     Raises:
         ContractError: `bad_columns` otherwise.
     """
-    reasoned = {(m.series, m.row): m.quality is Quality.BAD and bool(m.flags) for m in marks}
-    if len(reasoned) < len(marks):
+    if len({mark[:2] for mark in marks}) < len(marks):
         raise ContractError("bad_columns", f"{where}: marks: two marks for one value")
+    reasoned = {m[:2] for m in marks if m.quality is Quality.BAD and m.flags}
     for index, column in enumerate(columns):
         if None not in column:
             continue
         for row, value in enumerate(column):
-            if value is None and not reasoned.get((index, row)):
+            if value is None and (index, row) not in reasoned:
                 raise ContractError(
                     "bad_columns",
                     f"{where}: series {index} row {row} is null but has no mark with a flag",

@@ -17,7 +17,7 @@ from contract import wire
 from contract.blocks import Block
 from contract.errors import ContractError
 from contract.limits import NEW, STORED, Limits, check_structure, counts_of
-from tests.contract.expensive import FAMILIES, HEAD, least_cost_of, made, payload_of
+from tests.contract.expensive import FAMILIES, HEAD, least_cost_of, made, payload_of, speed_of_core
 
 Pack = Callable[[object], bytes]
 
@@ -153,10 +153,11 @@ def test_a_block_of_8_readings_is_decoded_in_100_us() -> None:
     payloads = [wire.encode(next(made_blocks)) for _ in range(200)]
     rounds = []
     for _ in range(15):
-        began_s = time.thread_time()
+        speed, began_s = speed_of_core(), time.thread_time()
         for payload in payloads:
             wire.decode(payload)
-        rounds.append((time.thread_time() - began_s) / len(payloads))
+        spent_s = (time.thread_time() - began_s) / len(payloads)
+        rounds.append(spent_s * max(speed, speed_of_core()))
     assert min(rounds) <= BLOCK_OF_8_S, f"{statistics.median(rounds) * 1e6:.0f} us"
 
 
