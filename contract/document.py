@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from contract.blocks import Block, Mark, SensorColumns, Series, TimedEvent, kind_of
 from contract.errors import ContractError
 from contract.limits import NEW, Limits, counts_of
-from contract.marks import check_marks, parse_marks
+from contract.marks import parse_marks
 from contract.quantities import Quantity
 from contract.records import EVENT_TYPES, Event, Statistic
 from contract.typed import (
@@ -242,7 +242,7 @@ def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
     columns = tuple([tuple(data[i : i + rows]) for i in range(rows, len(data), rows)])
     marks = _NO_MARKS
     if "marks" in table or not _are_whole(data):  # a null needs a mark
-        marks = _marks(table, columns, rows, where)
+        marks = parse_marks(_list(table, "marks", where), columns, where)
     extras = _extras(table, where)
     if extras.counts and len(extras.counts) != rows:
         raise ContractError("bad_columns", f"{where}: {len(extras.counts)} counts for {rows} rows")
@@ -257,15 +257,6 @@ def _sensor(table: Any, offset_ms: int, where: str) -> SensorColumns:
         span_s=extras.span_s,
         counts=extras.counts,
     )
-
-
-def _marks(
-    table: Document, columns: tuple[tuple[Any, ...], ...], rows: int, where: str
-) -> tuple[Mark, ...]:
-    _check_columns(columns, where)
-    marks = parse_marks(_list(table, "marks", where), len(columns), rows, where)
-    check_marks(columns, marks, where)
-    return marks
 
 
 def _sensor_id(table: Any, where: str) -> str:
@@ -325,17 +316,6 @@ def _are_whole(numbers: list[Any]) -> bool:
     """Returns whether all are whole numbers within the limits, as nearly always."""
     are_ints = set(map(type, numbers)) == {int}
     return are_ints and min(numbers) >= -LARGEST and max(numbers) <= LARGEST
-
-
-def _check_columns(columns: tuple[tuple[Any, ...], ...], where: str) -> None:
-    for column in columns:
-        if not set(map(type, column)) <= {int, type(None)}:
-            raise ContractError(
-                "bad_columns", f"{where}: a value is neither a whole number nor null"
-            )
-        values = [v for v in column if v is not None]
-        if values and not -LARGEST <= min(values) <= max(values) <= LARGEST:
-            raise ContractError("bad_columns", f"{where}: a value exceeds +/-(2^53 - 1)")
 
 
 def _events(items: list[Any], offset_ms: int) -> list[TimedEvent]:

@@ -6,30 +6,47 @@ from typing import Any
 from contract.blocks import Mark
 from contract.errors import ContractError
 from contract.quantities import Flag, Quality
+from contract.typed import LARGEST
 
-__all__ = ["check_marks", "parse_marks"]
+__all__ = ["parse_marks"]
 
 _QUALITIES = {quality.value: quality for quality in Quality}
 _FLAGS = {flag.value: flag for flag in Flag}
 _FIELDS = itemgetter(0, 1, 2, 3)
 
 
-def parse_marks(items: list[Any], series_total: int, rows: int, where: str) -> tuple[Mark, ...]:
-    """Returns the marks of one sensor's columns.
+def parse_marks(
+    items: list[Any], columns: tuple[tuple[Any, ...], ...], where: str
+) -> tuple[Mark, ...]:
+    """Checks a sensor's columns with their marks, and returns the marks.
 
     Args:
         items: The list in the document.
-        series_total: Number of columns of values.
-        rows: Number of values in each column.
+        columns: Columns of equal length. Each null needs a mark.
         where: Place in the document, for messages.
 
     Raises:
-        ContractError: `bad_columns`: an item is not a mark, or names no value.
+        ContractError: `bad_columns`: a value is neither a whole number nor null, an item is not a
+            mark, names no value or a marked one, or a null has no mark with a flag.
     """
-    marks = _marks(items, series_total, rows)
+    _check_columns(columns, where)
+    rows = len(columns[0])
+    marks = _marks(items, len(columns), rows)
     if marks is None:
-        return tuple(_checked_mark(item, series_total, rows, where) for item in items)
+        marks = tuple([_checked_mark(item, len(columns), rows, where) for item in items])
+    _check_marks(columns, marks, where)
     return marks
+
+
+def _check_columns(columns: tuple[tuple[Any, ...], ...], where: str) -> None:
+    for column in columns:
+        if not set(map(type, column)) <= {int, type(None)}:
+            raise ContractError(
+                "bad_columns", f"{where}: a value is neither a whole number nor null"
+            )
+        values = [v for v in column if v is not None]
+        if values and not -LARGEST <= min(values) <= max(values) <= LARGEST:
+            raise ContractError("bad_columns", f"{where}: a value exceeds +/-(2^53 - 1)")
 
 
 def _marks(items: list[Any], series_total: int, rows: int) -> tuple[Mark, ...] | None:
@@ -72,14 +89,9 @@ def _checked_mark(item: Any, series_total: int, rows: int, where: str) -> Mark:
     )
 
 
-def check_marks(
+def _check_marks(
     columns: tuple[tuple[int | None, ...], ...], marks: tuple[Mark, ...], where: str
 ) -> None:
-    """Checks that no value has two marks, and that each null has one with a flag.
-
-    Raises:
-        ContractError: `bad_columns` otherwise.
-    """
     if len({mark[:2] for mark in marks}) < len(marks):
         raise ContractError("bad_columns", f"{where}: marks: two marks for one value")
     reasoned = {m[:2] for m in marks if m.quality is Quality.BAD and m.flags}

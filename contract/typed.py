@@ -130,26 +130,27 @@ class _FieldError(Exception):
 def _table_check(cls: type, ignore_unknown: bool) -> Check:
     """Compiles the checks of a class, once: resolving its annotations takes 20 us or more."""
     hints = typing.get_type_hints(cls, include_extras=True)
-    checks = {f.name: _compiled(hints[f.name], ignore_unknown) for f in fields(cls)}
-    required = frozenset(f.name for f in fields(cls) if _is_required(f))
-    check_of = checks.get
+    plan = tuple(
+        (f.name, _compiled(hints[f.name], ignore_unknown), _is_required(f)) for f in fields(cls)
+    )
+    known = tuple(name for name, _, _ in plan)
 
     def check(table: Any) -> Any:
         if type(table) is not dict and not isinstance(table, Mapping):  # the first is faster
             raise _FieldError(f"expected a table, found {_shown(table)}")
+        if not ignore_unknown:
+            _refuse_unknown(table, known)
         values = {}
-        for name, value in table.items():
-            checked = check_of(name)
-            if checked is not None:
+        get = table.get
+        for name, checked, required in plan:
+            value = get(name, MISSING)
+            if value is not MISSING:
                 try:
                     values[name] = checked(value)
                 except _FieldError as wrong:
                     raise wrong.inside(f": {name}") from None
-            elif not ignore_unknown:
-                raise _FieldError(f"unknown key {str(name)!r}; known keys: {', '.join(checks)}")
-        if not required <= values.keys():
-            missing = next(name for name in checks if name in required and name not in values)
-            raise _FieldError(f"key {missing!r} is missing")
+            elif required:
+                raise _FieldError(f"key {name!r} is missing")
         return cls(**values)
 
     return check
@@ -157,6 +158,12 @@ def _table_check(cls: type, ignore_unknown: bool) -> Check:
 
 def _is_required(field: Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
+
+
+def _refuse_unknown(table: Mapping[Any, Any], known: tuple[str, ...]) -> None:
+    unknown = sorted(str(key) for key in table if key not in known)
+    if unknown:
+        raise _FieldError(f"unknown key {unknown[0]!r}; known keys: {', '.join(known)}")
 
 
 def plain(value: Any) -> Any:
