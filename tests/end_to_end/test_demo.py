@@ -1,5 +1,6 @@
 """The README's first command, whole: a year of weather, and the proof that it arrived."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 
 from contract.records import Kind
+from deploy.local.weather import table_path
 
 pytestmark = [pytest.mark.broker, pytest.mark.services, pytest.mark.spark]
 
@@ -26,13 +28,15 @@ def test_the_demo_closes_its_proof(tmp_path):
     assert (figures["lost"], figures["doubled"], figures["unexplained"]) == (0, 0, 0)
     assert figures["produced"] == figures["lake"] == figures["search"] == figures["warehouse"]
     assert set(figures["produced"]) == set(Kind)
-    assert figures["produced"]["reading"] == 3 * 3 * 8731  # hours from the first row to the last
-    assert figures["produced"]["alert"] > 1000
-    assert figures["produced"]["prediction"] > 40_000
+    hours = 2910  # from September on to the last row; an hour without a value is a bad reading
+    assert figures["produced"]["reading"] == values_before("2013-09-01") + 3 * 3 * hours
+    assert figures["produced"]["alert"] > 300
+    assert figures["produced"]["prediction"] > 12_000
     assert "lga is cut off" in done.stdout
     assert {name for name in figures["seconds"] if not name.startswith("of_which")} == {
         "servers",
         "prepare",
+        "history",
         "flow",
         "drain",
         "project",
@@ -46,10 +50,21 @@ def test_the_demo_closes_its_proof(tmp_path):
     assert "<svg" in (folder / "report.html").read_text()
 
 
+def values_before(day):
+    """The values of the source file before a day, read by another parser."""
+    with table_path().open(newline="") as file:
+        return sum(
+            row[name] != "NA"
+            for row in csv.DictReader(file)
+            for name in ("temp", "humid", "pressure")
+            if row["time_hour"] < day
+        )
+
+
 def _models_are_as_decided(figures):
     decisions = figures["decisions"]
     cycles = sorted({d["cycle"] for d in decisions})
-    assert len(cycles) == 4
+    assert len(cycles) == 3
     assert {(d["cycle"], d["condition"]) for d in decisions} == {
         (cycle, name) for cycle in cycles for name in ("condensation", "damp", "frost")
     }
@@ -58,7 +73,8 @@ def _models_are_as_decided(figures):
         assert d["skill_low"] <= d["skill"] <= d["skill_high"]
         assert d["decision"] != "adopted" or d["skill_low"] > 0
     first = [d for d in decisions if d["cycle"] == cycles[0]]
-    assert {d["decision"] for d in first} == {"insufficient_evidence"}  # a month of fresh weeks
+    assert max(d["event_weeks"] for d in first) >= 8  # judged on the imported months
+    assert "adopted" in {d["decision"] for d in decisions}
     assert set(figures["december"]) == {"condensation", "damp", "frost"}
     for bundles in (g["bundles"] for g in figures["gateways"].values()):
         assert set(bundles) == {"condensation", "damp", "frost"}
@@ -71,8 +87,8 @@ def _everybody_agrees(figures):
     agreement = figures["agreement"]
     assert agreement["changes_apart"] == 0  # label = rule, to the millisecond
     # observed alerts alone: forecast ones have no label
-    assert agreement["changes_total"] > 3000
-    assert agreement["windows_total"] > 10_000
+    assert agreement["changes_total"] > 1000
+    assert agreement["windows_total"] > 5_000
     assert agreement["largest"] <= 1e-5  # gateway and stream, from the raw readings
     alerts = figures["alerts"]
     assert alerts["hits"] + alerts["false"] <= alerts["forecast"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from cloud.errors import WarehouseError
+from cloud.errors import ProjectionError, WarehouseError
 from cloud.lake.positions import Cursor
 from contract.blocks import TimedEvent
 from contract.records import ClockFix
@@ -169,6 +169,18 @@ def test_a_batch_that_a_store_refuses_moves_no_cursor_and_is_done_again(
     assert scoring.caught_up(site.end())
     assert close(site.hours(), expected(range(HOURS), terms))
     assert site.documents() == site.table()
+
+
+def test_a_query_that_ended_by_itself_is_named(new_site):
+    site = new_site()
+    scoring = site.scoring()
+    scoring.start()
+    scoring.check()
+    for query in site.spark.streams.active:
+        query.stop()
+    with pytest.raises(ProjectionError, match="ended unexpectedly, without an error"):
+        scoring.check()
+    scoring.stop()
 
 
 def test_a_stream_goes_on_where_the_cursor_stands_whoever_reads_it(

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.weather import STATIONS, Shift, recorded_ms, write_recordings
+from deploy.local.weather import (
+    STATIONS,
+    Shift,
+    recorded_ms,
+    station_rows,
+    write_history,
+    write_recordings,
+)
 
 WEEK_MS = 7 * 86_400_000
 NOW_MS = recorded_ms("2026-11-24T12:00:00+00:00")
@@ -42,3 +49,23 @@ def test_what_was_not_recorded_stays_empty(written: tuple[Path, Shift, int, int]
     empty = [row for station in STATIONS for row in rows(written[0], station)]
     assert sum(row["pressure_pa"] == "" for row in empty) == 935 + 831 + 963
     assert sum(row["temperature_c"] == "" for row in empty) == 1
+
+
+def test_history_is_the_source_up_to_a_day_with_the_shifted_times(tmp_path: Path) -> None:
+    shift, until_ms = Shift(52), recorded_ms("2013-09-01T00:00:00+00:00")
+    values = write_history(tmp_path / "history.csv", shift, until_ms)
+    with (tmp_path / "history.csv").open(newline="") as file:
+        history = list(csv.DictReader(file))
+    assert history[0] == {
+        "origin": "EWR",
+        "time_hour": "2013-12-31T06:00:00Z",
+        "temp": "39.02",
+        "humid": "59.37",
+        "pressure": "1012",
+    }
+    instants = [recorded_ms(row["time_hour"].replace("Z", "+00:00")) for row in history]
+    assert max(instants) == shift.moved(until_ms) - 3_600_000
+    for station in STATIONS:
+        own = [row for row in station_rows(station) if row[0] < until_ms]
+        assert len(own) == sum(row["origin"].lower() == station for row in history)
+        assert values[station] == sum(text != "" for row in own for text in row[1:])
