@@ -145,7 +145,7 @@ class Scoring:
             raise self._failed
         if self._query is not None and not self._query.isActive:
             with converted(ProjectionError, "scoring failed"):
-                self._query.awaitTermination(0.001)  # 0 is refused
+                self._query.awaitTermination(1)  # seconds; Spark refuses 0, and the query has ended
             raise ProjectionError("scoring: Spark's stream ended unexpectedly, without an error")
 
     def process_available(self) -> None:
