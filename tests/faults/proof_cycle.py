@@ -1,8 +1,10 @@
 """kill -9 of live scoring and of the cycle, driver JVM and workers included, at random moments.
 
 Two sites get the same blocks. At one nobody disturbs anything; at the other each command is killed
-five times while it works, and scoring once more when one of its stores is ahead of the other. In
-the end rows, documents and bundles of both must be the same, and no forecast may stand twice.
+five times while it works, and scoring once more when one of its stores is ahead of the other. The
+database is killed twice while a cycle works: the cycle ends or waits, and another one repeats it.
+In the end rows, summaries, documents and bundles of both must be the same, and no forecast may
+stand twice.
 
 Not among the tests that are collected: it takes minutes. Run it by name, with -s to read along;
 DEWLINE_SEED repeats the draws.
@@ -35,6 +37,7 @@ from cloud.scoring.offsets import available, covers
 from cloud.search.client import SearchClient
 from cloud.search.names import IndexNames
 from cloud.search.query import Filter
+from cloud.warehouse import aggregate_tables as summaries
 from cloud.warehouse import model_tables as tables
 from cloud.warehouse.engine import connect
 from cloud.warehouse.tables import FACTS, STAGING
@@ -53,6 +56,7 @@ from tests.builders import landed
 pytestmark = [pytest.mark.services, pytest.mark.spark]
 
 KILLS = 5
+DATABASE_KILLS = 2
 LIMIT_S = 900.0  # for anything that shall happen
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 STATIONS = ("ewr", "jfk")
@@ -72,7 +76,11 @@ RESULTS = (
     *(tables.TRUTH, tables.CLOUD_PREDICTIONS, tables.OUTCOMES, tables.MODELS),
     *(tables.MODEL_ALIASES, tables.DECISIONS, tables.CANDIDATES, tables.MONITORING),
     *(tables.RELIABILITY, tables.DESIRED, FACTS[Kind.READING]),
+    *(summaries.HOURS, summaries.DAYS, summaries.CONDITION_HOURS, summaries.CONDITION_DAYS),
+    *(summaries.EXCURSIONS, summaries.DIM_DEVICES, summaries.DIM_SENSORS),
 )
+# Empty in the end, or without rows for this recording.
+OTHERS = (tables.QUALITY_SPANS, summaries.MINUTES, summaries.DUE, *STAGING.values())
 FORECASTS = tables.CLOUD_PREDICTIONS
 
 CONFIG = """\
@@ -507,6 +515,30 @@ class Killer:
     def _apart(self):
         return len({name for _, name in self._site.documents()} ^ set(self._site.forecasts()))
 
+    def database(self, server, phase, limit_s):
+        """Kills the database while a cycle works, and starts it again; True if it worked."""
+        moment_s = self._draw.uniform(0, limit_s)
+        run = self._site.run("cycle", "run", "--as-of", SECOND)
+        try:
+            run.wait(run.spark_is_up)
+            run.wait(lambda: self._site.phase(run, SECOND) >= phase)
+            begun_s = time.monotonic()
+            while run.running and time.monotonic() < begun_s + moment_s:
+                time.sleep(0.01)
+            worked = run.running
+            server.kill()
+            server.restart()
+            deadline_s = time.monotonic() + LIMIT_S
+            while run.running:
+                assert time.monotonic() < deadline_s, run.log
+                time.sleep(0.05)
+        finally:
+            run.stop()
+        assert "Traceback" not in run.log, run.log
+        last = run.log.splitlines()[-1]
+        _say(self._site, f"database killed {moment_s:.2f} s into phase {phase}; cycle: {last}")
+        return worked
+
     def cycle(self, phase, limit_s, wanted):
         """Kills a cycle at a random moment of a phase; False if it ended before."""
         moment_s = self._draw.uniform(0, limit_s)
@@ -530,7 +562,7 @@ class Killer:
         return killed
 
 
-def _killed_life(site, commits, killer, scoring_s, phases_s, wanted):
+def _killed_life(site, server, commits, killer, scoring_s, phases_s, wanted):
     ends = [_ms(day) for day in SLICES]
     slices = [[c for c in commits if sum(c.received_at >= e for e in ends) == n] for n in range(7)]
     for n in range(KILLS):
@@ -541,6 +573,8 @@ def _killed_life(site, commits, killer, scoring_s, phases_s, wanted):
     site.land(slices[KILLS + 1])
     _score(site)
     site.fold()
+    for n in range(DATABASE_KILLS):
+        assert killer.database(server, n, phases_s[n] / 2)
     for n in range(KILLS):
         limit_s = phases_s[n]
         while not killer.cycle(n, limit_s, wanted):
@@ -551,7 +585,7 @@ def _killed_life(site, commits, killer, scoring_s, phases_s, wanted):
 def _differences(quiet, killed):
     """What is not the same at both sites, in words; empty if nothing is."""
     found = []
-    for table in (*RESULTS, *STAGING.values()):
+    for table in (*RESULTS, *OTHERS):
         ours, theirs = quiet.rows(table), killed.rows(table)
         if ours != theirs:
             only = [row for row in ours if row not in set(theirs)][:2]
@@ -587,7 +621,7 @@ def sites(tmp_path, database, elasticsearch):
         site.close()
 
 
-def test_kills_leave_no_trace(sites):
+def test_kills_leave_no_trace(sites, database):
     seed = int(os.environ.get("DEWLINE_SEED", str(time.time_ns() % 10**9)))
     print(f"\nDEWLINE_SEED={seed}")
     quiet, killed = sites
@@ -608,7 +642,7 @@ def test_kills_leave_no_trace(sites):
     assert min(wanted.values()) > 0, wanted
 
     killer = Killer(killed, random.Random(seed))
-    _killed_life(killed, second, killer, scoring_s, phases_s, wanted)
+    _killed_life(killed, database, second, killer, scoring_s, phases_s, wanted)
     for site in sites:
         _score(site)  # nothing has landed since
     _say(quiet, f"{len(quiet.documents())} documents, {len(quiet.bundles())} bundles, {wanted}")
