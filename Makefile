@@ -8,7 +8,7 @@ WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 RECORDINGS ?= var/recordings
 
 .DEFAULT_GOAL := help
-.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-import bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-hostile proof-api proof-decode proof-import proof-logstash proof-outbox proof-ansible proof-ansible-mysql proof-arm clean bench-quality
+.PHONY: help setup environment demo demo-stay test check lock bench-gateway bench-import bench-ingest bench-predict bench-skill figures-structure proof-cycle proof-hostile proof-api proof-decode proof-import proof-logstash proof-mlflow proof-outbox proof-ansible proof-ansible-mysql proof-arm clean bench-quality
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 30
@@ -82,6 +82,9 @@ proof-logstash: environment ## send a million documents to an http input that gi
 
 proof-outbox: environment ## damage an outbox in 260 ways, check the account of every number (a minute or two)
 	@PYTHONPATH=. $(PYTHON) tests/faults/proof_outbox.py
+
+proof-mlflow: environment ## load exported models with MLflow itself (a minute; needs the network)
+	@$(PYTHON) -m pytest tests/faults/proof_mlflow.py -s
 
 proof-ansible: ## install and update Debian systems in systemd-nspawn (some minutes; needs root)
 	@$(SETUP) machines

@@ -1,17 +1,21 @@
-"""`dewline-cloud models`: shows the registry's models and decisions; makes the signing key."""
+"""`dewline-cloud models`: shows models and decisions, exports models, makes the signing key."""
 
 import argparse
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
 from cloud.commands.printing import print_table
-from cloud.composition.registry import key_path, open_registry
+from cloud.composition.registry import key_path, open_registry, open_signer
 from cloud.config import CloudConfig
 from cloud.instants import shown_instant
 from cloud.registry import AliasRow, DecisionRow, ModelRow
+from cloud.training.mlflow import mlflow_files
+from contract.errors import ConfigError
+from models.bundle import unpack
 from models.signing import Signer
 
 __all__ = ["register"]
@@ -24,10 +28,16 @@ _DECISIONS = ("cycle", "condition", "candidate", "skill", "low", "high", "decisi
 def register(nouns: Verbs) -> None:
     """Adds the noun and its verbs."""
     verbs = add_noun(
-        nouns, "models", "Show the registry's models and decisions; make the signing key."
+        nouns, "models", "Show and export models, show decisions, make the signing key."
     )
     about = "Show the models, their aliases (champion, challenger, baseline) and the decisions."
     add_json(add_verb(verbs, "show", about, "models show --json", _show))
+    about = "Write a model as a folder in MLflow's format."
+    example = "models export frost 20130401t0000-blend --out frost"
+    export = add_verb(verbs, "export", about, example, _export)
+    export.add_argument("model", metavar="MODEL", help="name of the model")
+    export.add_argument("version", metavar="VERSION", help="version of the model")
+    export.add_argument("--out", type=Path, required=True, help="a new or empty folder")
     about = "Make the signing key unless it exists; print its public key for the gateways."
     add_verb(verbs, "key", about, "models key > dewline.pem", _key)
 
@@ -41,6 +51,24 @@ def _key(args: argparse.Namespace, config: CloudConfig) -> int:
         Signer.generate().save(path)
         print(f"created {path}: keep it secret, and keep a copy", file=sys.stderr)
     print(Signer.load(path).public_pem().strip())
+    return 0
+
+
+def _export(args: argparse.Namespace, config: CloudConfig) -> int:
+    registry = open_registry(config)
+    row = registry.find(args.model, args.version)
+    if row is None:
+        raise ConfigError(
+            f"the registry has no version {args.version} of {args.model}: see models show"
+        )
+    folder: Path = args.out
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"--out {folder}: expected a new or empty folder")
+    bundle = unpack(registry.bundle_bytes(row.sha256), open_signer(config).trusted())
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in mlflow_files(bundle, row.sha256).items():
+        (folder / name).write_bytes(data)
+    print(f"{row.model} {row.version} in {folder}")
     return 0
 
 

@@ -25,6 +25,7 @@ FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 LEFT_OUT = {
     "lake export": ("--out", "path"),
     "report write": ("--out", "path"),
+    "models export": ("frost", "1", "--out", "path"),
     "ca issue": ("device", "gw-attic"),
     "ca revoke": ("gw-attic",),
 }

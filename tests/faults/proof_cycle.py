@@ -562,7 +562,7 @@ class Killer:
         return killed
 
 
-def _killed_life(site, server, commits, killer, scoring_s, phases_s, wanted):
+def _killed_scoring(site, commits, killer, scoring_s):
     ends = [_ms(day) for day in SLICES]
     slices = [[c for c in commits if sum(c.received_at >= e for e in ends) == n] for n in range(7)]
     for n in range(KILLS):
@@ -573,6 +573,9 @@ def _killed_life(site, server, commits, killer, scoring_s, phases_s, wanted):
     site.land(slices[KILLS + 1])
     _score(site)
     site.fold()
+
+
+def _killed_cycles(site, server, killer, phases_s, wanted):
     for n in range(DATABASE_KILLS):
         assert killer.database(server, n, phases_s[n] / 2)
     for n in range(KILLS):
@@ -642,7 +645,8 @@ def test_kills_leave_no_trace(sites, database):
     assert min(wanted.values()) > 0, wanted
 
     killer = Killer(killed, random.Random(seed))
-    _killed_life(killed, database, second, killer, scoring_s, phases_s, wanted)
+    _killed_scoring(killed, second, killer, scoring_s)
+    _killed_cycles(killed, database, killer, phases_s, wanted)
     for site in sites:
         _score(site)  # nothing has landed since
     _say(quiet, f"{len(quiet.documents())} documents, {len(quiet.bundles())} bundles, {wanted}")

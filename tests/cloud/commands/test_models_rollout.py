@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,13 @@ from cloud.config import CloudConfig, RegistryConfig, WarehouseConfig
 from cloud.registry import Alias, AliasRow, ModelRow, Registry
 from cloud.rollout import DesiredStates, GatewaySignals, roll_out
 from cloud.warehouse.model_tables import DECISIONS
-from contract.errors import ConfigError
+from contract.errors import ConfigError, DewlineError
 from contract.signals import Signal
 from deploy.local.mosquitto import BrokerAccount, Mosquitto
+from models.bundle import pack
 from models.conditions import Comparison, Condition
 from models.signing import Signer
+from tests.models.test_bundle import CARD, GOLDEN, MANIFEST, MODEL
 
 NEW_YEAR = 1_356_998_400_000  # 2013-01-01T00:00:00Z
 FROST = Condition(
@@ -147,6 +150,39 @@ def test_show_has_models_aliases_and_decisions(call, config):
     assert document["models"][0]["trained_to"] == "2013-01-01T00:00:00Z"
     assert document["aliases"][0]["alias"] == "champion"
     assert document["decisions"][0]["skill"] is None
+
+
+@pytest.mark.services
+def test_a_model_is_exported_whole_or_not_at_all(call, config, champion, tmp_path):
+    made = Path(__file__).parents[2] / "models" / "made_earlier"
+    data = (made / "dew.dwb").read_bytes()
+    row = replace(
+        *champion.models(),
+        model="dew",
+        counter=2,
+        sha256=champion.put(data),
+        size_bytes=len(data),
+    )
+    champion.record(row)
+    Signer.generate().save(Path(config.registry.signing_key))
+    out = tmp_path / "exported"
+    with pytest.raises(DewlineError, match="unknown_key"):  # signed by the site's key, or refused
+        call(f"models export dew {row.version} --out {out}", config)
+    assert not out.exists()
+    with pytest.raises(ConfigError, match="has no version 9 of dew"):
+        call(f"models export dew 9 --out {out}", config)
+    own = tmp_path / "own"
+    own.write_text("kept")
+    with pytest.raises(ConfigError, match="expected a new or empty folder"):
+        call(f"models export dew {row.version} --out {own}", config)
+    assert own.read_text() == "kept"
+    data = pack(MANIFEST, MODEL, GOLDEN, CARD, Signer.load(Path(config.registry.signing_key)))
+    signed = replace(row, version="2", counter=3, sha256=champion.put(data), size_bytes=len(data))
+    champion.record(signed)
+    assert str(out) in call(f"models export dew 2 --out {out}", config).out
+    assert (out / "model.onnx").read_bytes() == MODEL
+    table = json.loads((out / "MLmodel").read_text())
+    assert table["metadata"]["bundle_sha256"] == signed.sha256
 
 
 @pytest.mark.services
