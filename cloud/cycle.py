@@ -162,7 +162,7 @@ class Cycle:
         at_ms = provenance.cycle_at
         faults = faults_of(verdicts, condition)
         write_truth(self.engine, condition.id, history.truth(), faults)
-        write_excursions(self.engine, condition, history)
+        write_excursions(self.engine, condition, history, verdicts)
         join_outcomes(self.engine, condition, history, self._baselines(condition))
         outcomes = read_outcomes(self.engine, condition.id, 0, at_ms)
         service = self._service(condition, history, outcomes, at_ms)

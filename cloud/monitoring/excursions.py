@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, select
 
 from cloud.aggregates.conditions import beyond
 from cloud.monitoring.row_differences import Cells, every_row, make_exact, read_rows
+from cloud.quality.verdicts import Verdicts
 from cloud.training.history import History
 from cloud.warehouse.aggregate_tables import EXCURSIONS
 from cloud.warehouse.engine import converted
@@ -26,6 +27,8 @@ __all__ = ["AFTER_GAP", "DATA_GAP", "Excursion", "excursions", "write_excursions
 
 DATA_GAP = "data_gap"  # steps without a reading in the interval
 AFTER_GAP = "after_gap"  # no step before the first one, so the real begin may be earlier
+DETECTED = "detected:"  # before the name of a fault that a detector found
+_NO_VERDICTS = Verdicts()
 _DECIMALS = 6  # as the values of table truth
 
 
@@ -95,16 +98,20 @@ def _gaps(own: History, rows: slice, step_ms: int) -> Iterator[str]:
         yield AFTER_GAP
 
 
-def write_excursions(engine: Engine, condition: Condition, history: History) -> int:
+def write_excursions(
+    engine: Engine, condition: Condition, history: History, verdicts: Verdicts = _NO_VERDICTS
+) -> int:
     """Replace the excursions of a condition in one transaction; write only the differences.
 
     Flags of the gateway's readings (`stuck`, `jump`, ...) within a changed interval are added to
-    its causes; MySQL must still have these readings.
+    its causes; MySQL must still have these readings. So are the faults that detectors found there,
+    after `detected:`.
 
     Args:
         engine: The warehouse.
         condition: The condition; rows of other conditions stay unchanged.
         history: Its history.
+        verdicts: Spans of unfit readings.
 
     Returns:
         Number of intervals written or deleted; 0 if nothing differed.
@@ -118,14 +125,27 @@ def write_excursions(engine: Engine, condition: Condition, history: History) -> 
     with converted(), engine.begin() as connection:
         kept = read_rows(connection, EXCURSIONS, query)
         wanted = {
-            (e.device_id, condition.id, e.began_at): _cells(connection, condition, e, kept)
+            (e.device_id, condition.id, e.began_at): _cells(
+                connection, condition, e, kept, _detected(verdicts, condition, e)
+            )
             for e in found
         }
         return make_exact(connection, EXCURSIONS, kept, wanted)
 
 
+def _detected(verdicts: Verdicts, condition: Condition, found: Excursion) -> set[str]:
+    last_at = found.peak_at if found.ended_at is None else found.ended_at
+    signals = signals_of(condition)
+    faults = verdicts.faults(found.device_id, signals, found.began_at, last_at)
+    return {f"{DETECTED}{fault.value}" for fault in faults}
+
+
 def _cells(
-    connection: Connection, condition: Condition, found: Excursion, kept: Mapping[Cells, Cells]
+    connection: Connection,
+    condition: Condition,
+    found: Excursion,
+    kept: Mapping[Cells, Cells],
+    detected: set[str],
 ) -> Cells:
     figures = (
         *(found.ended_at, found.peak, found.peak_at, found.mean),
@@ -134,10 +154,11 @@ def _cells(
     before = kept.get((found.device_id, condition.id, found.began_at))
     if before is not None and before[:-1] == figures:
         # The same values: their flags are known, and MySQL may no longer have the readings.
-        flags = set(before[-1].split(",")) - {"", DATA_GAP, AFTER_GAP}
+        causes = before[-1].split(",")
+        flags = {c for c in causes if c and not c.startswith(DETECTED)} - {DATA_GAP, AFTER_GAP}
     else:
         flags = set(_flags(connection, condition, found))
-    return (*figures, ",".join(sorted({*found.causes, *flags})))
+    return (*figures, ",".join(sorted({*found.causes, *flags, *detected})))
 
 
 def _flags(connection: Connection, condition: Condition, found: Excursion) -> Iterator[str]:

@@ -9,6 +9,9 @@ from sqlalchemy import select
 
 from cloud.monitoring.excursions import Excursion, excursions, write_excursions
 from cloud.monitoring.truth import write_truth
+from cloud.quality.retrospective import DeviceSpan
+from cloud.quality.spans import Fault, Span
+from cloud.quality.verdicts import Verdicts
 from cloud.training.history import History, device_history
 from cloud.warehouse.aggregate_tables import EXCURSIONS
 from cloud.warehouse.model_tables import TRUTH
@@ -152,3 +155,25 @@ def test_they_are_written_as_the_truth_with_the_flags_of_their_readings(warehous
     assert rows(warehouse) == []
     with warehouse.connect() as connection:
         assert len(connection.execute(select(TRUTH)).all()) == 1
+
+
+def test_faults_that_detectors_found_are_causes_until_they_are_found_no_more(warehouse):
+    made = history([5.0, 5.0, 9.0, 10.0, 12.0, 7.5, 7.5, 7.0, 5.0])
+    box, door = Signal.parse("box/temperature"), Signal.parse("door/temperature")
+    spans = [
+        DeviceSpan("gw-1", span(box, Fault.DRIFT, at(4), at(20))),
+        DeviceSpan("gw-1", span(box, Fault.SPIKE, at(0), at(1))),  # before the interval
+        DeviceSpan("gw-1", span(door, Fault.STUCK, at(0), at(20))),  # of another sensor
+        DeviceSpan("gw-2", span(box, Fault.STUCK, at(0), at(20))),  # of another device
+    ]
+    assert write_excursions(warehouse, COOLER, made, Verdicts(spans=tuple(spans))) == 1
+    assert [row["causes"] for row in rows(warehouse)] == ["detected:drift"]
+    assert write_excursions(warehouse, COOLER, made, Verdicts(spans=tuple(spans))) == 0
+    assert write_excursions(warehouse, COOLER, made) == 1
+    assert [row["causes"] for row in rows(warehouse)] == [""]
+
+
+def span(signal, fault, begin_ms, end_ms):
+    return Span(
+        signal=signal, fault=fault, begin_ms=begin_ms, end_ms=end_ms, known_ms=begin_ms, figure=1.0
+    )
