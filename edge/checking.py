@@ -16,7 +16,7 @@ from transport.tls import TlsFiles, client_context
 
 __all__ = ["check"]
 
-_NEEDED = (Quantity.TEMPERATURE, Quantity.HUMIDITY)  # a model cannot answer without these
+_NEEDED = (Quantity.TEMPERATURE, Quantity.HUMIDITY)  # if declared, a model cannot answer without
 
 
 def check(config: GatewayConfig) -> list[str]:
@@ -121,9 +121,9 @@ def _check_models(config: GatewayConfig) -> list[str]:
         )
     sensors = {sensor.id for sensor in config.sensor}
     return remarks + [
-        f"[[condition]] {condition.id}: {quantity}: no sensor of this gateway is named, so no "
-        "model can forecast this condition"
+        f"[[condition]] {condition.id}: {quantity}: this gateway has no sensor "
+        f"{signal.sensor_id}, so no model can forecast this condition here"
         for condition in filter(forecastable, config.condition)
         for quantity, signal in zip(MODEL_INPUTS, inputs_of(condition), strict=True)
-        if quantity in _NEEDED and (signal is None or signal.sensor_id not in sensors)
+        if quantity in _NEEDED and signal is not None and signal.sensor_id not in sensors
     ]

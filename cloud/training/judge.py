@@ -82,18 +82,19 @@ class Judgement:
     skill: Skill
 
 
-def fresh_from(first_ms: int, now_ms: int, last_decision_ms: int | None) -> int:
+def fresh_from(first_ms: int, end_ms: int, last_decision_ms: int | None) -> int:
     """Return the instant from which no decision has seen the data.
 
     For the first decision this is the begin of the last month: the months before are needed for
     the selection. With a long history, such as an imported one, it judges the later half, at most
-    a year, so that all seasons of that year count.
+    a year, so that all seasons of that year count. The end is that of the data: an imported history
+    may have ended long ago.
     """
     if last_decision_ms is not None:
         return last_decision_ms
-    starts = [start for start in month_starts(first_ms, now_ms) if start < now_ms]
+    starts = [start for start in month_starts(first_ms, end_ms) if start < end_ms]
     if not starts:
-        return now_ms
+        return end_ms
     judged = min(FIRST_MONTHS, len(starts) // 2) if len(starts) >= LONG_MONTHS else 1
     return starts[-judged]
 

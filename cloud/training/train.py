@@ -104,7 +104,8 @@ class Trainer:
             needed = f"{MIN_EXAMPLES} are needed to release a model"
             return undecided(f"{len(examples)} windows, {needed}")
         last = self.decisions.unused_from(cycle_at, condition.id)
-        span = (fresh_from(int(examples.begins_ms.min()), cycle_at, last), cycle_at)
+        first_ms, last_ms = int(examples.begins_ms.min()), int(examples.begins_ms.max())
+        span = (fresh_from(first_ms, min(cycle_at, last_ms + 1), last), cycle_at)
         champion = self.registry.champion_at(condition.id, cycle_at - 1)
         learned = champion is not None and champion.family != BASELINE
         known = None

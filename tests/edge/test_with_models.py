@@ -248,15 +248,16 @@ def test_remarks_on_models(with_models, table, tmp_path):
         "folder": str(tmp_path / "nowhere" / "models"),
         "trusted_keys": ["/nowhere/key.pem"],
     }
-    plain = {**DAMP, "id": "plain"}
+    plain = {**DAMP, "id": "plain"}  # without temperature, which no model needs
     del plain["temperature"]
-    changed = parse_config({**table, "models": models, "condition": [plain]}, "x")
+    far = {**DAMP, "id": "far", "temperature": "cellar/temperature"}
+    changed = parse_config({**table, "models": models, "condition": [plain, far]}, "x")
     absent, key, credentials, folder, condition = check(changed)
     assert absent == no_uplink
     assert credentials.startswith(unknown)
     assert key.startswith("[models] trusted_keys: /nowhere/key.pem does not exist, or this account")
     assert folder.startswith(f"[models] folder: {tmp_path}/nowhere/models or its parent does not")
-    assert condition.startswith("[[condition]] plain: temperature: no sensor of this gateway")
+    assert condition.startswith("[[condition]] far: temperature: this gateway has no sensor cellar")
 
 
 # --- what is not needed is not imported ----------------------------------------------------------
