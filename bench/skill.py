@@ -11,8 +11,10 @@ August, so September to December have no part in that choice. The last line is J
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +22,10 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
+from bench.decisions import Year, fraction, year_of
 from cloud.training.boosting import BlendLearner, BoostingLearner
 from cloud.training.history import History, device_history
+from cloud.training.judge import Decision
 from cloud.training.learners import BaselineLearner, SklearnLearner
 from cloud.training.walk import Fold, Learner, Walked, folds, walk
 from contract.quantities import Quantity
@@ -33,6 +37,9 @@ from models.skill import Skill, skill
 
 _CONDITIONS = Path(__file__).parent.parent / "deploy" / "local" / "conditions.toml"
 _HORIZONS_H = (1, 3, 6)
+_LONGEST_S = 3600 * _HORIZONS_H[-1]
+# As in a cycle but for MLlib, which repeats `sklearn` and needs Spark.
+_CYCLE = (BaselineLearner(), (BlendLearner(), SklearnLearner()))
 _FROM, _AUTUMN, _DECEMBER, _TO = (
     recorded_ms(f"{day}T00:00:00+00:00")
     for day in ("2013-04-01", "2013-09-01", "2013-12-01", "2014-01-01")
@@ -73,7 +80,7 @@ def _judged(examples: History, condition: Condition) -> Found:
     families = [learner.family for learner in learners]
     walked = walk(examples, splits, learners)
     found = _compared(examples, walked, families, _SPANS)
-    if condition.horizon_s == 3600 * _HORIZONS_H[-1]:
+    if condition.horizon_s == _LONGEST_S:
         cut = walk(examples, [s for s in before if s.from_ms >= _AUTUMN], learners)
         found |= _compared(examples, cut, families, {_CUT_BEFORE: (_AUTUMN, _TO)})
     return found
@@ -121,16 +128,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the table, then the figures as JSON."""
     conditions, names = _asked(arguments)
     stations = {station: _readings(station) for station in names}
-    shown = Table(title="skill against the baseline, 95 % bounds by bootstrap over weeks")
-    for heading in ("condition", "family", "span", "windows", "weeks with events"):
-        shown.add_column(heading)
-    for heading in ("Brier baseline", "Brier model", "skill", "goal"):
-        shown.add_column(heading)
+    shown = _empty_table()
     figures: dict[str, object] = {}
     best: dict[str, str] = {}
+    years: dict[str, Year] = {}
     for condition in conditions:
         table = pa.concat_tables([device_history(s, r, (condition,)) for s, r in stations.items()])
-        found = _judged(History.of(table, condition.id).examples, condition)
+        examples = History.of(table, condition.id).examples
+        found = _judged(examples, condition)
+        if condition.horizon_s == _LONGEST_S:
+            years[condition.id] = year_of(examples, condition, _CYCLE)
         key = f"{condition.id} {condition.horizon_s // 3600} h"
         best[key] = _best(found)
         for (family, span), one in found.items():
@@ -138,8 +145,47 @@ def main(arguments: Sequence[str] | None = None) -> None:
             goal = _GOALS.get(key, "") if chosen else ""
             shown.add_row(key, family, span, *_cells(one), goal)
             figures[f"{key} {family} {span}"] = _figures(one)
-    Console(width=140).print(shown)
-    print(json.dumps({"best_family": best, **figures}))
+    Console(width=140).print(shown, _decided(years))
+    realised = {name: _rounded(fraction([year])) for name, year in years.items()}
+    realised["all"] = _rounded(fraction(list(years.values())))
+    print(json.dumps({"best_family": best, "realised_fraction": realised, **figures}))
+
+
+def _empty_table() -> Table:
+    shown = Table(title="skill against the baseline, 95 % bounds by bootstrap over weeks")
+    for heading in ("condition", "family", "span", "windows", "weeks with events"):
+        shown.add_column(heading)
+    for heading in ("Brier baseline", "Brier model", "skill", "goal"):
+        shown.add_column(heading)
+    return shown
+
+
+def _decided(years: dict[str, Year]) -> Table:
+    shown = Table(title=f"decisions over the year, {_HORIZONS_H[-1]} h ahead, squared errors saved")
+    for heading in (
+        "condition",
+        "by the decisions",
+        "best with hindsight",
+        "each newest candidate",
+    ):
+        shown.add_column(heading)
+    shown.add_column("realised fraction")
+    shown.add_column("decisions")
+    for name, year in years.items():
+        gains = (f"{gain:+.1f}" for gain in (year.realised, year.best, year.candidate))
+        shown.add_row(name, *gains, str(_rounded(fraction([year]))), _changes(year))
+    return shown
+
+
+def _changes(year: Year) -> str:
+    """Returns how often each decision was made, and the days of those that changed the model."""
+    count = Counter(decision for _, decision in year.decisions)
+    days = [
+        f"{decision} {datetime.fromtimestamp(at_ms / 1000, tz=UTC):%m-%d}"
+        for at_ms, decision in year.decisions
+        if decision in (Decision.ADOPTED, Decision.BASELINE, Decision.RETURNED)
+    ]
+    return "; ".join([", ".join(f"{n} {d}" for d, n in sorted(count.items())), *days])
 
 
 def _figures(found: Skill) -> dict[str, float | None]:

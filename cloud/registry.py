@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Engine, Table, and_, func, select
+from sqlalchemy import Connection, Engine, Select, Table, and_, func, select
 from sqlalchemy.dialects.mysql import insert
 
 from cloud.errors import LakeExists
@@ -31,6 +31,8 @@ __all__ = [
     "bundle_path",
     "in_force",
 ]
+
+_BASELINE_FAMILY = "baseline"  # of `models.bundle.Family`, which needs numpy
 
 
 class RegistryError(DewlineError):
@@ -230,18 +232,24 @@ class Registry:
         Raises:
             WarehouseError: The server did not answer.
         """
-        alias, model = MODEL_ALIASES.c, MODELS.c
-        same = and_(alias.model == model.model, alias.version == model.version)
-        query = (
-            select(MODELS)
-            .join(MODEL_ALIASES, same)
-            .where(alias.condition_id == condition_id, alias.alias == Alias.CHAMPION.value)
-            .where(alias.from_at <= at_ms)
-            .order_by(alias.from_at.desc())
-            .limit(1)
-        )
+        return self._latest(_champions_until(condition_id, at_ms))
+
+    def withdrawn_at(self, condition_id: str, at_ms: int) -> ModelRow | None:
+        """Finds the champion that was withdrawn last before an instant (ms since 1970 UTC).
+
+        Returns:
+            The last champion that is no baseline; None if there is none, or if it is in force.
+
+        Raises:
+            WarehouseError: The server did not answer.
+        """
+        query = _champions_until(condition_id, at_ms)
+        found = self._latest(query.where(MODELS.c.family != _BASELINE_FAMILY))
+        return None if found == self._latest(query) else found
+
+    def _latest(self, query: Select[Any]) -> ModelRow | None:
         with converted(), self._engine.connect() as connection:
-            found = connection.execute(query).one_or_none()
+            found = connection.execute(query.limit(1)).one_or_none()
         return None if found is None else ModelRow(**found._asdict())
 
     def champions(self) -> tuple[AliasRow, ...]:
@@ -261,6 +269,19 @@ class Registry:
         query = select(DECISIONS).order_by(DECISIONS.c.cycle_at, DECISIONS.c.condition_id)
         with converted(), self._engine.connect() as connection:
             return tuple(DecisionRow(**row._asdict()) for row in connection.execute(query))
+
+
+def _champions_until(condition_id: str, at_ms: int) -> Select[Any]:
+    """Returns a query of a condition's champions up to an instant, latest first."""
+    alias, model = MODEL_ALIASES.c, MODELS.c
+    same = and_(alias.model == model.model, alias.version == model.version)
+    return (
+        select(MODELS)
+        .join(MODEL_ALIASES, same)
+        .where(alias.condition_id == condition_id, alias.alias == Alias.CHAMPION.value)
+        .where(alias.from_at <= at_ms)
+        .order_by(alias.from_at.desc())
+    )
 
 
 def _file(sha256: str) -> str:

@@ -4,10 +4,13 @@ The judge selects a candidate on weeks that earlier decisions have used. Then it
 candidate once, on weeks that no decision has seen, against the baseline and the champion (the model
 in force). The lower bound of the skill's 95 % interval must be above zero. Too few weeks with
 events are not enough evidence.
+
+A withdrawn model is judged again on the same weeks. Withdrawal and return use different bounds: the
+upper one must be below zero for the first, the lower one above zero for the second.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -46,6 +49,7 @@ class Decision(StrEnum):
     INSUFFICIENT_EVIDENCE = "insufficient_evidence"  # too few weeks with events
     KEPT = "kept"  # a learned champion stays: the candidate is not better
     BASELINE = "baseline"  # a learned champion is withdrawn: it is certainly worse
+    RETURNED = "returned"  # a withdrawn model is released again: it is certainly better
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,8 @@ class Judgement:
         reason: Reason of the decision, as text.
         winner: Family of the judged candidate; None if none could be judged.
         scores: Scores of the selection.
-        skill: Skill of the winner against the baseline, on weeks that no decision had seen.
+        skill: Skill of the winner against the baseline, on weeks that no decision had seen; that
+            of the withdrawn model if it returns.
     """
 
     decision: Decision
@@ -101,15 +106,17 @@ def fresh_from(first_ms: int, end_ms: int, last_decision_ms: int | None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """A learned model in force.
+    """A learned model that is in force, or was until it was withdrawn.
 
     Attributes:
         model: The model.
         since_ms: Instant of its release, ms since 1970 UTC; it has seen no later data.
+        version: Its version, for the reason of a decision.
     """
 
     model: Trained
     since_ms: int
+    version: str = ""
 
 
 def judge(
@@ -118,8 +125,9 @@ def judge(
     learners: tuple[Learner, Sequence[Learner]],
     champion: Champion | None,
     span: tuple[int, int],
+    withdrawn: Champion | None = None,
 ) -> Judgement:
-    """Select a candidate and judge it.
+    """Select a candidate and judge it, and the withdrawn model beside it.
 
     Args:
         examples: All windows with known truth up to the cycle.
@@ -127,6 +135,7 @@ def judge(
         learners: The baseline, and the candidates.
         champion: The learned model in force; None if a baseline or no model is in force.
         span: First and last instant of the data that no decision has seen, ms since 1970 UTC.
+        withdrawn: The learned model that was withdrawn last; None if a learned model is in force.
     """
     baseline, candidates = learners
     if not learnable(examples.labels):
@@ -139,13 +148,11 @@ def judge(
     if not found.enough:
         text = f"{found.event_weeks} weeks with events, {MIN_EVENT_WEEKS} are needed"
         return undecided(text, found, chosen.family, scores)
-    known = None
-    if champion is not None:
-        kept = _service(examples, condition, baseline, champion, span)
-        known = _known(kept, _brier(examples, walked, champion.model))
+    known = _known(examples, condition, baseline, champion, walked, span)
     decision, text = _decide(found, known)
     winner = chosen.family
-    return Judgement(decision=decision, reason=text, winner=winner, scores=scores, skill=found)
+    first = Judgement(decision=decision, reason=text, winner=winner, scores=scores, skill=found)
+    return _or_returned(first, examples, walked, withdrawn)
 
 
 def _enough(examples: History, span: tuple[int, int]) -> bool:
@@ -225,16 +232,27 @@ class _Known:
     high: float
 
 
-def _known(kept: Skill, brier: float) -> _Known:
-    return _Known(brier=brier, skill=kept.skill or 0.0, high=kept.high or 0.0)
+def _known(
+    examples: History,
+    condition: Condition,
+    baseline: Learner,
+    champion: Champion | None,
+    walked: Walked,
+    span: tuple[int, int],
+) -> _Known | None:
+    if champion is None:
+        return None
+    kept = _service(examples, condition, baseline, champion, span)
+    judged = _skill_of(examples, walked, champion.model)
+    return _Known(brier=judged.brier_model or 0.0, skill=kept.skill or 0.0, high=kept.high or 0.0)
 
 
-def _brier(examples: History, walked: Walked, model: Trained) -> float:
+def _skill_of(examples: History, walked: Walked, model: Trained) -> Skill:
+    """Return the skill of a known model on the judged weeks."""
     # The same sums as the candidate's score: equal answers must not differ by rounding.
     rows, baseline = walked.rows, walked.probability[:, 0]
     answers = model.probability(examples.features[rows])
-    found = skill(answers, baseline, examples.labels[rows], examples.begins_ms[rows])
-    return found.brier_model or 0.0
+    return skill(answers, baseline, examples.labels[rows], examples.begins_ms[rows])
 
 
 def _service(
@@ -263,9 +281,35 @@ def _service(
     )
 
 
+def _or_returned(
+    first: Judgement, examples: History, walked: Walked, withdrawn: Champion | None
+) -> Judgement:
+    """Return the judgement for the return of a withdrawn model; the first one if it stays so.
+
+    It needs a lower bound above zero, and a lower score than a candidate that would be adopted.
+    """
+    if withdrawn is None:
+        return first
+    again = _skill_of(examples, walked, withdrawn.model)
+    adopted = first.decision is Decision.ADOPTED
+    better = (again.brier_model or 0.0) < (first.skill.brier_model or 0.0)
+    if not _earned(again) or (adopted and not better):
+        return first
+    text = f"{_bounds(again)}: the withdrawn {withdrawn.version} is again better than the baseline"
+    return replace(first, decision=Decision.RETURNED, reason=text, skill=again)
+
+
+def _earned(found: Skill) -> bool:
+    return found.low is not None and found.low > 0
+
+
+def _bounds(found: Skill) -> str:
+    return f"skill {found.skill:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
 def _decide(found: Skill, champion: _Known | None) -> tuple[Decision, str]:
-    bounds = f"skill {found.skill:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
-    earned = found.low is not None and found.low > 0
+    bounds = _bounds(found)
+    earned = _earned(found)
     if earned and (champion is None or (found.brier_model or 0.0) < champion.brier):
         return Decision.ADOPTED, f"{bounds}: better than the baseline, lower bound above zero"
     # It was proven before. One poor season does not disprove it, and withdrawing it for every poor

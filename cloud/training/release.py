@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from cloud.training.history import History
 from cloud.training.learners import CLIP, LOGIT_WEIGHT, REGULARISATION
 from cloud.training.walk import Trained
 from contract.errors import DewlineError
-from models.bundle import Family, Golden, Lineage, Manifest, pack
+from models.bundle import Bundle, Family, Golden, Lineage, Manifest, pack
 from models.conditions import MODEL_INPUTS, Condition, inputs_of
 from models.features import FEATURE_NAMES, FEATURES_VERSION, LAGS, features
 from models.inference import Inference
@@ -111,6 +112,39 @@ class Publisher:
         row = _row(manifest, examples, self._registry.put(data), len(data), parity)
         self._registry.record(row)
         return row
+
+    def reissue(self, row: ModelRow, bundle: Bundle, provenance: Provenance) -> ModelRow:
+        """Pack and record a withdrawn model again, unchanged but for version and counter.
+
+        A gateway refuses a counter that is not higher than that of the baseline it runs now, so
+        the earlier bundle itself cannot be installed again.
+
+        Args:
+            row: The withdrawn version.
+            bundle: Its verified bundle.
+            provenance: The cycle in which it returns.
+
+        Raises:
+            DewlineError: Registry or warehouse failed; call again.
+        """
+        version = version_of(provenance.cycle_at, row.family)
+        known = self._registry.find(row.model, version)
+        if known is not None:
+            return known
+        text = json.dumps(json.loads(row.parameters) | {"returned": row.version}, sort_keys=True)
+        changes: dict[str, Any] = {
+            "version": version,
+            "counter": self._registry.next_counter(row.condition_id),
+            "created_at": provenance.cycle_at,
+        }
+        lineage = replace(bundle.manifest.lineage, parameters=text)
+        manifest = replace(bundle.manifest, lineage=lineage, **changes)
+        card = _card_again(bundle, manifest)
+        data = pack(manifest, bundle.model, bundle.golden, card, self._signer)
+        sha256 = self._registry.put(data)
+        again = replace(row, parameters=text, sha256=sha256, size_bytes=len(data), **changes)
+        self._registry.record(again)
+        return again
 
 
 def _manifest(
@@ -219,4 +253,15 @@ def _card(manifest: Manifest, windows_total: int, parity: float) -> str:
         "The model does not know the season or other sites. Weather unlike its training data may "
         "give poor forecasts.\n"
         "- If values of the window are missing, no forecast is made.\n"
+    )
+
+
+def _card_again(bundle: Bundle, manifest: Manifest) -> str:
+    """Return the card of a bundle under its new version."""
+    earlier = bundle.manifest.version
+    _, _, text = bundle.card.partition("\n")
+    return (
+        f"# {manifest.model} {manifest.version}\n{text}"
+        f"- This is the model of version {earlier}. It was withdrawn, and returned to service at "
+        f"{_iso(manifest.created_at)} without new training.\n"
     )

@@ -15,7 +15,7 @@ from cloud.training.judge import Champion, Decision, Judgement, fresh_from, judg
 from cloud.training.learners import BASELINE
 from cloud.training.release import MIN_EXAMPLES, Provenance, releasable
 from cloud.training.walk import Learner, Trained, learnable
-from models.bundle import unpack
+from models.bundle import Bundle, unpack
 from models.conditions import MODEL_INPUTS, Condition, forecastable
 from models.inference import Inference
 from models.signing import TrustedKeys
@@ -35,6 +35,10 @@ class Publishes(Protocol):
         provenance: Provenance,
     ) -> ModelRow:
         """Record a bundle of a trained model and return its row."""
+        ...
+
+    def reissue(self, row: ModelRow, bundle: Bundle, provenance: Provenance) -> ModelRow:
+        """Record a withdrawn model again and return its new row."""
         ...
 
 
@@ -107,12 +111,25 @@ class Trainer:
         first_ms, last_ms = int(examples.begins_ms.min()), int(examples.begins_ms.max())
         span = (fresh_from(first_ms, min(cycle_at, last_ms + 1), last), cycle_at)
         champion = self.registry.champion_at(condition.id, cycle_at - 1)
-        learned = champion is not None and champion.family != BASELINE
         known = None
-        if champion is not None and learned:
+        if champion is not None and champion.family != BASELINE:
             model = load_model(self.registry, champion, self.trusted)
-            known = Champion(model, champion.created_at)
-        return judge(examples, condition, self.learners, known, span)
+            known = Champion(model, champion.created_at, champion.version)
+        withdrawn = self._withdrawn(condition, cycle_at)
+        return judge(examples, condition, self.learners, known, span, withdrawn)
+
+    def _withdrawn(self, condition: Condition, cycle_at: int) -> Champion | None:
+        """Return the model that was withdrawn last, if it still suits condition and program."""
+        row = self.registry.withdrawn_at(condition.id, cycle_at - 1)
+        if row is None:
+            return None
+        bundle = self._bundle(row)
+        if not (bundle.manifest.takes_our_features and bundle.manifest.made_for(condition)):
+            return None
+        return Champion(Inference(bundle.model), row.created_at, row.version)
+
+    def _bundle(self, row: ModelRow) -> Bundle:
+        return unpack(self.registry.bundle_bytes(row.sha256), self.trusted)
 
     def _release(
         self, condition: Condition, examples: History, provenance: Provenance, judgement: Judgement
@@ -123,14 +140,24 @@ class Trainer:
             return before
         baseline = self._publish(condition, self.learners[0], examples, provenance)
         self._name(Alias.BASELINE, baseline, provenance)
-        adopted = None
-        if judgement.winner is not None:
-            winner = next(c for c in self.learners[1] if c.family == judgement.winner)
-            adopted = self._publish(condition, winner, examples, provenance)
+        adopted = self._challenger(condition, examples, provenance, judgement)
+        if adopted is not None:
             self._name(Alias.CHALLENGER, adopted, provenance)
         champion = _champion(judgement.decision, baseline, adopted, before)
         self._name(Alias.CHAMPION, champion, provenance)
         return champion
+
+    def _challenger(
+        self, condition: Condition, examples: History, provenance: Provenance, judgement: Judgement
+    ) -> ModelRow | None:
+        """Release the version that was judged, adopted or not; None if none could be judged."""
+        if judgement.decision is Decision.RETURNED:
+            row = self.registry.withdrawn_at(condition.id, provenance.cycle_at - 1)
+            return row and self.publisher.reissue(row, self._bundle(row), provenance)
+        if judgement.winner is None:
+            return None
+        winner = next(c for c in self.learners[1] if c.family == judgement.winner)
+        return self._publish(condition, winner, examples, provenance)
 
     def _publish(
         self, condition: Condition, learner: Learner, examples: History, provenance: Provenance
@@ -153,7 +180,7 @@ class Trainer:
 def _champion(
     decision: Decision, baseline: ModelRow, adopted: ModelRow | None, before: ModelRow | None
 ) -> ModelRow:
-    if decision is Decision.ADOPTED and adopted is not None:
+    if decision in (Decision.ADOPTED, Decision.RETURNED) and adopted is not None:
         return adopted
     stays = decision in (Decision.KEPT, Decision.INSUFFICIENT_EVIDENCE)
     if stays and before is not None and before.family != BASELINE:
@@ -169,10 +196,11 @@ def _decision(
     why: str,
 ) -> DecisionRow:
     found = judgement.skill
+    returned = champion is not None and judgement.decision is Decision.RETURNED
     return DecisionRow(
         cycle_at=provenance.cycle_at,
         condition_id=condition.id,
-        candidate=judgement.winner,
+        candidate=champion.family if champion and returned else judgement.winner,
         brier_baseline=found.brier_baseline,
         brier_model=found.brier_model,
         skill=found.skill,

@@ -1,5 +1,6 @@
 """The cycle on a real server: from weather to what each device should run, also after a death."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -34,6 +35,7 @@ from contract.desired import decode_desired
 from contract.keys import event_day
 from contract.records import Kind
 from contract.signals import Signal
+from models.bundle import unpack
 from models.errors import BundleRefused
 from models.signing import Signer
 
@@ -369,6 +371,55 @@ def test_between_trainings_the_challenger_is_judged_on(new_desk, weather):
     # where training is due and not wanted
     result = run_twice(desk, at(200), train=False)
     assert (result.decisions, len(result.judged), len(desk.registry.models())) == ((), 1, 4)
+
+
+def test_a_withdrawn_model_returns_without_new_training(new_desk, made_weather):
+    """The pressure foretells, then does not for a season, then does again."""
+    weather = made_weather(9, 380, day_0="pressure", day_190=None, day_280="pressure")
+    desk, at = new_desk(weather), weather.at
+    desk.have_devices("gw-1")
+    decided = [run_twice(desk, at(day)).decisions[0] for day in (90, 180, 280, 370)]
+    print([d.reason for d in decided])
+    assert [d.decision for d in decided[1:]] == ["adopted", "baseline", "returned"]
+    assert desk.registry.withdrawn_at("damp", at(280) - 1) is None
+    adopted = desk.registry.withdrawn_at("damp", at(280))
+    assert adopted.version == decided[1].version
+
+    last = decided[-1]
+    assert last.skill_low > 0 > decided[-2].skill_high
+    assert f"the withdrawn {adopted.version} is again better" in last.reason
+    row = desk.registry.champion_at("damp", at(370))
+    assert (last.candidate, last.version) == ("sklearn", row.version)
+    assert row.version == "20140106t0000-sklearn"
+    assert (row.trained_to, row.dataset_version) == (adopted.trained_to, adopted.dataset_version)
+    assert desk.registry.withdrawn_at("damp", at(370)) is None
+    was, now = (
+        unpack(desk.registry.bundle_bytes(r.sha256), SIGNER.trusted()) for r in (adopted, row)
+    )
+    assert (now.model, now.manifest.condition) == (was.model, was.manifest.condition)
+    assert json.loads(row.parameters)["returned"] == adopted.version
+    assert f"# damp {row.version}\n" in now.card
+    assert f"This is the model of version {adopted.version}. It was withdrawn" in now.card
+    # a gateway that ran the baselines since then installs it
+    baseline = max(r.counter for r in desk.registry.models() if r.family == "baseline")
+    assert row.counter == now.manifest.counter > baseline
+    assert desk.desired() == {"gw-1": (4, {"damp": row.version})}
+
+    # what it did before its withdrawal does not count against it a second time
+    result = run_twice(desk, at(378))
+    assert result.decisions == ()
+    (judged,) = result.judged
+    assert (judged.version, judged.adopted) == (row.version, True)
+
+
+def test_a_withdrawn_model_for_another_declaration_stays_withdrawn(new_desk, made_weather):
+    weather = made_weather(9, 380, day_0="pressure", day_190=None, day_280="pressure")
+    desk, at = new_desk(weather), weather.at
+    for day in (90, 180, 280):
+        desk.cycle().run(at(day))
+    desk.condition = replace(desk.condition, warn_at=0.25)
+    (decision,) = desk.cycle().run(at(370)).decisions
+    assert decision.decision != "returned"
 
 
 def test_weeks_without_evidence_enough_add_up(new_desk, made_weather):

@@ -64,9 +64,12 @@ def year(plain_history):
     return make
 
 
-def judged(examples, dampness, candidates=(GOOD, POOR), champion=None, span=(FRESH, END)):
+def judged(
+    examples, dampness, candidates=(GOOD, POOR), champion=None, span=(FRESH, END), withdrawn=None
+):
     known = None if champion is None else Champion(champion, span[0])
-    return judge(examples, dampness, (BASELINE, candidates), known, span)
+    before = None if withdrawn is None else Champion(withdrawn, BEGIN, "20130101t0000-poor")
+    return judge(examples, dampness, (BASELINE, candidates), known, span, before)
 
 
 def test_the_better_one_is_adopted_for_its_figures_on_fresh_weeks(year, dampness):
@@ -205,6 +208,51 @@ def test_a_champion_that_is_worse_by_chance_stays(year, dampness):
     assert verdict.decision is Decision.KEPT
 
 
+# a withdrawn model
+
+
+@pytest.mark.parametrize(
+    ("candidate", "withdrawn", "decision"),
+    [
+        (0.1, 0.3, Decision.RETURNED),
+        (0.3, 0.4, Decision.RETURNED),  # both are better than the baseline: the better one
+        (0.4, 0.3, Decision.ADOPTED),
+        (0.3, 0.3, Decision.ADOPTED),  # alike: the newer one
+        (0.1, 0.2, Decision.REFUSED),  # no worse than the baseline is not enough
+        (0.1, 0.15, Decision.REFUSED),
+        (0.3, 0.1, Decision.ADOPTED),
+    ],
+)
+def test_a_withdrawn_model_returns_if_it_is_better_again(
+    year, dampness, candidate, withdrawn, decision
+):
+    examples = year((0.3, -0.5), (candidate, withdrawn))  # it was poor before the fresh weeks
+    verdict = judged(examples, dampness, (GOOD,), withdrawn=POOR)
+    assert verdict.decision is decision
+    sharp = withdrawn if decision is Decision.RETURNED else candidate
+    assert verdict.skill.brier_model == pytest.approx(((1 - sharp) / 2) ** 2)
+    says = "the withdrawn 20130101t0000-poor is again better than the baseline"
+    assert (says in verdict.reason) == (decision is Decision.RETURNED)
+
+
+def test_a_withdrawn_model_that_is_better_by_luck_stays_withdrawn(year, dampness):
+    """A mean that would keep a champion is not enough for a return: the bounds differ."""
+    examples = year((0.3, 0.3), (0.1, 0.2))
+    fresh_day = (examples.begins_ms - FRESH) // DAY
+    lucky, other = (fresh_day >= 70) & (fresh_day < 84), (fresh_day >= 0) & (fresh_day < 70)
+    examples.features[lucky, 2] = told(examples.labels[lucky], 0.9)
+    examples.features[other, 2] = told(examples.labels[other], 0.13)
+    assert judged(examples, dampness, (GOOD,), champion=POOR).decision is Decision.KEPT
+    assert judged(examples, dampness, (GOOD,), withdrawn=POOR).decision is Decision.REFUSED
+
+
+def test_a_withdrawn_model_does_not_return_without_evidence(year, dampness):
+    examples = year((0.3, 0.3), (0.2, 0.9))
+    span = (END - 20 * DAY, END)
+    verdict = judged(examples, dampness, (GOOD,), span=span, withdrawn=POOR)
+    assert verdict.decision is Decision.INSUFFICIENT_EVIDENCE
+
+
 def seasons(plain_history, seed):
     """Three years in which the candidate helps in winter and hurts a little in summer."""
     begins = np.arange(BEGIN, BEGIN + 3 * 365 * DAY, 3 * HOUR)
@@ -221,18 +269,19 @@ def realised(examples, dampness):
     gain = (examples.features[:, 0] - examples.labels) ** 2
     gain = gain - (examples.features[:, 1] - examples.labels) ** 2
     begin, champion, last, used, changes = int(examples.begins_ms.min()), None, None, 0.0, 0
+    withdrawn = None
     always_from = begin + 90 * DAY
     for at in range(always_from, int(examples.begins_ms.max()), 28 * DAY):
         known = examples.rows(examples.begins_ms < at)
         span = (fresh_from(begin, at, last), at)
-        verdict = judge(known, dampness, (BASELINE, [GOOD]), champion, span)
+        verdict = judge(known, dampness, (BASELINE, [GOOD]), champion, span, withdrawn)
         if verdict.decision is not Decision.INSUFFICIENT_EVIDENCE or last is None:
             last = at
         before = champion
-        if verdict.decision is Decision.ADOPTED:
-            champion = Champion(GOOD, at)
+        if verdict.decision in (Decision.ADOPTED, Decision.RETURNED):
+            champion, withdrawn = Champion(GOOD, at), None
         elif verdict.decision is Decision.BASELINE:
-            champion = None
+            champion, withdrawn = None, champion
         changes += (before is None) != (champion is None)
         used += gain[(examples.begins_ms >= at) & (examples.begins_ms < at + 28 * DAY)].sum() * (
             champion is not None
