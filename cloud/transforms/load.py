@@ -5,6 +5,7 @@ from typing import Protocol
 
 from pyspark.sql import DataFrame
 
+from cloud.errors import WarehouseError
 from cloud.transforms.batch import Batch
 from cloud.transforms.kinds import of_kind
 from contract.records import Kind
@@ -18,7 +19,7 @@ class Loader(Protocol):
     """A store of rows; rows that are loaded twice are stored once."""
 
     def load(self, kind: Kind, rows: DataFrame, batch_id: str) -> int:
-        """Store rows with the columns of a kind; return their number."""
+        """Store rows with the columns of a kind; return the number of rows that arrived."""
         ...
 
 
@@ -29,8 +30,13 @@ def load(batch: Batch, loader: Loader) -> None:
         WarehouseError: Other kinds may be loaded; call again with the same batch.
     """
 
-    def one(kind: Kind) -> int:
-        return loader.load(kind, of_kind(batch.rows, kind), batch.batch_id)
+    def one(kind: Kind) -> None:
+        found = loader.load(kind, of_kind(batch.rows, kind), batch.batch_id)
+        if found < (wanted := batch.rows_total((kind,))):
+            raise WarehouseError(
+                f"stg_{kind} had {found} of {wanted} rows: another transform has emptied it. "
+                "End one of the two; the next run loads the batch again"
+            )
 
     kinds = [kind for kind in Kind if batch.rows_total((kind,))]
     with ThreadPoolExecutor(_AT_ONCE) as beside:

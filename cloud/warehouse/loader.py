@@ -5,10 +5,9 @@ The staging table is needed because Spark's writer cannot upsert and may repeat 
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  # as all of Spark's world calls it
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from cloud.columns import COLUMNS, ColumnType
-from cloud.warehouse.engine import converted
 from cloud.warehouse.jdbc import JdbcWriter
 from cloud.warehouse.jdbc_tls import JdbcTls
 from cloud.warehouse.upsert import clear_staging, load_batch
@@ -35,14 +34,12 @@ class StagingLoader:
         Args:
             kind: The kind of all rows.
             rows: Rows with the columns of the kind, one row per key.
-            batch_id: Id of the batch; staged rows of an interrupted attempt with this id are
-                deleted first.
+            batch_id: Id of the batch. Staged rows of all earlier attempts are deleted first.
 
         Raises:
-            WarehouseError: The fact table is unchanged.
+            WarehouseError: The fact table is unchanged, or has all staged rows; call again.
         """
-        with converted(), self._engine.begin() as connection:
-            connection.execute(text(clear_staging(kind)), {"batch_id": batch_id})
+        clear_staging(self._engine, kind)
         self._writer.append(staged(rows, kind, batch_id), f"stg_{kind}")
         return load_batch(self._engine, kind, batch_id)
 

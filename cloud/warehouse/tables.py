@@ -107,7 +107,6 @@ def _staging(kind: Kind) -> Table:
         Column("row_id", mysql.BIGINT(), primary_key=True, autoincrement=True),
         Column("batch_id", mysql.VARCHAR(63), nullable=False),
         *_columns(kind),
-        Index(f"ix_{name}_batch", "batch_id", "device_id", "stream_id", "seq"),
         **OPTIONS,
     )
 

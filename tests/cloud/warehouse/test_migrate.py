@@ -192,6 +192,18 @@ def test_the_third_revision_gives_older_staging_tables_their_keys(empty):
     assert schema_of(empty) == before
 
 
+def test_the_sixth_revision_drops_an_index_that_an_earlier_run_has_left(empty):
+    migrate(empty)
+    before = schema_of(empty)
+    with empty.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
+        for kind in (Kind.READING, Kind.HELD):  # as if an earlier run had died between the others
+            index = f"ix_stg_{kind}_batch (batch_id, device_id, stream_id, seq)"
+            connection.execute(text(f"ALTER TABLE `stg_{kind}` ADD INDEX {index}"))
+    assert migrate(empty) == HEAD
+    assert schema_of(empty) == before
+
+
 def test_what_died_at_the_first_staging_table_is_recovered(empty):
     """As an older program left it on a server that refuses tables without a primary key."""
     migrate(empty)

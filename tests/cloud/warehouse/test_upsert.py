@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from cloud.columns import COLUMNS, ColumnType
 from cloud.errors import WarehouseError
 from cloud.warehouse.tables import FACTS, STAGING
-from cloud.warehouse.upsert import load_batch
+from cloud.warehouse.upsert import clear_staging, load_batch
 from contract.keys import UNSYNCED_DAY
 from contract.records import Kind
 
@@ -72,12 +72,30 @@ def test_loading_twice_and_repeated_rows_change_nothing(warehouse):
         assert connection.scalar(select(func.count()).select_from(STAGING[Kind.READING])) == 0
 
 
-def test_a_batch_leaves_the_others_staged(warehouse):
+def test_a_batch_loads_its_own_rows_only_and_leaves_the_staging_table_empty(warehouse):
     stage(warehouse, Kind.READING, "other", sample(Kind.READING, seq=9))
-    load(warehouse, Kind.READING, sample(Kind.READING, seq=1), batch_id="mine")
+    assert load(warehouse, Kind.READING, sample(Kind.READING, seq=1), batch_id="mine") == 1
     assert [r["seq"] for r in stored(warehouse, Kind.READING)] == [1]
-    assert load_batch(warehouse, Kind.READING, "other") == 1
-    assert [r["seq"] for r in stored(warehouse, Kind.READING)] == [1, 9]
+    assert load_batch(warehouse, Kind.READING, "other") == 0
+    assert [r["seq"] for r in stored(warehouse, Kind.READING)] == [1]
+
+
+def test_one_stored_key_of_many_streams_is_found(warehouse):
+    """The streams are looked up in groups; the one with a stored number is in the last group."""
+    old = sample(Kind.READING, device_id="gw-999", event_day=UNSYNCED_DAY, observed_at=None)
+    load(warehouse, Kind.READING, old)
+    rows = [sample(Kind.READING, device_id=f"gw-{n:03d}") for n in range(450)]
+    new = sample(Kind.READING, device_id="gw-999")
+    assert load(warehouse, Kind.READING, *rows, new) == 451
+    assert stored(warehouse, Kind.READING) == [*rows, new]
+
+
+def test_a_reader_of_the_staging_table_does_not_hold_a_load_for_ever(warehouse):
+    with warehouse.connect() as reader:
+        reader.execute(select(STAGING[Kind.READING])).all()  # its transaction stays open
+        with pytest.raises(WarehouseError, match=r"[Ll]ock wait timeout"):
+            clear_staging(warehouse, Kind.READING, lock_s=1)
+    clear_staging(warehouse, Kind.READING)
 
 
 def test_the_same_row_from_a_better_transform_replaces(warehouse):
