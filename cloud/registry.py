@@ -7,7 +7,7 @@ row that has begun counts. The registry verifies no signatures: a program that r
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, Select, Table, and_, func, select
 from sqlalchemy.dialects.mysql import insert
 
 from cloud.errors import LakeExists
+from cloud.expectation import Expectation
 from cloud.lake.store import FolderStore
 from cloud.warehouse.engine import converted
 from cloud.warehouse.model_tables import DECISIONS, MODEL_ALIASES, MODELS
@@ -69,6 +70,9 @@ class ModelRow:
         sha256: SHA-256 of the bundle's file, 64 hexadecimal digits.
         size_bytes: Size of the bundle's file.
         parity_max: Largest difference between the trained model and the ONNX one.
+        warn_at: Probability from which a forecast raised a warning on the judged weeks. This and
+            the counts below are None if no window was judged; see `Expectation`.
+        lead_s: See `Expectation`, as the rest.
     """
 
     model: str
@@ -86,6 +90,18 @@ class ModelRow:
     sha256: str
     size_bytes: int
     parity_max: float
+    warn_at: float | None = None
+    lead_s: int | None = None
+    warnings_total: int | None = None
+    warnings_true: int | None = None
+    events_total: int | None = None
+    events_announced: int | None = None
+
+    @property
+    def expectation(self) -> Expectation | None:
+        """What you can expect of its warnings; None if no window was judged."""
+        found = {field.name: getattr(self, field.name) for field in fields(Expectation)}
+        return None if None in found.values() else Expectation(**found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

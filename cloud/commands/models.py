@@ -11,6 +11,7 @@ from cloud.commands.arguments import Verbs, add_json, add_noun, add_verb
 from cloud.commands.printing import print_table
 from cloud.composition.registry import key_path, open_registry, open_signer
 from cloud.config import CloudConfig
+from cloud.expectation import sentences
 from cloud.instants import shown_instant
 from cloud.registry import AliasRow, DecisionRow, ModelRow
 from cloud.training.mlflow import mlflow_files
@@ -21,6 +22,7 @@ from models.signing import Signer
 __all__ = ["register"]
 
 _MODELS = ("condition", "counter", "model", "version", "family", "created", "bytes", "sha256")
+_EXPECTED = ("condition", "version", "warn_at", "what to expect")
 _ALIASES = ("condition", "alias", "from", "model", "version")
 _DECISIONS = ("cycle", "condition", "candidate", "skill", "low", "high", "decision", "reason")
 
@@ -30,7 +32,7 @@ def register(nouns: Verbs) -> None:
     verbs = add_noun(
         nouns, "models", "Show and export models, show decisions, make the signing key."
     )
-    about = "Show the models, their aliases (champion, challenger, baseline) and the decisions."
+    about = "Show the models, what to expect of their warnings, their aliases and the decisions."
     add_json(add_verb(verbs, "show", about, "models show --json", _show))
     about = "Write a model as a folder in MLflow's format."
     example = "models export frost 20130401t0000-blend --out frost"
@@ -84,6 +86,9 @@ def _show(args: argparse.Namespace, config: CloudConfig) -> int:
         print(json.dumps(document, indent=2, allow_nan=False))
         return 0
     print_table(_MODELS, [_model_cells(row) for row in models])
+    if expected := [cells for row in models for cells in _expected_cells(row)]:
+        print()
+        print_table(_EXPECTED, expected)
     print()
     print_table(_ALIASES, [_alias_cells(row) for row in aliases])
     print()
@@ -103,6 +108,14 @@ def _json(row: ModelRow | AliasRow | DecisionRow) -> dict[str, Any]:
 def _model_cells(row: ModelRow) -> list[str | int]:
     named = [row.model, row.version, row.family, shown_instant(row.created_at)]
     return [row.condition_id, row.counter, *named, row.size_bytes, row.sha256[:12]]
+
+
+def _expected_cells(row: ModelRow) -> list[list[str | int]]:
+    """Returns one row of the table, or none if no window was judged."""
+    found = row.expectation
+    if found is None:
+        return []
+    return [[row.condition_id, row.version, f"{found.warn_at:g}", " ".join(sentences(found))]]
 
 
 def _alias_cells(row: AliasRow) -> list[str | int]:

@@ -6,11 +6,12 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Select, Table, func, select
 
-from cloud.registry import DecisionRow
+from cloud.expectation import Expectation
+from cloud.registry import DecisionRow, ModelRow
 from cloud.reports.report import Bin, Candidate, Monitored
-from cloud.warehouse.model_tables import CANDIDATES, DECISIONS, MONITORING, RELIABILITY
+from cloud.warehouse.model_tables import CANDIDATES, DECISIONS, MODELS, MONITORING, RELIABILITY
 
-__all__ = ["candidates", "decisions", "monitored", "reliability"]
+__all__ = ["candidates", "decisions", "expectation", "monitored", "reliability"]
 
 _T = TypeVar("_T", Bin, Candidate, DecisionRow, Monitored)
 
@@ -23,6 +24,14 @@ def decisions(connection: Connection, condition_id: str) -> tuple[DecisionRow, .
 def candidates(connection: Connection, condition_id: str) -> tuple[Candidate, ...]:
     """Return every candidate that was tried, oldest cycle first."""
     return _read(connection, _every(CANDIDATES, condition_id), Candidate)
+
+
+def expectation(connection: Connection, decided: DecisionRow) -> Expectation | None:
+    """Return what to expect of the model that a decision left in force."""
+    at = MODELS.c
+    query = select(MODELS).where(at.model == decided.model, at.version == decided.version)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else ModelRow(**row._asdict()).expectation
 
 
 def monitored(connection: Connection, condition_id: str) -> tuple[Monitored, ...]:

@@ -13,7 +13,7 @@ from cloud.ledger.queries import LedgerReader
 from cloud.ledger.report import notes, summary
 from cloud.reports.device_history import device_reports
 from cloud.reports.fleet import installed, refusals
-from cloud.reports.model_quality import candidates, decisions, monitored, reliability
+from cloud.reports.model_quality import candidates, decisions, expectation, monitored, reliability
 from cloud.reports.report import Completeness, ConditionReport, ReadingCounts, Report
 from cloud.reports.signals import SignalReader
 from cloud.warehouse.engine import converted
@@ -89,13 +89,15 @@ def _readings(connection: Connection) -> Iterator[ReadingCounts]:
 def _condition(
     connection: Connection, condition: Condition, signals: SignalReader
 ) -> ConditionReport:
+    decided = decisions(connection, condition.id)
     return ConditionReport(
         declared=condition,
         devices=device_reports(connection, condition, signals),
         reliability=reliability(connection, condition.id),
         monitored=monitored(connection, condition.id),
-        decisions=decisions(connection, condition.id),
+        decisions=decided,
         candidates=candidates(connection, condition.id),
+        expectation=expectation(connection, decided[-1]) if decided else None,
     )
 
 

@@ -7,6 +7,7 @@ event that a model forecasts: the condition is false and becomes true within its
 from dataclasses import dataclass
 from datetime import date
 
+from cloud.expectation import Expectation
 from cloud.ledger.report import Totals
 from cloud.monitoring.alerts import AlertCounts
 from cloud.registry import DecisionRow
@@ -174,7 +175,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionReport:
-    """One condition: its declaration, devices, skill, decisions and candidates."""
+    """One condition: its declaration, devices, skill, decisions and candidates.
+
+    `expectation` is that of the model in force; None if no window has judged it.
+    """
 
     declared: Condition
     devices: tuple[DeviceReport, ...]
@@ -182,6 +186,7 @@ class ConditionReport:
     monitored: tuple[Monitored, ...]
     decisions: tuple[DecisionRow, ...]
     candidates: tuple[Candidate, ...]
+    expectation: Expectation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from cloud.expectation import sentences
 from cloud.instants import shown_instant, shown_span
 from cloud.registry import DecisionRow
 from cloud.reports.charts import (
@@ -74,7 +75,7 @@ def _view(report: Report, condition: ConditionReport) -> ConditionView:
     return ConditionView(
         report=condition,
         sentence=_sentence(declared),
-        facts=tuple(_facts(declared)),
+        facts=(*_facts(declared), *_expected(condition)),
         devices=tuple(DeviceView(d, _timeline(declared, frame, d)) for d in condition.devices),
         charts=tuple(_square_charts(condition)),
     )
@@ -106,6 +107,13 @@ def _facts(condition: Condition) -> Iterator[Fact]:
     yield Fact("Evaluated", f"every {shown_span(condition.step_s * 1000)}")
     yield Fact("Forecast", f"onset within {shown_span(condition.horizon_s * 1000)}")
     yield Fact("Forecast alert", f"from a probability of {condition.warn_at:g}")
+
+
+def _expected(condition: ConditionReport) -> Iterator[Fact]:
+    if condition.expectation is not None:
+        found = condition.expectation
+        text = " ".join(sentences(found))
+        yield Fact("What to expect", f"at {found.warn_at:g}, on the weeks that judged it: {text}")
 
 
 def _frame(report: Report, condition: ConditionReport) -> Frame | None:

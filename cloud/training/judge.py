@@ -78,6 +78,8 @@ class Judgement:
         scores: Scores of the selection.
         skill: Skill of the winner against the baseline, on weeks that no decision had seen; that
             of the withdrawn model if it returns.
+        walked: The judged windows and their probabilities: of the baseline, then of the model that
+            `skill` is about; None if no window was judged.
     """
 
     decision: Decision
@@ -85,6 +87,7 @@ class Judgement:
     winner: str | None
     scores: tuple[CandidateScore, ...]
     skill: Skill
+    walked: Walked | None = None
 
 
 def fresh_from(first_ms: int, end_ms: int, last_decision_ms: int | None) -> int:
@@ -147,7 +150,7 @@ def judge(
     found = _skill(examples, walked)
     if not found.enough:
         text = f"{found.event_weeks} weeks with events, {MIN_EVENT_WEEKS} are needed"
-        return undecided(text, found, chosen.family, scores)
+        return replace(undecided(text, found, chosen.family, scores), walked=walked)
     known = _known(examples, condition, baseline, champion, walked, span)
     decision, text = _decide(found, known)
     winner = chosen.family
@@ -288,6 +291,7 @@ def _or_returned(
 
     It needs a lower bound above zero, and a lower score than a candidate that would be adopted.
     """
+    first = replace(first, walked=walked)
     if withdrawn is None:
         return first
     again = _skill_of(examples, walked, withdrawn.model)
@@ -296,7 +300,9 @@ def _or_returned(
     if not _earned(again) or (adopted and not better):
         return first
     text = f"{_bounds(again)}: the withdrawn {withdrawn.version} is again better than the baseline"
-    return replace(first, decision=Decision.RETURNED, reason=text, skill=again)
+    answers = withdrawn.model.probability(examples.features[walked.rows])
+    own = Walked(walked.rows, np.stack([walked.probability[:, 0], answers], axis=1))
+    return replace(first, decision=Decision.RETURNED, reason=text, skill=again, walked=own)
 
 
 def _earned(found: Skill) -> bool:

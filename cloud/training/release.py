@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud.expectation import Expectation, sentences
 from cloud.registry import ModelRow, Registry
 from cloud.training.boosting import SEED, TREES, BlendModel
 from cloud.training.export import PARITY_ROWS, check_parity
@@ -26,6 +27,7 @@ __all__ = ["MIN_EXAMPLES", "Provenance", "Publisher", "TooFewGolden", "releasabl
 
 Export = Callable[[Trained], bytes]
 MIN_EXAMPLES = PARITY_ROWS
+_EXPECT = "\n## What to expect\n\n"
 _GOLDEN_ROWS = (32, 64)
 _SEED = SEED  # of trees and of the skill's bootstrap; logistic regressions are not random
 
@@ -90,8 +92,11 @@ class Publisher:
         trained: Trained,
         examples: History,
         provenance: Provenance,
+        found: Expectation | None = None,
     ) -> ModelRow:
         """Pack and record a model. If an interrupted cycle has recorded it, return that row.
+
+        `found` is what you can expect of its warnings; None if it was not judged.
 
         Raises:
             ParityError: The export differs from the trained model; nothing is recorded.
@@ -107,13 +112,16 @@ class Publisher:
         lineage = _lineage(examples, provenance, _parameters(family, trained))
         manifest = _manifest(condition, family, provenance.cycle_at, counter, lineage)
         golden = golden_of(condition, examples, Inference(model))
-        card = _card(manifest, len(examples), parity)
+        card = _card(manifest, len(examples), parity) + _expect(found)
         data = pack(manifest, model, golden, card, self._signer)
         row = _row(manifest, examples, self._registry.put(data), len(data), parity)
+        row = replace(row, **_cells(found))
         self._registry.record(row)
         return row
 
-    def reissue(self, row: ModelRow, bundle: Bundle, provenance: Provenance) -> ModelRow:
+    def reissue(
+        self, row: ModelRow, bundle: Bundle, provenance: Provenance, found: Expectation
+    ) -> ModelRow:
         """Pack and record a withdrawn model again, unchanged but for version and counter.
 
         A gateway refuses a counter that is not higher than that of the baseline it runs now, so
@@ -123,6 +131,7 @@ class Publisher:
             row: The withdrawn version.
             bundle: Its verified bundle.
             provenance: The cycle in which it returns.
+            found: What you can expect of its warnings.
 
         Raises:
             DewlineError: Registry or warehouse failed; call again.
@@ -139,10 +148,11 @@ class Publisher:
         }
         lineage = replace(bundle.manifest.lineage, parameters=text)
         manifest = replace(bundle.manifest, lineage=lineage, **changes)
-        card = _card_again(bundle, manifest)
+        card = _card_again(bundle, manifest) + _expect(found)
         data = pack(manifest, bundle.model, bundle.golden, card, self._signer)
         sha256 = self._registry.put(data)
-        again = replace(row, parameters=text, sha256=sha256, size_bytes=len(data), **changes)
+        changes |= {"parameters": text, "sha256": sha256, "size_bytes": len(data)}
+        again = replace(row, **changes, **_cells(found))
         self._registry.record(again)
         return again
 
@@ -233,6 +243,23 @@ def _row(
     )
 
 
+def _cells(found: Expectation | None) -> dict[str, Any]:
+    """Return the fields of a `ModelRow` for an expectation; None clears those of another one."""
+    empty = dict.fromkeys(field.name for field in fields(Expectation))
+    return empty if found is None else asdict(found)
+
+
+def _expect(found: Expectation | None) -> str:
+    """Return the card's last section."""
+    if found is None:
+        return f"{_EXPECT}No window was judged yet, so there are no figures.\n"
+    listed = "".join(f"- {sentence}\n" for sentence in sentences(found))
+    return (
+        f"{_EXPECT}A forecast of {found.warn_at:g} or more raises a warning. Counted on the weeks "
+        f"that judged this model:\n\n{listed}"
+    )
+
+
 def _inputs(condition: Condition) -> list[str]:
     """Return the declared inputs."""
     pairs = zip(MODEL_INPUTS, inputs_of(condition), strict=True)
@@ -259,7 +286,7 @@ def _card(manifest: Manifest, windows_total: int, parity: float) -> str:
 def _card_again(bundle: Bundle, manifest: Manifest) -> str:
     """Return the card of a bundle under its new version."""
     earlier = bundle.manifest.version
-    _, _, text = bundle.card.partition("\n")
+    _, _, text = bundle.card.partition(_EXPECT)[0].partition("\n")
     return (
         f"# {manifest.model} {manifest.version}\n{text}"
         f"- This is the model of version {earlier}. It was withdrawn, and returned to service at "

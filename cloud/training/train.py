@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cloud.expectation import Expectation
 from cloud.registry import Alias, AliasRow, DecisionRow, ModelRow, Registry
 from cloud.training.decisions import Decisions
+from cloud.training.expected import expected
 from cloud.training.history import History
 from cloud.training.judge import Champion, Decision, Judgement, fresh_from, judge, undecided
 from cloud.training.learners import BASELINE
 from cloud.training.release import MIN_EXAMPLES, Provenance, releasable
-from cloud.training.walk import Learner, Trained, learnable
+from cloud.training.walk import NOTHING_WALKED, Learner, Trained, learnable
 from models.bundle import Bundle, unpack
 from models.conditions import MODEL_INPUTS, Condition, forecastable
 from models.inference import Inference
@@ -33,11 +35,14 @@ class Publishes(Protocol):
         trained: Trained,
         examples: History,
         provenance: Provenance,
+        found: Expectation | None = None,
     ) -> ModelRow:
         """Record a bundle of a trained model and return its row."""
         ...
 
-    def reissue(self, row: ModelRow, bundle: Bundle, provenance: Provenance) -> ModelRow:
+    def reissue(
+        self, row: ModelRow, bundle: Bundle, provenance: Provenance, found: Expectation
+    ) -> ModelRow:
         """Record a withdrawn model again and return its new row."""
         ...
 
@@ -93,7 +98,7 @@ class Trainer:
         examples = history.examples
         judgement = self._judge(condition, examples, provenance.cycle_at)
         self.told(f"{condition.id}: {judgement.decision}: {judgement.reason}")
-        champion = self._release(condition, examples, provenance, judgement)
+        champion = self._release(condition, history, examples, provenance, judgement)
         row = _decision(condition, provenance, judgement, champion, why)
         self.decisions.write(row, judgement.scores)
         return row
@@ -132,15 +137,21 @@ class Trainer:
         return unpack(self.registry.bundle_bytes(row.sha256), self.trusted)
 
     def _release(
-        self, condition: Condition, examples: History, provenance: Provenance, judgement: Judgement
+        self,
+        condition: Condition,
+        history: History,
+        examples: History,
+        provenance: Provenance,
+        judgement: Judgement,
     ) -> ModelRow | None:
         """Release models and return the new champion; None if no model can be trained yet."""
         before = self.registry.champion_at(condition.id, provenance.cycle_at - 1)
         if not (learnable(examples.labels) and releasable(examples)):
             return before
-        baseline = self._publish(condition, self.learners[0], examples, provenance)
+        first, found = _expectations(condition, history, examples, judgement)
+        baseline = self._publish(condition, self.learners[0], examples, provenance, first)
         self._name(Alias.BASELINE, baseline, provenance)
-        adopted = self._challenger(condition, examples, provenance, judgement)
+        adopted = self._challenger(condition, examples, provenance, judgement, found)
         if adopted is not None:
             self._name(Alias.CHALLENGER, adopted, provenance)
         champion = _champion(judgement.decision, baseline, adopted, before)
@@ -148,22 +159,32 @@ class Trainer:
         return champion
 
     def _challenger(
-        self, condition: Condition, examples: History, provenance: Provenance, judgement: Judgement
+        self,
+        condition: Condition,
+        examples: History,
+        provenance: Provenance,
+        judgement: Judgement,
+        found: Expectation,
     ) -> ModelRow | None:
         """Release the version that was judged, adopted or not; None if none could be judged."""
         if judgement.decision is Decision.RETURNED:
             row = self.registry.withdrawn_at(condition.id, provenance.cycle_at - 1)
-            return row and self.publisher.reissue(row, self._bundle(row), provenance)
+            return row and self.publisher.reissue(row, self._bundle(row), provenance, found)
         if judgement.winner is None:
             return None
         winner = next(c for c in self.learners[1] if c.family == judgement.winner)
-        return self._publish(condition, winner, examples, provenance)
+        return self._publish(condition, winner, examples, provenance, found)
 
     def _publish(
-        self, condition: Condition, learner: Learner, examples: History, provenance: Provenance
+        self,
+        condition: Condition,
+        learner: Learner,
+        examples: History,
+        provenance: Provenance,
+        found: Expectation,
     ) -> ModelRow:
-        trained = learner.fit(examples)
-        return self.publisher.publish(condition, learner.family, trained, examples, provenance)
+        trained, family = learner.fit(examples), learner.family
+        return self.publisher.publish(condition, family, trained, examples, provenance, found)
 
     def _name(self, alias: Alias, row: ModelRow, provenance: Provenance) -> None:
         self.registry.set_alias(
@@ -175,6 +196,18 @@ class Trainer:
                 version=row.version,
             )
         )
+
+
+def _expectations(
+    condition: Condition, history: History, examples: History, judgement: Judgement
+) -> list[Expectation]:
+    """Return what to expect of the baseline's warnings, then of the judged model's."""
+    walked = judgement.walked or NOTHING_WALKED
+    judged = examples.rows(walked.rows)
+    return [
+        expected(history, judged, asked, condition, condition.warn_at)
+        for asked in walked.probability.T
+    ]
 
 
 def _champion(

@@ -18,6 +18,7 @@ from models.conditions import Condition
 from models.features import LAGS
 
 __all__ = [
+    "NOTHING_WALKED",
     "Fold",
     "Learner",
     "Trained",
@@ -72,6 +73,9 @@ class Walked:
 
     rows: NDArray[np.int64]
     probability: Floats
+
+
+NOTHING_WALKED = Walked(np.empty(0, np.int64), np.empty((0, 2)))  # of two learners
 
 
 def purge_ms(condition: Condition) -> int:

@@ -34,8 +34,8 @@ def _word(name: str, length: int = 63, *, nullable: bool = False) -> Column[Any]
     return Column(name, mysql.VARCHAR(length), nullable=nullable)
 
 
-def _integer(name: str) -> Column[Any]:
-    return Column(name, mysql.BIGINT(), nullable=False, autoincrement=False)
+def _integer(name: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, mysql.BIGINT(), nullable=nullable, autoincrement=False)
 
 
 def _real(name: str, *, nullable: bool = False) -> Column[Any]:
@@ -118,6 +118,9 @@ OUTCOMES = Table(
     **OPTIONS,
 )
 
+# Of warnings and events on the judged weeks; NULL if no window was judged.
+_COUNTS = ("lead_s", "warnings_total", "warnings_true", "events_total", "events_announced")
+
 # Grain: one row per version of a model; the bundle file's name is its sha256, parameters are JSON.
 MODELS = Table(
     "model",
@@ -136,6 +139,8 @@ MODELS = Table(
     _word("sha256", 64),
     _integer("size_bytes"),
     _real("parity_max"),
+    _real("warn_at", nullable=True),
+    *(_integer(name, nullable=True) for name in _COUNTS),
     PrimaryKeyConstraint("model", "version"),
     # Gateways refuse a lower counter, so two bundles of one condition must not have the same one.
     Index("ux_model_counter", "condition_id", "counter", unique=True),

@@ -181,6 +181,13 @@ COLUMN_TEXTS = {
     "values_total": "Number of usable values.",
     "version": "Version of the model.",
     "warn_at": "Probability from which a forecast raises an alert.",
+    "model.warn_at": "Probability from which a forecast raised a warning on the judged weeks; null "
+    "if no window was judged, as the counts.",
+    "lead_s": "Time before an event from which a warning announces it, s.",
+    "warnings_total": "Number of warnings on the judged weeks.",
+    "warnings_true": "Number of these with an event within the horizon.",
+    "events_total": "Number of events on the judged weeks that could be announced.",
+    "events_announced": "Number of these with a warning at least `lead_s` before.",
     "windows_total": "Windows in the evidence.",
     **{
         f"{kind}_total": f"Records of kind `{kind}` in the block."

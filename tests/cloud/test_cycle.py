@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from cloud.cycle import Cycle
+from cloud.expectation import sentences
 from cloud.quality.retrospective import DeviceSpan, Standing
 from cloud.quality.spans import Fault, Span
 from cloud.quality.verdicts import NOTHING_FOUND, Verdicts
@@ -400,6 +401,11 @@ def test_a_withdrawn_model_returns_without_new_training(new_desk, made_weather):
     assert json.loads(row.parameters)["returned"] == adopted.version
     assert f"# damp {row.version}\n" in now.card
     assert f"This is the model of version {adopted.version}. It was withdrawn" in now.card
+    # what to expect of its warnings is counted on the weeks that brought it back
+    assert row.expectation.events_total > 10
+    assert row.expectation != adopted.expectation
+    for sentence in sentences(row.expectation):
+        assert f"- {sentence}\n" in now.card
     # a gateway that ran the baselines since then installs it
     baseline = max(r.counter for r in desk.registry.models() if r.family == "baseline")
     assert row.counter == now.manifest.counter > baseline

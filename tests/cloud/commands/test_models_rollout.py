@@ -186,6 +186,20 @@ def test_a_model_is_exported_whole_or_not_at_all(call, config, champion, tmp_pat
 
 
 @pytest.mark.services
+def test_show_says_what_to_expect_of_warnings(call, config, champion):
+    assert "events" not in call("models show", config).out  # of a model without figures
+    (known,) = champion.models()
+    counts = {"warnings_total": 37, "warnings_true": 26, "events_total": 41, "events_announced": 20}
+    figures = counts | {"warn_at": 0.5, "lead_s": 7200}
+    champion.record(replace(known, version="2013-02-01-1", counter=2, **figures))
+    shown = call("models show", config).out
+    assert "Of 10 warnings 7 come true (26 of 37)." in shown
+    assert "5 of 10 events are announced at least 2 h before (20 of 41)." in shown
+    _, row = json.loads(call("models show --json", config).out)["models"]
+    assert {name: row[name] for name in figures} == figures
+
+
+@pytest.mark.services
 @pytest.mark.usefixtures("warehouse")
 def test_an_empty_registry_is_shown_as_empty(call, config):
     assert json.loads(call("models show --json", config).out) == {

@@ -16,6 +16,7 @@ from cloud.reports.device_history import held
 from cloud.reports.page import render
 from cloud.reports.queries import collect
 from cloud.reports.report import TruthInterval
+from cloud.warehouse.model_tables import MODELS
 
 pytestmark = pytest.mark.services
 
@@ -421,6 +422,18 @@ def test_texts_from_the_warehouse_are_escaped(seeded, conditions, written_at):
     html = render(collect(seeded, conditions, written_at))
     assert "&lt;b&gt;" in html
     assert "<b>" not in html
+
+
+def test_what_to_expect_of_the_model_in_force_is_said(seeded, conditions, written_at):
+    assert "What to expect" not in render(collect(seeded, conditions, written_at))
+    counts = {"warnings_total": 37, "warnings_true": 26, "events_total": 41, "events_announced": 20}
+    in_force = MODELS.c.model == "damp-baseline", MODELS.c.version == "2013-01-21-1"
+    with seeded.begin() as connection:
+        figures = counts | {"warn_at": 0.5, "lead_s": 7200}
+        connection.execute(MODELS.update().where(*in_force).values(figures))
+    html = render(collect(seeded, conditions, written_at))
+    assert html.count("<dt>What to expect</dt>") == 1  # not for the other condition
+    assert "at 0.5, on the weeks that judged it: Of 10 warnings 7 come true (26 of 37)." in html
 
 
 def test_the_same_warehouse_gives_the_same_page(seeded, conditions, written_at):

@@ -235,6 +235,19 @@ def test_a_withdrawn_model_returns_if_it_is_better_again(
     assert (says in verdict.reason) == (decision is Decision.RETURNED)
 
 
+def test_the_judged_windows_and_both_answers_are_kept(year, dampness):
+    examples = year((0.6, 0.3), (0.1, 0.3))
+    refused = judged(examples, dampness, (GOOD,))
+    assert (examples.begins_ms[refused.walked.rows] >= FRESH).all()
+    assert len(refused.walked.rows) == refused.skill.windows_total
+    for verdict, column in ((refused, 1), (judged(examples, dampness, (GOOD,), withdrawn=POOR), 2)):
+        asked = examples.features[verdict.walked.rows]
+        np.testing.assert_array_equal(verdict.walked.probability, asked[:, [0, column]])
+    few = judged(examples, dampness, (GOOD,), span=(END - 20 * DAY, END))
+    assert few.decision is Decision.INSUFFICIENT_EVIDENCE
+    assert len(few.walked.rows) == few.skill.windows_total > 0
+
+
 def test_a_withdrawn_model_that_is_better_by_luck_stays_withdrawn(year, dampness):
     """A mean that would keep a champion is not enough for a return: the bounds differ."""
     examples = year((0.3, 0.3), (0.1, 0.2))

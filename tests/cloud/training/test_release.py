@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from cloud.errors import WarehouseError
+from cloud.expectation import Expectation, sentences
 from cloud.registry import DecisionRow, Registry, bundle_path
 from cloud.training.boosting import TREES, BlendLearner, BlendModel, BoostingLearner
 from cloud.training.decisions import Decisions
@@ -105,6 +106,41 @@ def test_a_bundle_holds_what_was_trained_and_where_it_comes_from(
         examples.begins_ms.max(),
     )
     assert 0 <= row.parity_max <= 1e-5
+
+
+def test_a_card_says_what_to_expect(desk, dampness, examples, provenance):
+    found = Expectation(
+        warn_at=0.5,
+        lead_s=7200,
+        warnings_total=37,
+        warnings_true=26,
+        events_total=41,
+        events_announced=20,
+    )
+    model = BaselineLearner().fit(examples)
+    row = desk.publisher.publish(dampness, "baseline", model, examples, provenance, found)
+    assert row.expectation == found
+    assert desk.registry.find("damp", row.version) == row
+    bundle = unpack(desk.registry.bundle_bytes(row.sha256), desk.signer.trusted())
+    assert "## What to expect\n\nA forecast of 0.5 or more raises a warning." in bundle.card
+    for sentence in sentences(found):
+        assert f"- {sentence}\n" in bundle.card
+    # and again, after a withdrawal: its own new figures, not the old ones
+    later = replace(provenance, cycle_at=provenance.cycle_at + DAY)
+    few = replace(found, events_total=4, events_announced=2)
+    again = desk.publisher.reissue(row, bundle, later, few)
+    assert again.expectation == few
+    card = unpack(desk.registry.bundle_bytes(again.sha256), desk.signer.trusted()).card
+    assert card.count("## What to expect") == 1
+    assert "of 10" not in card
+    assert sentences(few)[0] in card
+    # nothing was judged
+    later = replace(provenance, cycle_at=provenance.cycle_at + 2 * DAY)
+    row = desk.publisher.publish(dampness, "baseline", model, examples, later)
+    assert row.expectation is None
+    assert (
+        "no figures" in unpack(desk.registry.bundle_bytes(row.sha256), desk.signer.trusted()).card
+    )
 
 
 def test_a_gateway_would_agree_with_the_golden_vectors(desk, dampness, examples, provenance):
