@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cloud.monitoring.watch import Service, drift, due
 from cloud.training.history import History
-from cloud.training.judge import Champion, Decision, Judgement, fresh_from, judge, undecided
+from cloud.training.judge import Champion, Decision, Judgement, fresh_span, judge, undecided
 from cloud.training.release import releasable
 from cloud.training.walk import Learner, Trained, learnable, month_starts
 from models.conditions import Condition
@@ -134,7 +134,7 @@ class _Replay:
     def _judged(self, known: History, at_ms: int) -> Judgement:
         if not releasable(known):
             return undecided("too few windows")
-        span = (fresh_from(int(known.begins_ms.min()), at_ms, self._used_until), at_ms)
+        span = fresh_span(known, at_ms, self._used_until)
         in_force, withdrawn = map(_champion, (self._in_force, self._withdrawn))
         return judge(known, self._condition, self._learners, in_force, span, withdrawn)
 

@@ -67,9 +67,12 @@ def _export(args: argparse.Namespace, config: CloudConfig) -> int:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"--out {folder}: expected a new or empty folder")
     bundle = unpack(registry.bundle_bytes(row.sha256), open_signer(config).trusted())
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in mlflow_files(bundle, row.sha256).items():
-        (folder / name).write_bytes(data)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in mlflow_files(bundle, row.sha256).items():
+            (folder / name).write_bytes(data)
+    except OSError as error:
+        raise ConfigError(f"--out {folder} cannot be written: {error}") from error
     print(f"{row.model} {row.version} in {folder}")
     return 0
 

@@ -27,6 +27,7 @@ __all__ = [
     "Decision",
     "Judgement",
     "fresh_from",
+    "fresh_span",
     "judge",
     "undecided",
 ]
@@ -105,6 +106,12 @@ def fresh_from(first_ms: int, end_ms: int, last_decision_ms: int | None) -> int:
         return end_ms
     judged = min(FIRST_MONTHS, len(starts) // 2) if len(starts) >= LONG_MONTHS else 1
     return starts[-judged]
+
+
+def fresh_span(examples: History, at_ms: int, last_decision_ms: int | None) -> tuple[int, int]:
+    """Return the span that a cycle at `at_ms` judges: what no decision has seen, up to now."""
+    first_ms, last_ms = int(examples.begins_ms.min()), int(examples.begins_ms.max())
+    return fresh_from(first_ms, min(at_ms, last_ms + 1), last_decision_ms), at_ms
 
 
 @dataclass(frozen=True, slots=True)

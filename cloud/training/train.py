@@ -13,7 +13,7 @@ from cloud.registry import Alias, AliasRow, DecisionRow, ModelRow, Registry
 from cloud.training.decisions import Decisions
 from cloud.training.expected import expected
 from cloud.training.history import History
-from cloud.training.judge import Champion, Decision, Judgement, fresh_from, judge, undecided
+from cloud.training.judge import Champion, Decision, Judgement, fresh_span, judge, undecided
 from cloud.training.learners import BASELINE
 from cloud.training.release import MIN_EXAMPLES, Provenance, releasable
 from cloud.training.walk import NOTHING_WALKED, Learner, Trained, learnable
@@ -113,8 +113,7 @@ class Trainer:
             needed = f"{MIN_EXAMPLES} are needed to release a model"
             return undecided(f"{len(examples)} windows, {needed}")
         last = self.decisions.unused_from(cycle_at, condition.id)
-        first_ms, last_ms = int(examples.begins_ms.min()), int(examples.begins_ms.max())
-        span = (fresh_from(first_ms, min(cycle_at, last_ms + 1), last), cycle_at)
+        span = fresh_span(examples, cycle_at, last)
         champion = self.registry.champion_at(condition.id, cycle_at - 1)
         known = None
         if champion is not None and champion.family != BASELINE:

@@ -1,6 +1,6 @@
 """The example of `docs/cold-store.md` as written: from a logger's file to a bundle on a gateway.
 
-Only ports, the database's account and paths of certificates are replaced. The logger's year is
+Only ports, account, database, jars and paths of certificates are replaced. The logger's year is
 made by `tests/end_to_end/cold_store.py`.
 """
 

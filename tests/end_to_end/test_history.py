@@ -3,6 +3,8 @@
 `test_cold_store.py` and the demo continue with imported history up to a bundle on a gateway.
 """
 
+import json
+
 import pytest
 
 from cloud.cli import main
@@ -26,7 +28,7 @@ database = "{url.database}"
 """
 
 
-def test_elasticsearch_has_every_imported_record(tmp_path, own_database, elasticsearch):
+def test_elasticsearch_has_every_imported_record(tmp_path, own_database, elasticsearch, capsys):
     """`search verify` compares the documents with the lake's keys."""
     write_history(tmp_path / "weather.csv", Shift(0), recorded_ms("2013-02-01T00:00:00+00:00"))
     config = tmp_path / "cloud.toml"
@@ -35,4 +37,9 @@ def test_elasticsearch_has_every_imported_record(tmp_path, own_database, elastic
     words = ("import", str(tmp_path / "weather.csv"), "--mapping", str(HISTORY_MAPPING))
     migrate = ("warehouse", "migrate")
     for command in (migrate, words, ("search", "setup"), ("search", "run"), ("search", "verify")):
+        assert main(["--config", str(config), *command]) == 0
+    capsys.readouterr()
+    assert main(["--config", str(config), *words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["readings"] == 0  # the same file stores nothing
+    for command in (("lake", "fold"), ("lake", "verify")):
         assert main(["--config", str(config), *command]) == 0

@@ -515,27 +515,27 @@ class Killer:
     def _apart(self):
         return len({name for _, name in self._site.documents()} ^ set(self._site.forecasts()))
 
+    def _into_phase(self, run, phase, moment_s):
+        """Waits until a cycle is so far into a phase, or has ended."""
+        run.wait(run.spark_is_up)
+        run.wait(lambda: self._site.phase(run, SECOND) >= phase)
+        begun_s = time.monotonic()
+        while run.running and time.monotonic() < begun_s + moment_s:
+            time.sleep(0.01)
+
     def database(self, server, phase, limit_s):
         """Kills the database while a cycle works, and starts it again; True if it worked."""
         moment_s = self._draw.uniform(0, limit_s)
         run = self._site.run("cycle", "run", "--as-of", SECOND)
         try:
-            run.wait(run.spark_is_up)
-            run.wait(lambda: self._site.phase(run, SECOND) >= phase)
-            begun_s = time.monotonic()
-            while run.running and time.monotonic() < begun_s + moment_s:
-                time.sleep(0.01)
+            self._into_phase(run, phase, moment_s)
             worked = run.running
             server.kill()
             server.restart()
-            deadline_s = time.monotonic() + LIMIT_S
-            while run.running:
-                assert time.monotonic() < deadline_s, run.log
-                time.sleep(0.05)
+            last = run.wait_done("")
         finally:
             run.stop()
         assert "Traceback" not in run.log, run.log
-        last = run.log.splitlines()[-1]
         _say(self._site, f"database killed {moment_s:.2f} s into phase {phase}; cycle: {last}")
         return worked
 
@@ -544,11 +544,7 @@ class Killer:
         moment_s = self._draw.uniform(0, limit_s)
         run = self._site.run("cycle", "run", "--as-of", SECOND)
         try:
-            run.wait(run.spark_is_up)
-            run.wait(lambda: self._site.phase(run, SECOND) >= phase)
-            begun_s = time.monotonic()
-            while run.running and time.monotonic() < begun_s + moment_s:
-                time.sleep(0.01)
+            self._into_phase(run, phase, moment_s)
         finally:
             killed = run.kill()
         counts = self._site.counts()

@@ -181,6 +181,8 @@ def test_a_model_is_exported_whole_or_not_at_all(call, config, champion, tmp_pat
     champion.record(signed)
     assert str(out) in call(f"models export dew 2 --out {out}", config).out
     assert (out / "model.onnx").read_bytes() == MODEL
+    with pytest.raises(ConfigError, match="cannot be written"):
+        call(f"models export dew 2 --out {own / 'below'}", config)
     table = json.loads((out / "MLmodel").read_text())
     assert table["metadata"]["bundle_sha256"] == signed.sha256
 

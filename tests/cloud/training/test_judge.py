@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cloud.training.history import History
-from cloud.training.judge import Champion, Decision, fresh_from, judge
+from cloud.training.judge import Champion, Decision, fresh_from, fresh_span, judge
 from cloud.training.learners import BaselineLearner, SklearnLearner
 from cloud.training.walk import MIN_ONSETS
 from deploy.local.weather import recorded_ms
@@ -332,6 +332,14 @@ def test_a_champion_does_not_matter_without_evidence(year, dampness):
 )
 def test_fresh_is_what_no_decision_has_seen(first, now, last, expected):
     assert fresh_from(ms(first), ms(now), None if last is None else ms(last)) == ms(expected)
+
+
+def test_a_history_that_ended_long_ago_is_judged_on_its_own_later_half(made_weather, dampness):
+    weather = made_weather(1, 270, day_0="pressure")
+    examples = History.of(weather.table(dampness, weather.at(270)), "damp").examples
+    now, later = weather.at(270), weather.at(600)
+    assert fresh_span(examples, later, None) == (fresh_span(examples, now, None)[0], later)
+    assert fresh_span(examples, later, now) == (now, later)
 
 
 # planted predictors
